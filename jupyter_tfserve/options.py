@@ -1,0 +1,129 @@
+"""Every setting as a frozen value, checked once when it is made.
+
+The edges (command line, Jupyter configuration, magics) fill these; inner layers receive the value that
+concerns them and nothing else. Names are tensorflow_model_server's where it has one; one unit per suffix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jupyter_tfserve.errors import invalid_argument
+
+
+def _check(condition: bool, message: str) -> None:
+    if not condition:
+        raise invalid_argument(message)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitOptions:
+    """What one sender may cost us. Sizes in bytes, times in seconds."""
+
+    max_body_bytes: int = 256 * 2**20
+    max_tensor_bytes: int = 1024 * 2**20
+    max_header_bytes: int = 64 * 2**10
+    max_headers: int = 128
+    max_json_depth: int = 1_000_000
+    max_connections: int = 4096
+    header_timeout_s: float = 10.0
+    min_body_bytes_per_s: int = 1024
+    idle_timeout_s: float = 300.0
+    write_timeout_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            _check(getattr(self, name) > 0, f"{name} must be positive; was {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """One queue's batching. Defaults: no waiting, batches form only while every lane is busy.
+
+    `verify` compares a signature's first batches with single runs, so that a model whose rows are not
+    independent is never batched. `max_enqueued_rows` and `max_enqueued_bytes` bound what may wait.
+    """
+
+    max_batch_size: int = 64
+    batch_timeout_micros: int = 0
+    max_enqueued_rows: int = 65_536
+    max_enqueued_bytes: int = 512 * 2**20
+    allowed_batch_sizes: tuple[int, ...] = ()
+    pad_variable_length_inputs: bool = False
+    verify: bool = True
+
+    def __post_init__(self) -> None:
+        _check(self.max_batch_size > 0, f"max_batch_size must be positive; was {self.max_batch_size}")
+        _check(
+            self.batch_timeout_micros >= 0,
+            f"batch_timeout_micros must be non-negative; was {self.batch_timeout_micros}",
+        )
+        if self.allowed_batch_sizes:
+            last = self.allowed_batch_sizes[-1]
+            _check(
+                last == self.max_batch_size,
+                "Last entry in allowed_batch_sizes must match max_batch_size; "
+                f"last entry was {last}; expected {self.max_batch_size}",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How a version's process is started and how it runs its model."""
+
+    saved_model_tags: tuple[str, ...] = ("serve",)
+    intra_op_parallelism: int = 0
+    inter_op_parallelism: int = 0
+    lanes: int = 2
+    load_timeout_s: float = 300.0
+    stop_timeout_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        _check(self.lanes > 0, f"lanes must be positive; was {self.lanes}")
+
+
+@dataclass(frozen=True, slots=True)
+class LifecycleOptions:
+    """Which versions are looked for, how often, and how stubbornly they are loaded."""
+
+    file_system_poll_wait_seconds: float = 1.0
+    max_num_load_retries: int = 5
+    load_retry_interval_micros: int = 60_000_000
+    allow_version_labels_for_unavailable_models: bool = False
+    num_load_threads: int = 4
+    """How many versions may load at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenOptions:
+    """Where the engine listens. A port of 0 switches that protocol off; -1 picks a free port."""
+
+    host: str = "127.0.0.1"
+    grpc_port: int = 8500
+    rest_port: int = 8501
+    grpc_socket_path: str = ""
+    rest_timeout_ms: int = 30_000
+
+    def __post_init__(self) -> None:
+        for name in ("grpc_port", "rest_port"):
+            _check(-1 <= getattr(self, name) < 65536, f"{name} must be a port; was {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """Everything an engine is started with."""
+
+    listen: ListenOptions = field(default_factory=ListenOptions)
+    limits: LimitOptions = field(default_factory=LimitOptions)
+    batching: BatchOptions = field(default_factory=BatchOptions)
+    worker: WorkerOptions = field(default_factory=WorkerOptions)
+    lifecycle: LifecycleOptions = field(default_factory=LifecycleOptions)
+    model_name: str = "default"
+    model_base_path: str = ""
+    model_config_file: str = ""
+    model_config_file_poll_wait_seconds: float = 0
+    state_dir: Path | None = None
+    connection_file: Path | None = None
+    exit_with_parent: bool = False
+    """Stop when standard input reaches its end: the parent holds the other side."""
