@@ -50,7 +50,6 @@ class BatchOptions:
     max_enqueued_rows: int = 65_536
     max_enqueued_bytes: int = 512 * 2**20
     allowed_batch_sizes: tuple[int, ...] = ()
-    pad_variable_length_inputs: bool = False
     verify: bool = True
 
     def __post_init__(self) -> None:

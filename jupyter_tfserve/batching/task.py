@@ -1,0 +1,69 @@
+"""One request's rows while they wait and run: the unit that the queue orders and the scheduler answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from jupyter_tfserve.types import Signature, Tensor, Tensors
+
+
+@dataclass(slots=True, eq=False)
+class BatchTask:
+    """Rows of one caller. The future is the caller's: done means that nobody waits any more.
+
+    `rows` is 0 for a task that can't share a batch. `enqueued` and `deadline` are on the
+    scheduler's clock.
+    """
+
+    signature: str
+    inputs: Tensors
+    outputs: tuple[str, ...]
+    rows: int
+    size_bytes: int
+    enqueued: float
+    deadline: float | None
+    future: asyncio.Future[Tensors]
+    alone: bool = False
+    """Run without batch mates: the task can't be merged, or its batch failed or lost its worker."""
+    was_lost: bool = False
+    """A worker died while it ran this task; it gets one more try."""
+
+    @property
+    def mates(self) -> Hashable:
+        """What must agree for two tasks to share a batch: signature, outputs, dtypes and inner shapes."""
+        inner = tuple((alias, tensor.dtype.num, tensor.shape[1:]) for alias, tensor in self.inputs.items())
+        return (self.signature, self.outputs, inner)
+
+
+def batch_rows(signature: Signature, inputs: Tensors) -> int:
+    """How many rows the request brings, or 0 if it can't share a batch.
+
+    A signature can be batched only if every input and output may vary in its first dimension; where it
+    declares no rank, the request's own tensors decide.
+    """
+    if not inputs or not _is_batchable(signature):
+        return 0
+    rows = -1
+    for tensor in inputs.values():
+        if tensor.ndim == 0 or (rows >= 0 and tensor.shape[0] != rows):
+            return 0
+        rows = tensor.shape[0]
+    return rows
+
+
+def size_bytes(inputs: Tensors) -> int:
+    """What a request's tensors hold in memory, strings included."""
+    return sum(_tensor_bytes(tensor) for tensor in inputs.values())
+
+
+def _tensor_bytes(tensor: Tensor) -> int:
+    if tensor.dtype == object:
+        return int(tensor.nbytes) + sum(len(text) for text in tensor.flat)
+    return int(tensor.nbytes)
+
+
+def _is_batchable(signature: Signature) -> bool:
+    specs = (*signature.inputs.values(), *signature.outputs.values())
+    return all(spec.shape is None or spec.shape[:1] == (-1,) for spec in specs)

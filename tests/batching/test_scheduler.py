@@ -1,0 +1,295 @@
+"""The scheduler with lanes that a test holds in its hand: order, merging, cancelling, losing a worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from jupyter_tfserve.batching.scheduler import BatchScheduler, LaneGone
+from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.options import BatchOptions
+from jupyter_tfserve.types import Signature, Tensors, TensorSpec
+
+ROWS = Signature("", {"x": TensorSpec("x:0", "float", (-1,))}, {"y": TensorSpec("y:0", "float", (-1,))})
+FIXED = Signature("", {"x": TensorSpec("x:0", "float", (3,))}, {"y": TensorSpec("y:0", "float", (3,))})
+
+
+def echo(inputs: Tensors) -> Tensors:
+    return {"y": inputs["x"] * 10}
+
+
+class HeldLane:
+    """Runs `model` on each batch, but only when the test lets it."""
+
+    def __init__(self, model: Callable[[Tensors], Tensors] = echo, held: bool = True) -> None:
+        self.model = model
+        self.batches: list[list[float]] = []
+        self.timeouts: list[float | None] = []
+        self.gate = asyncio.Event()
+        if not held:
+            self.gate.set()
+
+    async def run_batch(
+        self, signature: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None
+    ) -> Tensors:
+        self.batches.append(list(inputs["x"].ravel()))
+        self.timeouts.append(timeout_s)
+        await self.gate.wait()
+        return self.model(inputs)
+
+
+def ask(scheduler: BatchScheduler, *values: float, timeout_s: float | None = None, signature: Signature = ROWS):
+    rows = np.array(values, np.float32)
+    return asyncio.ensure_future(scheduler.submit("serving_default", signature, {"x": rows}, ("y",), timeout_s))
+
+
+async def turns(count: int = 5) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def plain(**changes: object) -> BatchScheduler:
+    return BatchScheduler(BatchOptions(**{"verify": False, **changes}))  # type: ignore[arg-type]
+
+
+async def test_requests_of_one_turn_share_a_batch_when_a_lane_is_free() -> None:
+    scheduler, lane = plain(), HeldLane(held=False)
+    scheduler.add_lane(lane)
+    answers = await asyncio.gather(*(ask(scheduler, n) for n in range(5)))
+    assert lane.batches == [[0, 1, 2, 3, 4]]
+    assert [float(answer["y"][0]) for answer in answers] == [0, 10, 20, 30, 40]
+
+
+async def test_requests_gather_while_the_lane_is_busy() -> None:
+    scheduler, lane = plain(max_batch_size=3), HeldLane()
+    scheduler.add_lane(lane)
+    first = ask(scheduler, 0)
+    await turns()
+    rest = [ask(scheduler, n) for n in range(1, 6)]
+    await turns()
+    assert lane.batches == [[0]]
+    lane.gate.set()
+    await asyncio.gather(first, *rest)
+    assert lane.batches == [[0], [1, 2, 3], [4, 5]]
+
+
+async def test_rows_of_a_request_stay_together_when_the_batch_would_overflow() -> None:
+    scheduler, lane = plain(max_batch_size=4), HeldLane(held=False)
+    scheduler.add_lane(lane)
+    await asyncio.gather(ask(scheduler, 1, 2, 3), ask(scheduler, 4, 5), ask(scheduler, 6))
+    assert lane.batches == [[1, 2, 3], [4, 5, 6]]
+
+
+async def test_request_larger_than_a_batch_runs_alone() -> None:
+    scheduler, lane = plain(max_batch_size=2), HeldLane(held=False)
+    scheduler.add_lane(lane)
+    answers = await asyncio.gather(ask(scheduler, 1, 2, 3), ask(scheduler, 4))
+    assert sorted(lane.batches) == [[1, 2, 3], [4]]
+    assert list(answers[0]["y"]) == [10, 20, 30]
+
+
+async def test_unbatched_signature_is_never_merged() -> None:
+    scheduler, lane = plain(), HeldLane(held=False)
+    scheduler.add_lane(lane)
+    await asyncio.gather(*(ask(scheduler, n, n, n, signature=FIXED) for n in range(3)))
+    assert lane.batches == [[0, 0, 0], [1, 1, 1], [2, 2, 2]]
+
+
+async def test_cancelled_request_leaves_the_queue_and_its_mates_are_answered() -> None:
+    scheduler, lane = plain(), HeldLane()
+    scheduler.add_lane(lane)
+    running = ask(scheduler, 0)
+    await turns()
+    waiting = [ask(scheduler, n) for n in (1, 2, 3)]
+    await turns()
+    waiting[1].cancel()
+    await turns()
+    lane.gate.set()
+    assert float((await running)["y"][0]) == 0
+    assert [float((await waiting[n])["y"][0]) for n in (0, 2)] == [10, 30]
+    assert lane.batches == [[0], [1, 3]]
+
+
+async def test_cancelling_a_running_request_detaches_only_its_caller() -> None:
+    scheduler, lane = plain(), HeldLane()
+    scheduler.add_lane(lane)
+    together = [ask(scheduler, n) for n in (1, 2, 3)]
+    await turns()
+    assert lane.batches == [[1, 2, 3]]
+    together[1].cancel()
+    await turns()
+    lane.gate.set()
+    assert [float((await together[n])["y"][0]) for n in (0, 2)] == [10, 30]
+    assert float((await ask(scheduler, 4))["y"][0]) == 40
+
+
+async def test_expired_request_is_answered_and_never_run() -> None:
+    now = [0.0]
+    scheduler = BatchScheduler(BatchOptions(verify=False), clock=lambda: now[0])
+    lane = HeldLane()
+    scheduler.add_lane(lane)
+    running = ask(scheduler, 0)
+    await turns()
+    late = ask(scheduler, 1, timeout_s=0.5)
+    await turns()
+    now[0] = 1.0
+    with pytest.raises(ServingError) as error:
+        await asyncio.wait_for(late, 5)
+    assert error.value.code is Code.DEADLINE_EXCEEDED
+    lane.gate.set()
+    await running
+    await turns()
+    assert lane.batches == [[0]]
+
+
+async def test_running_request_gets_deadline_exceeded_when_the_model_hangs() -> None:
+    now = [0.0]
+    scheduler = BatchScheduler(BatchOptions(verify=False), clock=lambda: now[0])
+    lane = HeldLane()
+    scheduler.add_lane(lane)
+    hung = ask(scheduler, 0, timeout_s=0.5)
+    await turns()
+    now[0] = 1.0
+    with pytest.raises(ServingError) as error:
+        await asyncio.wait_for(hung, 5)
+    assert error.value.code is Code.DEADLINE_EXCEEDED
+    assert lane.timeouts == [0.5]
+    lane.gate.set()
+
+
+async def test_full_queue_refuses_with_unavailable() -> None:
+    scheduler, lane = plain(max_enqueued_rows=2), HeldLane()
+    scheduler.add_lane(lane)
+    running = ask(scheduler, 0)
+    await turns()
+    waiting = [ask(scheduler, 1), ask(scheduler, 2)]
+    with pytest.raises(ServingError, match="queue to which this task was submitted is full") as error:
+        await ask(scheduler, 3)
+    assert error.value.code is Code.UNAVAILABLE
+    lane.gate.set()
+    await asyncio.gather(running, *waiting)
+
+
+async def test_poison_row_fails_alone_with_its_own_error() -> None:
+    def picky(inputs: Tensors) -> Tensors:
+        if 2 in inputs["x"]:
+            raise ServingError(Code.INVALID_ARGUMENT, f"bad rows {inputs['x'].tolist()}")
+        return echo(inputs)
+
+    scheduler, lane = plain(), HeldLane(picky, held=False)
+    scheduler.add_lane(lane)
+    answers = await asyncio.gather(*(ask(scheduler, n) for n in (1, 2, 3)), return_exceptions=True)
+    assert str(answers[1]) == "INVALID_ARGUMENT: bad rows [2.0]"
+    assert [float(answers[n]["y"][0]) for n in (0, 2)] == [10, 30]
+
+
+async def test_dependent_rows_are_never_merged_when_verified() -> None:
+    def cumsum(inputs: Tensors) -> Tensors:
+        return {"y": np.cumsum(inputs["x"])}
+
+    scheduler = BatchScheduler(BatchOptions())
+    lane = HeldLane(cumsum, held=False)
+    scheduler.add_lane(lane)
+    for _ in range(3):
+        answers = await asyncio.gather(ask(scheduler, 1, 2), ask(scheduler, 3, 4), ask(scheduler, 5))
+        assert [list(answer["y"]) for answer in answers] == [[1, 3], [3, 7], [5]]
+    assert lane.batches[:4] == [[1, 2, 3, 4, 5], [1, 2], [3, 4], [5]]
+    assert lane.batches[4:7] == [[1, 2], [3, 4], [5]]
+
+
+async def test_output_without_a_row_per_input_row_is_answered_from_single_runs() -> None:
+    def total(inputs: Tensors) -> Tensors:
+        return {"y": np.array([inputs["x"].sum()])}
+
+    scheduler, lane = plain(), HeldLane(total, held=False)
+    scheduler.add_lane(lane)
+    answers = await asyncio.gather(ask(scheduler, 1, 2), ask(scheduler, 3, 4))
+    assert [list(answer["y"]) for answer in answers] == [[3], [7]]
+
+
+async def test_independent_rows_are_merged_after_verification() -> None:
+    scheduler, lane = BatchScheduler(BatchOptions()), HeldLane(held=False)
+    scheduler.add_lane(lane)
+    for _ in range(4):
+        await asyncio.gather(ask(scheduler, 1), ask(scheduler, 2))
+    assert lane.batches == [[1, 2], [1], [2], [1, 2], [1], [2], [1, 2], [1, 2]]
+
+
+async def test_lost_batch_is_retried_one_by_one_on_the_next_lane() -> None:
+    class DyingLane(HeldLane):
+        async def run_batch(self, *call: object) -> Tensors:
+            raise LaneGone("signal 9")
+
+    scheduler, dying = plain(), DyingLane()
+    scheduler.add_lane(dying)
+    requests = [ask(scheduler, n) for n in (1, 2)]
+    await turns()
+    lane = HeldLane(held=False)
+    scheduler.add_lane(lane)
+    assert [float((await request)["y"][0]) for request in requests] == [10, 20]
+    assert lane.batches == [[1], [2]]
+
+
+async def test_request_that_kills_two_workers_is_unavailable() -> None:
+    class DyingLane(HeldLane):
+        async def run_batch(self, *call: object) -> Tensors:
+            raise LaneGone("signal 6")
+
+    scheduler = plain()
+    scheduler.add_lane(DyingLane())
+    request = ask(scheduler, 1)
+    await turns()
+    scheduler.add_lane(DyingLane())
+    with pytest.raises(ServingError, match="signal 6") as error:
+        await request
+    assert error.value.code is Code.UNAVAILABLE
+
+
+async def test_signatures_take_turns_when_one_is_busy() -> None:
+    scheduler, lane = plain(max_batch_size=1), HeldLane()
+    scheduler.add_lane(lane)
+    flood = [ask(scheduler, 1) for _ in range(5)]
+    await turns()
+    other = asyncio.ensure_future(scheduler.submit("other", ROWS, {"x": np.float32([7])}, ("y",)))
+    await turns()
+    lane.gate.set()
+    await asyncio.gather(other, *flood)
+    assert lane.batches.index([7]) <= 5
+
+
+async def test_batch_is_padded_to_an_allowed_size_and_padding_never_leaves() -> None:
+    scheduler, lane = plain(allowed_batch_sizes=(4, 8), max_batch_size=8), HeldLane(held=False)
+    scheduler.add_lane(lane)
+    answers = await asyncio.gather(ask(scheduler, 1, 2), ask(scheduler, 3))
+    assert lane.batches == [[1, 2, 3, 3]]
+    assert [list(answer["y"]) for answer in answers] == [[10, 20], [30]]
+    assert scheduler.statistics().padding_rows == 1
+
+
+async def test_underfull_batch_waits_for_the_timeout_and_a_full_one_does_not() -> None:
+    now = [0.0]
+    options = BatchOptions(verify=False, max_batch_size=2, batch_timeout_micros=10_000)
+    scheduler, lane = BatchScheduler(options, clock=lambda: now[0]), HeldLane(held=False)
+    scheduler.add_lane(lane)
+    early = ask(scheduler, 1)
+    await turns()
+    assert lane.batches == []
+    await asyncio.gather(early, ask(scheduler, 2))
+    assert lane.batches == [[1, 2]]
+    alone = ask(scheduler, 3)
+    await turns()
+    now[0] = 1.0
+    assert float((await asyncio.wait_for(alone, 5))["y"][0]) == 30
+
+
+async def test_closed_scheduler_fails_the_waiting_and_refuses_the_new() -> None:
+    scheduler = plain()
+    waiting = ask(scheduler, 1)
+    await turns()
+    scheduler.close(ServingError(Code.UNAVAILABLE, "gone"))
+    for request in (waiting, ask(scheduler, 2)):
+        with pytest.raises(ServingError, match="gone"):
+            await request
