@@ -1,0 +1,173 @@
+"""A blocking client of one engine: its control API, and prediction over REST with numpy on both sides.
+
+Used by notebooks, the command line and the Jupyter server's own threads. Imports no TensorFlow. Every failure
+is a `ServingError` whose hint is the next step for a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+import orjson
+
+from jupyter_tfserve.engine.client_json import encode_body, parse_answer
+from jupyter_tfserve.engine.client_state import (
+    Json,
+    Opened,
+    State,
+    VersionState,
+    parse_signature,
+    parse_state,
+    parse_version_state,
+)
+from jupyter_tfserve.errors import HTTP_STATUS, Code, ServingError
+from jupyter_tfserve.types import ModelSpec, Signature, Tensor
+
+CONNECT_TIMEOUT_S: Final = 5.0
+REPLY_TIMEOUT_S: Final = 60.0
+GONE_HINT: Final = "Start it with `%tfserve start PATH` (in a terminal: `jupyter tfserve serve`)."
+
+_CODE_OF_STATUS: Final = {
+    **{status: code for code, status in HTTP_STATUS.items()},
+    # Several codes share these statuses; these are the ones that the data plane means by them.
+    400: Code.INVALID_ARGUMENT,
+    409: Code.ALREADY_EXISTS,
+    500: Code.INTERNAL,
+}
+
+
+class ControlClient:
+    """One engine, spoken to over its control port. Safe to share between threads; close it after use."""
+
+    def __init__(self, url: str, token: str, timeout_s: float = REPLY_TIMEOUT_S) -> None:
+        self._http = httpx.Client(
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
+            # The engine is on this host: a proxy named in the environment must never see the token.
+            trust_env=False,
+        )
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._http.close()
+
+    def state(self, timeout_s: float | None = None) -> State:
+        """What runs now."""
+        return parse_state(self._call("GET", "/control/state", timeout_s=timeout_s))
+
+    def open(self, path: str, name: str | None = None, *, create: bool = False) -> Opened:
+        """Serve the models under `path`; doing it twice changes nothing. NOT_FOUND without such a folder."""
+        reply = self._call("POST", "/control/open", {"path": path, "name": name, "create": create})
+        return Opened(tuple(reply.get("models", ())), tuple(reply.get("notes", ())))
+
+    def remove_model(self, model: str) -> None:
+        """Serve `model` no longer; its files stay."""
+        self._call("DELETE", _model_path(model))
+
+    def set_label(self, model: str, label: str, version: int) -> int | None:
+        """Point `label` at `version`; returns the version that it named before."""
+        reply = self._call("PUT", _model_path(model, "labels", label), {"version": version})
+        previous = reply.get("previous")
+        return None if previous is None else int(previous)
+
+    def remove_label(self, model: str, label: str) -> int:
+        """Take `label` away; returns the version that it named."""
+        return int(self._call("DELETE", _model_path(model, "labels", label))["previous"])
+
+    def set_policy(self, model: str, policy: Mapping[str, Any]) -> None:
+        """Choose what is served: `{"latest": {"num_versions": n}}`, `{"all": {}}` or `{"specific": …}`."""
+        self._call("PUT", _model_path(model, "policy"), dict(policy))
+
+    def refresh(self, model: str) -> None:
+        """Have the engine look at the model's folder now."""
+        self._call("POST", _model_path(model, "refresh"))
+
+    def wait(self, model: str, version: int, timeout_s: float) -> VersionState:
+        """The version once it is AVAILABLE or END. DEADLINE_EXCEEDED when it is neither after `timeout_s`."""
+        path = _model_path(model, "versions", str(version), "wait") + f"?timeout_s={timeout_s}"
+        return parse_version_state(self._call("GET", path, timeout_s=timeout_s + REPLY_TIMEOUT_S))
+
+    def signatures(self, model: str, version: int | None = None) -> tuple[int, dict[str, Signature]]:
+        """The signatures of a version (None: the latest available), and which version that is."""
+        query = "" if version is None else f"?version={version}"
+        reply = self._call("GET", _model_path(model, "signatures") + query)
+        return int(reply["version"]), {k: parse_signature(v) for k, v in reply["signatures"].items()}
+
+    def set_config(self, text: str) -> None:
+        """Apply a ModelServerConfig, as text proto or JSON."""
+        self._call("POST", "/control/config", {"text": text})
+
+    def history(self, limit: int = 50) -> list[Json]:
+        """The engine's latest events, newest first."""
+        events: list[Json] = self._call("GET", f"/control/history?limit={limit}")["events"]
+        return events
+
+    def shutdown(self) -> None:
+        """Ask the engine to finish what is in flight and to exit."""
+        self._call("POST", "/control/shutdown")
+
+    def predict(
+        self, spec: ModelSpec, body: Mapping[str, Any], signature: Signature | None = None
+    ) -> Tensor | dict[str, Tensor]:
+        """The answer of `:predict`: one array, or an array per output alias when there are several.
+
+        `body` is the request's document; its values may be numpy arrays. With `signature` the arrays get the
+        outputs' own dtypes; without it they have those that JSON gives (float64, int64, bool, object).
+        """
+        document = {"signature_name": spec.signature_name, **body} if spec.signature_name else body
+        reply = self._send("POST", predict_path(spec), encode_body(document), None)
+        return parse_answer(reply.content, signature)
+
+    def _call(self, method: str, path: str, body: Json | None = None, timeout_s: float | None = None) -> Json:
+        content = None if body is None else orjson.dumps(body)
+        reply = self._send(method, path, content, timeout_s)
+        document = orjson.loads(reply.content) if reply.content else {}
+        return document if isinstance(document, dict) else {}
+
+    def _send(self, method: str, path: str, content: bytes | None, timeout_s: float | None) -> httpx.Response:
+        timeout = self._http.timeout if timeout_s is None else httpx.Timeout(timeout_s)
+        headers = {} if content is None else {"Content-Type": "application/json"}
+        try:
+            reply = self._http.request(method, path, content=content, headers=headers, timeout=timeout)
+        except httpx.TimeoutException as error:
+            raise ServingError(Code.DEADLINE_EXCEEDED, "The engine did not answer in time.") from error
+        except httpx.HTTPError as error:
+            raise ServingError(Code.UNAVAILABLE, "The engine does not answer.", GONE_HINT) from error
+        if reply.is_success:
+            return reply
+        raise error_of(reply.status_code, reply.content)
+
+
+def error_of(status: int, body: bytes) -> ServingError:
+    """The error that an engine's answer stands for; a foreign answer keeps its status."""
+    code = _CODE_OF_STATUS.get(status, Code.UNKNOWN)
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        document = None
+    if not isinstance(document, dict) or not isinstance(document.get("error"), str):
+        return ServingError(code, f"The engine answered with HTTP status {status}.")
+    hint = document.get("hint")
+    return ServingError(
+        Code.__members__.get(str(document.get("code")), code),
+        document["error"],
+        hint if isinstance(hint, str) else None,
+    )
+
+
+def predict_path(spec: ModelSpec) -> str:
+    """TensorFlow Serving's path of `:predict` for a model, a version or a label."""
+    path = f"/v1/models/{quote(spec.name, safe='')}"
+    if spec.version is not None:
+        path += f"/versions/{spec.version}"
+    elif spec.label is not None:
+        path += f"/labels/{quote(spec.label, safe='')}"
+    return path + ":predict"
+
+
+def _model_path(model: str, *parts: str) -> str:
+    return "/".join(["/control/models", *(quote(part, safe="") for part in (model, *parts))])

@@ -1,0 +1,108 @@
+"""What an engine says about itself, as values: the control API's documents on the client's side. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from jupyter_tfserve.types import Signature, TensorSpec
+
+Json: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionState:
+    """One version as the engine sees it now; `pid` is its worker's process, if it has one."""
+
+    version: int
+    state: str
+    error_code: str = "OK"
+    error_message: str = ""
+    pid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """One model: where its versions lie, which are wanted, what is served. Versions in descending order."""
+
+    name: str
+    base_path: str
+    policy: Mapping[str, Any]
+    labels: Mapping[str, int]
+    versions: tuple[VersionState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """The engine itself; an address is None when that protocol is switched off."""
+
+    pid: int
+    version: str
+    api_level: int
+    started: float
+    rest_url: str | None
+    grpc_address: str | None
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything that the engine shows, at one moment."""
+
+    engine: EngineState
+    models: tuple[ModelState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The models that a folder holds, and what the engine wants to tell about them."""
+
+    models: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def parse_state(document: Json) -> State:
+    """The control API's state document as values."""
+    engine = document["engine"]
+    return State(
+        engine=EngineState(**{name: engine.get(name) for name in EngineState.__dataclass_fields__}),
+        models=tuple(_parse_model(model) for model in document["models"]),
+    )
+
+
+def parse_version_state(document: Json) -> VersionState:
+    """The control API's version document as a value."""
+    return VersionState(
+        version=int(document["version"]),
+        state=document["state"],
+        error_code=document.get("error_code") or "OK",
+        error_message=document.get("error_message") or "",
+        pid=document.get("pid"),
+    )
+
+
+def parse_signature(document: Json) -> Signature:
+    """The control API's signature document as a value; it holds no graph names."""
+    return Signature(
+        method_name=document.get("method_name", ""),
+        inputs=_parse_specs(document.get("inputs", {})),
+        outputs=_parse_specs(document.get("outputs", {})),
+    )
+
+
+def _parse_specs(document: Json) -> dict[str, TensorSpec]:
+    return {
+        alias: TensorSpec("", spec["dtype"], None if spec["shape"] is None else tuple(spec["shape"]))
+        for alias, spec in document.items()
+    }
+
+
+def _parse_model(document: Json) -> ModelState:
+    return ModelState(
+        name=document["name"],
+        base_path=document["base_path"],
+        policy=document.get("policy") or {},
+        labels={label: int(version) for label, version in document.get("labels", {}).items()},
+        versions=tuple(parse_version_state(version) for version in document["versions"]),
+    )

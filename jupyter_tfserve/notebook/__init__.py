@@ -1,0 +1,1 @@
+"""The kernel's side: magics, the Python handle of a server, saving of models. Imports no TensorFlow."""
