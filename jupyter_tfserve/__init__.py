@@ -1,0 +1,38 @@
+"""The entry points that Jupyter and IPython look for, and the notebook's two names.
+
+Importing the package costs nothing: everything is imported when it is asked for, and TensorFlow never is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jupyter_tfserve._version import __version__
+
+if TYPE_CHECKING:
+    from jupyter_tfserve.notebook.api import Server, connect
+
+__all__ = ["Server", "__version__", "connect"]
+
+
+def __getattr__(name: str) -> Any:
+    """`connect` and `Server`, imported at first use."""
+    if name in ("Server", "connect"):
+        from jupyter_tfserve.notebook import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    """What `jupyter server extension enable jupyter_tfserve` finds."""
+    from jupyter_tfserve.extension.app import TFServeExtension
+
+    return [{"module": "jupyter_tfserve", "app": TFServeExtension}]
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """`%load_ext jupyter_tfserve`: adds `%tfserve` and `%%tfserve`."""
+    from jupyter_tfserve.notebook.magics import TFServeMagics
+
+    ipython.register_magics(TFServeMagics)
