@@ -1,0 +1,80 @@
+"""A SavedModel's signature map, from the bytes that a worker hands over to `types.Signature` values.
+
+Read once per loaded version; both binders check requests against the result. Nothing here imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+
+from jupyter_tfserve.codec.dtypes import by_number
+from jupyter_tfserve.codec.protos import DataType, SignatureDefMap
+from jupyter_tfserve.codec.tensor_proto import decode_tensor
+from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.options import LimitOptions
+from jupyter_tfserve.types import Signature, Tensor, TensorSpec
+
+_REFERENCE_OFFSET: Final = 100
+"""DT_FLOAT_REF is DT_FLOAT + 100, and so on. A TF1 variable is fed and fetched as its plain type."""
+
+
+def parse_signatures(signature_def_map: bytes) -> dict[str, Signature]:
+    """Every signature of a serialized SignatureDefMap by its key, `__saved_model_init_op` included.
+
+    A tensor that cannot cross the wire (resource, variant, none at all) keeps TensorFlow's name of its dtype,
+    which is then not in `dtypes.DTYPES`. INTERNAL if the bytes are no SignatureDefMap.
+    """
+    parsed = SignatureDefMap()
+    try:
+        parsed.ParseFromString(signature_def_map)
+    except DecodeError:
+        raise ServingError(Code.INTERNAL, "The model's signatures could not be read") from None
+    return {key: _signature(signature) for key, signature in parsed.signature_def.items()}
+
+
+def _signature(proto: Any) -> Signature:
+    return Signature(
+        method_name=proto.method_name,
+        inputs={alias: _tensor_spec(tensor) for alias, tensor in proto.inputs.items()},
+        outputs={alias: _tensor_spec(tensor) for alias, tensor in proto.outputs.items()},
+        defaults=_defaults(proto.defaults),
+    )
+
+
+def _tensor_spec(proto: Any) -> TensorSpec:
+    return TensorSpec(_tensor_name(proto), _dtype_name(proto.dtype), _shape(proto))
+
+
+def _tensor_name(proto: Any) -> str:
+    """The graph's tensor. A sparse one goes by its values, a composite one has no single name."""
+    name: str = proto.coo_sparse.values_tensor_name if proto.HasField("coo_sparse") else proto.name
+    return name
+
+
+def _dtype_name(number: int) -> str:
+    plain = number - _REFERENCE_OFFSET if number > _REFERENCE_OFFSET else number
+    dtype = by_number(plain)
+    if dtype is not None:
+        return dtype.name
+    known = DataType.DESCRIPTOR.values_by_number
+    return str(known[plain].name).removeprefix("DT_").lower() if plain in known else f"type_{plain}"
+
+
+def _shape(proto: Any) -> tuple[int, ...] | None:
+    """None for an unknown rank, and for a signature that records no shape; a scalar's is there and empty."""
+    if not proto.HasField("tensor_shape") or proto.tensor_shape.unknown_rank:
+        return None
+    return tuple(dim.size for dim in proto.tensor_shape.dim)
+
+
+def _defaults(protos: Any) -> dict[str, Tensor]:
+    """The defaults that can be read. One that cannot is as if it were missing: its input is demanded."""
+    limits = LimitOptions()
+    defaults: dict[str, Tensor] = {}
+    for alias, proto in protos.items():
+        with contextlib.suppress(ServingError):
+            defaults[alias] = decode_tensor(proto, limits)
+    return defaults
