@@ -1,0 +1,34 @@
+"""When a label may point at a version: server_core.cc's rule, as a pure function."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from jupyter_tfserve.errors import Code, ServingError, invalid_argument
+
+
+def validate_labels(
+    model: str,
+    old: Mapping[str, int],
+    new: Mapping[str, int],
+    available: Collection[int],
+    allow_unavailable: bool = False,
+) -> None:
+    """Passes if every label of `new` may be set now, else FAILED_PRECONDITION with upstream's text.
+
+    A target must be available. With `allow_unavailable` (--allow_version_labels_for_unavailable_models) it
+    need not be, unless the label is in use for another version.
+    """
+    for label, version in new.items():
+        if not label:
+            raise invalid_argument(f"Model {model} has a version label without a name")
+        if version in available:
+            continue
+        if allow_unavailable and old.get(label, version) == version:
+            continue
+        raise ServingError(
+            Code.FAILED_PRECONDITION,
+            f"Request to assign label to version {version} of model {model}, "
+            "which is not currently available for inference",
+            hint=f"Load version {version} first, then set the label.",
+        )
