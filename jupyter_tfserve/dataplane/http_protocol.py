@@ -1,0 +1,329 @@
+"""HTTP/1.1 on one connection: bytes to requests to bytes, on httptools (the parser that Node.js uses).
+
+Written here because the limits are part of the promise: a peer is answered 408, 413 or 431 before it can cost
+memory or time, and a request costs no more than parsing, one task and one write (an ASGI server on the same
+parser answered less than half as many; docs/architecture.md). Requests of one connection are answered in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from typing import cast
+
+import httptools
+
+from jupyter_tfserve.codec.json_models import encode_error
+from jupyter_tfserve.dataplane.http_message import (
+    HttpHandler,
+    HttpRequest,
+    HttpResponse,
+    error_page,
+    response_head,
+)
+from jupyter_tfserve.options import LimitOptions
+
+logger = logging.getLogger(__name__)
+
+_PIPELINE_HIGH_WATER = 16
+_LINGER_S = 2.0
+_LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", ""})
+
+
+class HttpService:
+    """What all connections of a server share: handler, limits, the open connections, the Date header."""
+
+    def __init__(self, handler: HttpHandler, limits: LimitOptions, local_only: bool) -> None:
+        self.handler = handler
+        self.limits = limits
+        self.local_only = local_only
+        self.connections: set[HttpProtocol] = set()
+        self.date = b""
+        self.draining = False
+        self._empty: asyncio.Future[None] | None = None
+
+    def sweep(self, now: float) -> None:
+        """Ends connections that are slower than the limits allow."""
+        for connection in list(self.connections):
+            connection.check_deadlines(now)
+
+    def closed(self, connection: HttpProtocol) -> None:
+        """A connection is gone."""
+        self.connections.discard(connection)
+        if not self.connections and self._empty is not None and not self._empty.done():
+            self._empty.set_result(None)
+
+    async def drain(self, grace_s: float) -> None:
+        """Returns when every connection is closed: idle ones at once, busy ones after their answer or `grace_s`."""
+        self.draining = True
+        self._empty = asyncio.get_running_loop().create_future()
+        for connection in list(self.connections):
+            connection.close_when_idle()
+        if self.connections:
+            await asyncio.wait([self._empty], timeout=grace_s)
+        for connection in list(self.connections):
+            connection.abort()
+
+
+class HttpProtocol(asyncio.Protocol):
+    """One connection. Owned by the server's loop."""
+
+    def __init__(self, service: HttpService) -> None:
+        self._service = service
+        self._limits = service.limits
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._waiting: deque[tuple[HttpRequest, bool]] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+        self._write_blocked_since: float | None = None
+        self._linger_since: float | None = None
+        self._since = time.monotonic()
+        self._new_message()
+
+    # The transport's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        if self._service.draining or len(self._service.connections) >= self._limits.max_connections:
+            self._refuse(503, f"Too many connections; the limit is {self._limits.max_connections}")
+            return
+        self._service.connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._closing = True
+        self._waiting.clear()
+        if self._task is not None:
+            self._task.cancel()
+        self._service.closed(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing:
+            return
+        in_head = self._in_message and not self._head_done
+        if not self._in_message:
+            self._since = time.monotonic()
+            self._in_message = True
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # We speak no other protocol; the request was answered as HTTP/1.1, nothing after it is read.
+            self._close_after_answers()
+        except httptools.HttpParserError:
+            self._refuse_page(400)
+        if in_head and not self._head_done:
+            # The parser keeps an unfinished header line to itself: count what goes into it.
+            self._unfinished_bytes += len(data)
+            self._check_head(self._unfinished_bytes)
+
+    def eof_received(self) -> bool:
+        # A peer that closed its sending side still reads the answers that it is owed.
+        self._close_after_answers()
+        return self._busy
+
+    def pause_writing(self) -> None:
+        self._write_blocked_since = time.monotonic()
+
+    def resume_writing(self) -> None:
+        self._write_blocked_since = None
+        self._next_request()
+
+    # The parser's side
+
+    def on_message_begin(self) -> None:
+        self._new_message()
+        self._in_message = True
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+        self._count_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_head(len(name) + len(value))
+        if self._closing:
+            return
+        if len(self._headers) >= self._limits.max_headers:
+            self._refuse(431, f"Too many headers; the limit is {self._limits.max_headers}")
+        self._headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+
+    def on_headers_complete(self) -> None:
+        self._head_done = True
+        headers = self._headers
+        length = headers.get("content-length", "0")
+        if length.isdigit() and int(length) > self._limits.max_body_bytes:
+            self._refuse_body()
+        elif self._service.local_only and _host_name(headers.get("host", "")) not in _LOCAL_HOSTS:
+            self._refuse(403, "The Host header names no local address, and this port serves only this machine")
+        elif "expect" in headers:
+            self._expect(headers["expect"])
+
+    def on_body(self, data: bytes) -> None:
+        if self._closing:
+            return
+        self._body += data
+        if len(self._body) > self._limits.max_body_bytes:
+            self._refuse_body()
+
+    def on_message_complete(self) -> None:
+        if self._closing:
+            return
+        self._in_message = False
+        self._since = time.monotonic()
+        parser = self._parser
+        request = HttpRequest(
+            parser.get_method().decode("latin-1"),
+            self._target.decode("latin-1"),
+            self._headers,
+            bytes(self._body),
+        )
+        self._waiting.append((request, parser.should_keep_alive()))
+        if len(self._waiting) >= _PIPELINE_HIGH_WATER:
+            self._transport.pause_reading()
+        self._next_request()
+
+    # Answering, one request at a time
+
+    @property
+    def _busy(self) -> bool:
+        return self._task is not None or bool(self._waiting)
+
+    def _next_request(self) -> None:
+        if self._task is not None or self._write_blocked_since is not None or not self._waiting:
+            return
+        request, keep_alive = self._waiting.popleft()
+        if len(self._waiting) == _PIPELINE_HIGH_WATER - 1:
+            self._transport.resume_reading()
+        self._task = asyncio.get_running_loop().create_task(self._answer(request, keep_alive))
+
+    async def _answer(self, request: HttpRequest, keep_alive: bool) -> None:
+        try:
+            response = await self._service.handler(request)
+        except Exception:
+            # The request edge: whatever went wrong costs this request only.
+            logger.exception("The handler of %s failed", request.method)
+            response = HttpResponse(500, encode_error("Internal error; the server's log has the details"))
+        keep_alive = keep_alive and not self._service.draining
+        self._write(response, keep_alive, request.method == "HEAD")
+        self._task = None
+        if not keep_alive:
+            self._close()
+        elif self._waiting:
+            self._next_request()
+        elif self._closing:
+            self._transport.close()
+
+    def _write(self, response: HttpResponse, keep_alive: bool, head_only: bool = False) -> None:
+        if self._transport.is_closing():
+            return
+        head = response_head(response, self._service.date, keep_alive)
+        if head_only:
+            self._transport.write(head)
+        elif len(response.body) < 16_384:
+            self._transport.write(head + response.body)
+        else:
+            self._transport.writelines([head, response.body])
+
+    # Limits
+
+    def check_deadlines(self, now: float) -> None:
+        """Called once a second by the server: reaps peers that send, read or idle slower than allowed."""
+        limits = self._limits
+        if self._linger_since is not None:
+            if now - self._linger_since > _LINGER_S:
+                self.abort()
+        elif self._write_blocked_since is not None:
+            if now - self._write_blocked_since > limits.write_timeout_s:
+                self.abort()
+        elif self._closing or self._busy:
+            return
+        elif not self._in_message:
+            if now - self._since > limits.idle_timeout_s:
+                self._close()
+        else:
+            self._check_message(now - self._since)
+
+    def _check_message(self, age_s: float) -> None:
+        allowed_s = self._limits.header_timeout_s
+        if self._head_done:
+            allowed_s += len(self._body) / self._limits.min_body_bytes_per_s
+        if age_s > allowed_s:
+            part = "body" if self._head_done else "header"
+            self._refuse(408, f"The request's {part} came too slowly")
+
+    def close_when_idle(self) -> None:
+        """Closes now, or after the answers that are under way."""
+        if self._busy:
+            self._closing = True
+        else:
+            self._close()
+
+    def abort(self) -> None:
+        """Cuts the connection."""
+        self._closing = True
+        self._transport.abort()
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        self._check_head(self._head_bytes)
+
+    def _check_head(self, size: int) -> None:
+        limit = self._limits.max_header_bytes
+        if size > limit:
+            self._refuse(431, f"The request's header is too large; the limit is {limit} bytes")
+
+    def _refuse_body(self) -> None:
+        limit = self._limits.max_body_bytes
+        self._refuse(413, f"The request's body is too large; the limit is {limit} bytes")
+
+    def _expect(self, value: str) -> None:
+        if value.lower() == "100-continue":
+            if not self._busy:
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        else:
+            self._refuse_page(417)
+
+    def _refuse(self, status: int, message: str) -> None:
+        self._last_answer(HttpResponse(status, encode_error(message)))
+
+    def _refuse_page(self, status: int) -> None:
+        self._last_answer(error_page(status))
+
+    def _last_answer(self, response: HttpResponse) -> None:
+        """Answers out of turn and closes; requests already under way on this connection lose theirs."""
+        if self._closing:
+            return
+        self._write(response, keep_alive=False)
+        self._closing = True
+        self._waiting.clear()
+        if self._transport.can_write_eof():
+            # Closing at once, with unread bytes of the request, would reset the connection under the answer.
+            self._linger_since = time.monotonic()
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def _close_after_answers(self) -> None:
+        self._closing = True
+        if not self._busy:
+            self._transport.close()
+
+    def _close(self) -> None:
+        self._closing = True
+        self._waiting.clear()
+        self._transport.close()
+
+    def _new_message(self) -> None:
+        self._target = b""
+        self._headers: dict[str, str] = {}
+        self._body = bytearray()
+        self._head_bytes = 0
+        self._unfinished_bytes = 0
+        self._head_done = False
+        self._in_message = False
+
+
+def _host_name(host: str) -> str:
+    name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
+    return "localhost" if name.lower().endswith(".localhost") else name.lower()

@@ -1,0 +1,69 @@
+"""A listening HTTP/1.1 server: connections, their clock, and an orderly stop.
+
+The protocol itself is in `http_protocol`. One timer per server sweeps all connections for deadlines, so a
+request costs no timer of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import time
+from email.utils import formatdate
+
+from jupyter_tfserve.dataplane.http_message import HttpHandler
+from jupyter_tfserve.dataplane.http_protocol import HttpProtocol, HttpService
+from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.options import LimitOptions
+
+logger = logging.getLogger(__name__)
+
+SWEEP_INTERVAL_S = 1.0
+
+
+class HttpServer:
+    """Serves `handler` on one address. One event loop owns it."""
+
+    def __init__(self, handler: HttpHandler, limits: LimitOptions, local_only: bool = True) -> None:
+        self._service = HttpService(handler, limits, local_only)
+        self._server: asyncio.Server | None = None
+        self._sweep_handle: asyncio.TimerHandle | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """The bound port (a port of 0 picks a free one). UNAVAILABLE naming the port when it is taken."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(
+                lambda: HttpProtocol(self._service), host, port, backlog=1024, reuse_port=False
+            )
+        except OSError as error:
+            raise _bind_error(error, host, port) from None
+        self._sweep()
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self, grace_s: float) -> None:
+        """Stops accepting, tells idle connections, lets running requests end for `grace_s`, then cuts."""
+        if self._server is None:
+            return
+        self._server.close()
+        if self._sweep_handle is not None:
+            self._sweep_handle.cancel()
+        await self._service.drain(grace_s)
+        self._server = None
+
+    def _sweep(self) -> None:
+        self._service.date = formatdate(usegmt=True).encode()
+        self._service.sweep(time.monotonic())
+        loop = asyncio.get_running_loop()
+        self._sweep_handle = loop.call_later(SWEEP_INTERVAL_S, self._sweep)
+
+
+def _bind_error(error: OSError, host: str, port: int) -> ServingError:
+    if error.errno == errno.EADDRINUSE:
+        return ServingError(
+            Code.UNAVAILABLE,
+            f"HTTP port {port} is already in use on {host}",
+            "Stop the program that listens there, or choose another port with --rest_api_port",
+        )
+    return ServingError(Code.UNAVAILABLE, f"Can't listen on {host}:{port}: {error.strerror or error}")

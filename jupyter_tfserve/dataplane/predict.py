@@ -1,0 +1,101 @@
+"""The one implementation of prediction and model inspection; REST and gRPC only translate.
+
+A request is routed once: decoded, run and encoded by one version, which stays loaded until the answer is out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.lifecycle.core import ServerCore
+from jupyter_tfserve.lifecycle.states import VersionStatus
+from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tensors
+
+Bind: TypeAlias = "Callable[[Signature, str], tuple[Tensors, tuple[str, ...]]]"
+"""Turns a parsed request into tensors for a signature: (signature, its key) -> (inputs, output aliases)."""
+
+
+class Servable(Protocol):
+    """A loaded version, as the data plane needs it."""
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        """The signatures by key."""
+
+    @property
+    def signature_defs(self) -> bytes:
+        """The serialized SignatureDefMap."""
+
+    async def run(self, key: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None) -> Tensors:
+        """The outputs by alias."""
+
+
+class SignatureNotFound(ServingError):
+    """The version has no signature of that key: FAILED_PRECONDITION, and the keys that it has as the hint."""
+
+    def __init__(self, key: str, signatures: Mapping[str, Signature]) -> None:
+        known = ", ".join(sorted(name for name in signatures if not name.startswith("__")))
+        hint = f"The model has the signatures {known}" if known else "The model has no signatures"
+        super().__init__(Code.FAILED_PRECONDITION, f'Serving signature key "{key}" not found.', hint)
+        self.key = key
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """An answer and the version that gave it."""
+
+    name: str
+    version: int
+    signature_name: str
+    outputs: Tensors
+
+
+class DataPlane:
+    """Predictions, metadata and status of the models that `core` manages. Lives on the engine's loop."""
+
+    def __init__(self, core: ServerCore[Any]) -> None:
+        self._core = core
+
+    async def predict(
+        self, spec: ModelSpec, bind: Bind, timeout_s: float | None, offload: bool = False
+    ) -> Prediction:
+        """Runs one request on one version.
+
+        `bind` raises what is wrong with the inputs; with `offload` it runs in a thread, for bodies so large
+        that decoding them would hold up others. Cancelling leaves the batch queue.
+        """
+        if self._core.first_load_pending(spec.name):
+            await self._wait_first_load(spec.name, timeout_s)
+        with self._core.serving_map.lookup(spec) as handle:
+            servable: Servable = handle.loader
+            key = spec.signature_name or DEFAULT_SIGNATURE
+            signature = servable.signatures.get(key)
+            if signature is None:
+                raise SignatureNotFound(key, servable.signatures)
+            inputs, outputs = await asyncio.to_thread(bind, signature, key) if offload else bind(signature, key)
+            answer = await servable.run(key, inputs, outputs, timeout_s)
+            return Prediction(spec.name, handle.id.version, key, answer)
+
+    def metadata(self, spec: ModelSpec) -> tuple[int, bytes]:
+        """The version that answers for `spec`, and its serialized SignatureDefMap."""
+        with self._core.serving_map.lookup(spec) as handle:
+            return handle.id.version, handle.loader.signature_defs
+
+    def status(self, spec: ModelSpec) -> Sequence[VersionStatus]:
+        """Every version ever seen of the model, or the one that `spec` names, in descending order."""
+        return self._core.model_status(spec)
+
+    async def reload_config(self, config: Any) -> None:
+        """Replaces the whole configuration by a ModelServerConfig message; returns when new models serve."""
+        await self._core.apply_message(config)
+
+    async def _wait_first_load(self, name: str, timeout_s: float | None) -> None:
+        """A configured model that was never ready yet is waited for: ports are open before models are loaded."""
+        try:
+            await asyncio.wait_for(self._core.wait_first_load(name), timeout_s)
+        except (asyncio.TimeoutError, TimeoutError):
+            raise ServingError(Code.DEADLINE_EXCEEDED, f"Model {name} is still loading") from None

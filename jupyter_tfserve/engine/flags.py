@@ -1,0 +1,141 @@
+"""tensorflow_model_server's command line: its flags by their own names, and ours beside them.
+
+Syntax as upstream: `--name=value`; a boolean also as `--name`. An unknown flag is reported with its nearest
+neighbour and the server starts all the same; a bad value ends the start.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from jupyter_tfserve.errors import invalid_argument
+
+Value: TypeAlias = "bool | int | float | str"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag. Its default's type is its type. `ours`: upstream does not have it. `inert`: accepted, changes nothing."""
+
+    name: str
+    default: Value
+    help: str
+    ours: bool = False
+    inert: str = ""
+
+
+_LATER = "it has no effect in this version"
+_ONE_LOOP = "one event loop serves all connections"
+
+FLAGS: tuple[Flag, ...] = (
+    Flag("port", 8500, "gRPC port; 0 switches gRPC off, -1 picks a free port"),
+    Flag("grpc_socket_path", "", "also serve gRPC on this UNIX socket"),
+    Flag("rest_api_port", 8501, "REST port; 0 switches REST off, -1 picks a free port"),
+    Flag("rest_api_timeout_in_ms", 30_000, "time limit of a REST prediction; 0 or less: none"),
+    Flag("host", "127.0.0.1", "address to listen on", ours=True),
+    Flag("model_name", "default", "name of the model at --model_base_path"),
+    Flag("model_base_path", "", "folder with numbered version folders"),
+    Flag("model_config_file", "", "ModelServerConfig, as text proto or JSON"),
+    Flag("model_config_file_poll_wait_seconds", 0, "re-read the config file so often; 0 or less: never"),
+    Flag("file_system_poll_wait_seconds", 1.0, "look for new versions so often; 0: once; negative: never"),
+    Flag("allow_version_labels_for_unavailable_models", False, "labels may name versions not loaded yet"),
+    Flag("enable_batching", False, "batch by TensorFlow Serving's parameters instead of our defaults"),
+    Flag("batching_parameters_file", "", "BatchingParameters text proto; needs --enable_batching"),
+    Flag("max_num_load_retries", 5, "retries after a failed load"),
+    Flag("load_retry_interval_micros", 60_000_000, "pause between load retries; negative: none"),
+    Flag("num_load_threads", 0, "how many versions may load at once; 0: four"),
+    Flag("saved_model_tags", "serve", "tags of the meta graph, comma-separated"),
+    Flag("tensorflow_intra_op_parallelism", 0, "threads of one operation; 0: as many as CPUs"),
+    Flag("tensorflow_inter_op_parallelism", 0, "operations at once; 0: as many as CPUs"),
+    Flag("tensorflow_session_parallelism", 0, "sets both parallelism flags"),
+    Flag("version", False, "print the versions and exit"),
+    Flag("help", False, "print this text and exit"),
+    Flag("lanes", 2, "batches that one version may run at once", ours=True),
+    Flag("state_dir", "", "folder that keeps labels, policies and models across restarts", ours=True),
+    Flag("connection_file", "", "write addresses and the control token here (mode 0600)", ours=True),
+    Flag("exit_with_parent", False, "stop when standard input ends", ours=True),
+    Flag("rest_api_num_threads", 0, "HTTP threads", inert=_ONE_LOOP),
+    Flag("grpc_max_threads", 0, "gRPC threads", inert=_ONE_LOOP),
+    Flag("num_unload_threads", 0, "unload threads", inert="versions unload independently of each other"),
+    Flag("flush_filesystem_caches", True, "flush file system caches", inert="nothing is cached"),
+    Flag("remove_unused_fields_from_bundle_metagraph", True, "save memory", inert="workers keep only what runs"),
+    Flag("rest_api_enable_cors_support", False, "CORS headers", inert=_LATER),
+    Flag("enable_per_model_batching_parameters", False, "batching_params.pbtxt per version", inert=_LATER),
+    Flag("tensorflow_session_config_file", "", "ConfigProto", inert=_LATER),
+    Flag("platform_config_file", "", "PlatformConfigMap", inert=_LATER),
+    Flag("per_process_gpu_memory_fraction", 0.0, "GPU memory share", inert=_LATER),
+    Flag("use_alts_credentials", False, "ALTS for gRPC", inert="ALTS exists on Google's cloud only"),
+    Flag("ssl_config_file", "", "SSLConfig", inert=_LATER),
+    Flag("grpc_channel_arguments", "", "gRPC channel arguments", inert=_LATER),
+    Flag("enable_model_warmup", True, "replay warm-up requests", inert=_LATER),
+    Flag("num_request_iterations_for_warmup", 0, "repeats of a warm-up request", inert=_LATER),
+    Flag("monitoring_config_file", "", "MonitoringConfig", inert=_LATER),
+    Flag("prefer_tflite_model", False, "use model.tflite", inert=_LATER),
+    Flag("num_tflite_pools", 0, "TFLite interpreters", inert=_LATER),
+    Flag("num_tflite_interpreters_per_pool", 1, "TFLite parallelism", inert=_LATER),
+    Flag("enable_signature_method_name_check", False, "check method names", inert=_LATER),
+    Flag("xla_cpu_compilation_enabled", False, "XLA on the CPU", inert=_LATER),
+    Flag("xla_gpu_compilation_enabled", False, "XLA on the GPU", inert=_LATER),
+    Flag("enable_profiler", True, "ProfilerService", inert=_LATER),
+    Flag("thread_pool_factory_config_file", "", "thread pools", inert="upstream ships no factory either"),
+    Flag("mixed_precision", "", "mixed precision", inert=_LATER),
+    Flag("skip_initialize_tpu", False, "TPU builds", inert="there is no TPU support"),
+    Flag("enable_grpc_healthcheck_service", False, "grpc.health.v1", inert=_LATER),
+    Flag("enable_serialization_as_tensor_content", False, "answer in tensor_content", inert=_LATER),
+)
+_BY_NAME: Mapping[str, Flag] = {flag.name: flag for flag in FLAGS}
+
+
+def parse_flags(arguments: Sequence[str]) -> tuple[dict[str, Value], list[str]]:
+    """(every flag's value by name, notes for the user). INVALID_ARGUMENT for a value that its flag can't have."""
+    values: dict[str, Value] = {flag.name: flag.default for flag in FLAGS}
+    notes: list[str] = []
+    for argument in arguments:
+        name, equals, text = argument.removeprefix("--").partition("=")
+        flag = _BY_NAME.get(name) if argument.startswith("--") else None
+        if flag is None:
+            notes.append(f"unknown argument: {argument}{_nearest(name)}")
+            continue
+        values[name] = _value(flag, text if equals else None)
+        if flag.inert and values[name] != flag.default:
+            notes.append(f"--{name} is accepted for compatibility: {flag.inert}")
+    return values, notes
+
+
+def usage() -> str:
+    """The help text."""
+    lines = ["usage: jupyter tfserve serve [--flag=value …]", "", "TensorFlow Serving's flags:"]
+    lines += [_usage_line(flag) for flag in FLAGS if not flag.ours and not flag.inert]
+    lines += ["", "Ours:", *(_usage_line(flag) for flag in FLAGS if flag.ours)]
+    lines += ["", "Accepted, without effect:", *(f"  --{flag.name}: {flag.inert}" for flag in FLAGS if flag.inert)]
+    return "\n".join(lines)
+
+
+def _usage_line(flag: Flag) -> str:
+    return f"  --{flag.name}={_shown(flag.default)}\n        {flag.help}"
+
+
+def _shown(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value) if value == "" else str(value)
+
+
+def _value(flag: Flag, text: str | None) -> Value:
+    if isinstance(flag.default, bool):
+        if text not in (None, "true", "false"):
+            raise invalid_argument(f"--{flag.name}={text}: expected true or false")
+        return text != "false"
+    if text is None:
+        raise invalid_argument(f"--{flag.name} needs a value: --{flag.name}=…")
+    try:
+        return type(flag.default)(text)
+    except ValueError:
+        kind = "a whole number" if isinstance(flag.default, int) else "a number"
+        raise invalid_argument(f"--{flag.name}={text}: expected {kind}") from None
+
+
+def _nearest(name: str) -> str:
+    near = difflib.get_close_matches(name.replace("-", "_"), _BY_NAME, n=1)
+    return f" (did you mean --{near[0]}?)" if near else ""

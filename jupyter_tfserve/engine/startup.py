@@ -1,0 +1,139 @@
+"""From the command line to `EngineOptions`: which flag fills which option, and what can't be combined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jupyter_tfserve.codec.batching_parameters import parse_batching_parameters
+from jupyter_tfserve.engine.flags import Value
+from jupyter_tfserve.errors import ServingError, invalid_argument
+from jupyter_tfserve.options import (
+    BatchOptions,
+    EngineOptions,
+    LifecycleOptions,
+    ListenOptions,
+    WorkerOptions,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Flags:
+    """The flags' values with their types."""
+
+    values: Mapping[str, Value]
+
+    def text(self, name: str) -> str:
+        return str(self.values[name])
+
+    def number(self, name: str) -> int:
+        return int(self.values[name])
+
+    def seconds(self, name: str) -> float:
+        return float(self.values[name])
+
+    def is_set(self, name: str) -> bool:
+        return bool(self.values[name])
+
+    def path(self, name: str) -> Path | None:
+        return Path(self.text(name)).expanduser().absolute() if self.text(name) else None
+
+
+def engine_options(values: Mapping[str, Value]) -> tuple[EngineOptions, list[str]]:
+    """(options, notes) for the parsed flags. INVALID_ARGUMENT with upstream's text for what can't start."""
+    flags = _Flags(values)
+    batching, lanes, notes = _batching(flags)
+    worker = _worker(flags)
+    options = EngineOptions(
+        listen=_listen(flags),
+        batching=batching,
+        worker=worker if lanes is None else replace(worker, lanes=lanes),
+        lifecycle=_lifecycle(flags),
+        model_name=flags.text("model_name"),
+        model_base_path=flags.text("model_base_path"),
+        model_config_file=flags.text("model_config_file"),
+        model_config_file_poll_wait_seconds=flags.number("model_config_file_poll_wait_seconds"),
+        state_dir=flags.path("state_dir"),
+        connection_file=flags.path("connection_file"),
+        exit_with_parent=flags.is_set("exit_with_parent"),
+    )
+    if not (options.model_base_path or options.model_config_file or options.connection_file):
+        raise invalid_argument(
+            "Both server_options.model_base_path and server_options.model_config_file are empty!",
+            "Give --model_base_path=FOLDER, the folder that holds the numbered version folders",
+        )
+    return options, notes
+
+
+def _listen(flags: _Flags) -> ListenOptions:
+    if not flags.number("port") and not flags.text("grpc_socket_path"):
+        raise invalid_argument(
+            "At least one of server_options.grpc_port or server_options.grpc_socket_path must be set."
+        )
+    return ListenOptions(
+        host=flags.text("host"),
+        grpc_port=flags.number("port"),
+        rest_port=flags.number("rest_api_port"),
+        grpc_socket_path=flags.text("grpc_socket_path"),
+        rest_timeout_ms=flags.number("rest_api_timeout_in_ms"),
+    )
+
+
+def _worker(flags: _Flags) -> WorkerOptions:
+    session, intra, inter = (
+        flags.number(f"tensorflow_{name}_parallelism") for name in ("session", "intra_op", "inter_op")
+    )
+    if session > 0 and intra > 0 and inter > 0:
+        raise invalid_argument(
+            "Either configure server_options.tensorflow_session_parallelism or "
+            "(server_options.tensorflow_intra_op_parallelism, server_options.tensorflow_inter_op_parallelism) "
+            "separately. You cannot configure all."
+        )
+    if intra <= 0 and inter <= 0:
+        intra = inter = session
+    return WorkerOptions(
+        saved_model_tags=tuple(tag for tag in flags.text("saved_model_tags").split(",") if tag),
+        intra_op_parallelism=max(intra, 0),
+        inter_op_parallelism=max(inter, 0),
+        lanes=flags.number("lanes"),
+    )
+
+
+def _lifecycle(flags: _Flags) -> LifecycleOptions:
+    return LifecycleOptions(
+        file_system_poll_wait_seconds=flags.seconds("file_system_poll_wait_seconds"),
+        max_num_load_retries=flags.number("max_num_load_retries"),
+        load_retry_interval_micros=flags.number("load_retry_interval_micros"),
+        allow_version_labels_for_unavailable_models=flags.is_set(
+            "allow_version_labels_for_unavailable_models"
+        ),
+        num_load_threads=flags.number("num_load_threads") or LifecycleOptions().num_load_threads,
+    )
+
+
+def _batching(flags: _Flags) -> tuple[BatchOptions, int | None, list[str]]:
+    file = flags.text("batching_parameters_file")
+    if not flags.is_set("enable_batching"):
+        if file:
+            raise invalid_argument(
+                "server_options.batching_parameters_file is set without setting "
+                "server_options.enable_batching to true."
+            )
+        return BatchOptions(), None, []
+    return parse_batching_parameters(read_text(file) if file else "", file or "the default")
+
+
+def read_text(file: str) -> str:
+    """The text of a file that a flag names; INVALID_ARGUMENT saying why it can't be read."""
+    try:
+        return Path(file).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise invalid_argument(f"Can't read '{file}': {reason}") from None
+
+
+def start_failure(error: ServingError) -> str:
+    """The line that ends a failed start, as upstream prints it, with the next step below."""
+    hint = f"\n{error.hint}" if error.hint else ""
+    return f"Failed to start server. Error: {error}{hint}"

@@ -1,0 +1,135 @@
+"""A loaded version: its worker process, its batch scheduler, and the restart of the one under the other.
+
+The lifecycle's loader (load, unload) and the data plane's servable (signatures, run) in one object, since both
+live exactly as long as the version does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from jupyter_tfserve.batching.scheduler import BatchScheduler, BatchStatistics, LaneGone
+from jupyter_tfserve.codec.signatures import parse_signatures
+from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.options import BatchOptions
+from jupyter_tfserve.types import ServableId, Signature, Tensors
+from jupyter_tfserve.worker.lane import Call, Lane, LaneLost
+from jupyter_tfserve.worker.pool import Worker, WorkerPool
+
+logger = logging.getLogger(__name__)
+
+RESTART_BACKOFF_S = (0.0, 0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+STEADY_AFTER_S = 60.0
+"""A worker that lived so long is restarted without back-off again."""
+
+
+class WorkerLane:
+    """A worker's lane as the scheduler wants it."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+
+    async def run_batch(
+        self, signature: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None
+    ) -> Tensors:
+        """See `BatchLane`."""
+        try:
+            result = await self._lane.run(Call(signature, inputs, outputs, timeout_s))
+        except LaneLost as lost:
+            raise LaneGone(lost.message) from None
+        return result.outputs
+
+
+class VersionRuntime:
+    """One version of one model, served by one process that is replaced when it dies."""
+
+    def __init__(
+        self,
+        servable: ServableId,
+        path: Path,
+        pool: WorkerPool,
+        options: BatchOptions,
+        on_crash: Callable[[ServableId, str], None],
+    ) -> None:
+        self._id = servable
+        self._path = path
+        self._pool = pool
+        self._options = options
+        self._on_crash = on_crash
+        self._scheduler = BatchScheduler(options)
+        self._worker: Worker | None = None
+        self._lanes: list[WorkerLane] = []
+        self._keeper: asyncio.Task[None] | None = None
+        self.signatures: Mapping[str, Signature] = {}
+        self.signature_defs = b""
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process, if one is alive."""
+        return None if self._worker is None else self._worker.pid
+
+    def statistics(self) -> BatchStatistics:
+        """The scheduler's snapshot."""
+        return self._scheduler.statistics()
+
+    async def load(self) -> None:
+        """Starts the worker and loads the model; returns when it can predict. The model's error otherwise."""
+        self._scheduler = BatchScheduler(self._options)
+        worker = await self._pool.spawn(self._id, self._path)
+        self.signature_defs = worker.signature_defs
+        self.signatures = parse_signatures(worker.signature_defs)
+        self._adopt(worker)
+        self._keeper = asyncio.get_running_loop().create_task(self._keep_alive(worker))
+
+    async def unload(self) -> None:
+        """Ends the worker; its memory is the system's again when this returns. REQUIRES: no request in flight."""
+        self._scheduler.close(ServingError(Code.UNAVAILABLE, f"Servable {self._id} is unloaded"))
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+            self._keeper = None
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            await worker.stop()
+
+    async def run(self, key: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None) -> Tensors:
+        """The outputs by alias; errors as `BatchScheduler.submit` has them."""
+        return await self._scheduler.submit(key, self.signatures[key], inputs, outputs, timeout_s)
+
+    def _adopt(self, worker: Worker) -> None:
+        self._worker = worker
+        self._lanes = [WorkerLane(lane) for lane in worker.lanes]
+        for lane in self._lanes:
+            self._scheduler.add_lane(lane)
+
+    async def _keep_alive(self, worker: Worker) -> None:
+        """Replaces the worker whenever it dies, until cancelled by `unload`."""
+        loop = asyncio.get_running_loop()
+        failures = 0
+        while True:
+            started = loop.time()
+            reason = await asyncio.shield(worker.died)
+            self._drop_lanes()
+            self._on_crash(self._id, reason)
+            failures = 0 if loop.time() - started > STEADY_AFTER_S else failures
+            worker = await self._respawn(failures)
+            failures += 1
+            self._adopt(worker)
+
+    async def _respawn(self, failures: int) -> Worker:
+        while True:
+            await asyncio.sleep(RESTART_BACKOFF_S[min(failures, len(RESTART_BACKOFF_S) - 1)])
+            failures += 1
+            try:
+                return await self._pool.spawn(self._id, self._path)
+            except ServingError as error:
+                logger.warning("Restarting the worker of %s failed: %s", self._id, error)
+
+    def _drop_lanes(self) -> None:
+        self._worker = None
+        for lane in self._lanes:
+            self._scheduler.remove_lane(lane)
+        self._lanes = []
