@@ -1,0 +1,48 @@
+"""`jupyter tfserve COMMAND`: the engine and the demo from a terminal. Each command imports only what it runs."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+
+USAGE = """usage: jupyter tfserve COMMAND [...]
+
+commands:
+  serve    run the model server; takes tensorflow_model_server's flags (`serve --help` lists them)
+  demo     make two small models and open the quick-start notebook on them;
+           `demo --check` serves and queries them without a browser"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status of the command: 0, or 255 after one line that says what was wrong."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help", "help"):
+        print(USAGE)
+        return 0
+    name, rest = given[0], given[1:]
+    if name.startswith("--"):
+        # tensorflow_model_server's own command line has no sub-command.
+        name, rest = "serve", given
+    command = _COMMANDS.get(name)
+    if command is None:
+        near = difflib.get_close_matches(name, _COMMANDS, n=1)
+        suggestion = f"; did you mean '{near[0]}'?" if near else ""
+        print(f"jupyter tfserve: unknown command '{name}'{suggestion}\n\n{USAGE}", file=sys.stderr)
+        return 255
+    return command(rest)
+
+
+def _serve(arguments: Sequence[str]) -> int:
+    from jupyter_tfserve.engine.main import serve
+
+    return serve(arguments)
+
+
+def _demo(arguments: Sequence[str]) -> int:
+    from jupyter_tfserve.notebook.demo import run_demo
+
+    return run_demo(arguments)
+
+
+_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"serve": _serve, "demo": _demo}
