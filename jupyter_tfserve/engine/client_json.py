@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import orjson
 
-from jupyter_tfserve.codec.dtypes import numpy_dtype
+from jupyter_tfserve.codec.dtypes import DTYPES
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.types import Signature, Tensor
 
@@ -77,11 +77,17 @@ def _is_b64(value: dict[str, Any]) -> bool:
 
 def _array(value: object, dtype: str | None) -> Tensor:
     value = _decode_b64(value)
-    if dtype is not None and dtype != "string":
-        return np.asarray(value, dtype=numpy_dtype(dtype))
     array = np.asarray(value)
     # Fixed-width text would cut a longer string assigned later, and strips trailing NULs of bytes.
-    return np.asarray(value, dtype=object) if array.dtype.kind in "US" else array
+    if array.dtype.kind in "US":
+        return np.asarray(value, dtype=object)
+    wanted = DTYPES.get(dtype or "")
+    return array if wanted is None or not _keeps_values(array, wanted.numpy) else array.astype(wanted.numpy)
+
+
+def _keeps_values(array: Tensor, dtype: np.dtype[Any]) -> bool:
+    """Whether the cast is one of width only; the signature may be another version's than the answer."""
+    return array.size == 0 or array.dtype.kind == dtype.kind or {array.dtype.kind, dtype.kind} <= {"i", "u"}
 
 
 def _decode_b64(value: object) -> object:

@@ -1,0 +1,270 @@
+"""`connect` and `Server`: the model server as a Python object, which the magics are a thin skin over.
+
+server = connect("./saved_models")
+server.save(model, "regression_experiments", label="test")
+server.query("regression_experiments@test", [[1.0], [2.0]])
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from jupyter_tfserve.engine.client import ControlClient
+from jupyter_tfserve.engine.client_state import ModelState, State
+from jupyter_tfserve.errors import Code, ServingError, invalid_argument
+from jupyter_tfserve.notebook.discovery import START_HINT, THIS_KERNEL, Discovery, Engine, Ports
+from jupyter_tfserve.notebook.placement import choose_model, parse_policy, place_version
+from jupyter_tfserve.notebook.query import parse_target, predict_document
+from jupyter_tfserve.notebook.save import save_version
+from jupyter_tfserve.notebook.snippets import choose_signature, curl_line, example_document
+from jupyter_tfserve.notebook.views import Model, Status, Version, model_view, version_view
+from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tensor
+
+LOAD_TIMEOUT_S: Final = 300.0
+MAX_CURL_LINES: Final = 8
+"""Models that get a command line in a status: each costs a question to the engine."""
+
+
+def connect(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    name: str | None = None,
+    rest_port: int | None = None,
+    grpc_port: int | None = None,
+    discovery: Discovery = THIS_KERNEL,
+) -> Server:
+    """The running server, started if there is none, with the models under `path` opened.
+
+    `path` holds models (`NAME/1/saved_model.pb`) or is one (`1/saved_model.pb`); it is made if it is missing.
+    `name` renames a single model. Doing it again changes nothing.
+    """
+    ports = Ports(rest_port, grpc_port)
+    engine, ran_before = discovery.find_or_start(ports)
+    server = Server(engine, (*engine.notes, *(_port_notes(engine, ports) if ran_before else ())))
+    if path is not None:
+        server.open(path, name)
+    return server
+
+
+def running_server(discovery: Discovery = THIS_KERNEL) -> Server:
+    """The server that runs for this kernel. UNAVAILABLE when there is none."""
+    engine = discovery.find()
+    if engine is None:
+        raise ServingError(Code.UNAVAILABLE, "No model server runs for this notebook.", START_HINT)
+    return Server(engine)
+
+
+class Server:
+    """A running model server. Shows itself as its models, versions, labels and addresses.
+
+    Every method blocks; failures are `ServingError` with a hint. Where `model` may be left out, it is the one
+    that is served.
+    """
+
+    def __init__(self, engine: Engine, notes: tuple[str, ...] = ()) -> None:
+        self._engine = engine
+        self._notes = notes
+        self._root: Path | None = None
+        self._client: tuple[str, str, ControlClient] | None = None
+
+    @property
+    def client(self) -> ControlClient:
+        """The engine's control API, at the address that it has now."""
+        connection = self._engine.connection()
+        if self._client is not None:
+            url, token, client = self._client
+            if (url, token) == (connection.control_url, connection.token):
+                return client
+            client.close()
+        client = ControlClient(connection.control_url, connection.token)
+        self._client = (connection.control_url, connection.token, client)
+        return client
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the engine has an address now; one that is being restarted has none."""
+        try:
+            self._engine.connection()
+        except ServingError:
+            return False
+        return True
+
+    @property
+    def rest_url(self) -> str | None:
+        """The REST address, for example `http://127.0.0.1:8501`."""
+        return self._engine.connection().rest_url
+
+    @property
+    def grpc_address(self) -> str | None:
+        """The gRPC address, for example `127.0.0.1:8500`."""
+        return self._engine.connection().grpc_address
+
+    def open(self, path: str | os.PathLike[str], name: str | None = None) -> tuple[str, ...]:
+        """Serve the models under `path` as well; returns their names."""
+        folder = Path(os.path.expanduser(path)).absolute()
+        opened = self.client.open(str(folder), name, create=True)
+        self._notes = (*self._notes, *(note for note in opened.notes if note not in self._notes))
+        self._root = folder
+        return opened.models
+
+    def state(self) -> State:
+        """What the engine says, as it says it."""
+        return self.client.state()
+
+    def status(self) -> Status:
+        """What runs now, for reading: models, versions, labels, addresses, and a command for each model."""
+        state = self.client.state()
+        models = [
+            model_view(model, self._curl(model, state.engine.rest_url) if index < MAX_CURL_LINES else "")
+            for index, model in enumerate(state.models)
+        ]
+        return Status(state.engine, tuple(models), self._engine.owner, self._engine.jupyter_url, self._notes)
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The models that are served now."""
+        return self.status().models
+
+    def stop(self) -> None:
+        """Requests in flight are answered, then the engine is gone."""
+        self._engine.stop()
+        if self._client is not None:
+            self._client[2].close()
+            self._client = None
+
+    def save(
+        self,
+        obj: object,
+        name: str | None = None,
+        *,
+        label: str | None = None,
+        like: object | None = None,
+        timeout_s: float = LOAD_TIMEOUT_S,
+    ) -> Version:
+        """Save a Keras model, tf.Module or tf.function as the model's next version, and serve it.
+
+        Returns when the version is AVAILABLE (and `label` names it); otherwise raises the version's error.
+        `like` is an example input, needed when the object does not say what it takes.
+        """
+        state = self.client.state()
+        base_path, model = place_version(state, self._root, name)
+        version = save_version(obj, base_path, like)
+        if all(known.name != model for known in state.models):
+            self.client.open(str(base_path), model, create=False)
+        self.client.refresh(model)
+        self._await(model, version, base_path, timeout_s)
+        if label is not None:
+            self.client.set_label(model, label, version)
+        return self.version(version, model)
+
+    def version(self, version: int, model: str | None = None) -> Version:
+        """One version as it is now. NOT_FOUND when the engine knows no such version."""
+        state = self._model(model)
+        for item in state.versions:
+            if item.version == version:
+                return version_view(state.name, item, state.labels)
+        known = ", ".join(str(item.version) for item in state.versions) or "none"
+        raise ServingError(
+            Code.NOT_FOUND, f"Model {state.name} has no version {version}.", f"Its versions: {known}."
+        )
+
+    def label(self, name: str, version: int, model: str | None = None) -> int | None:
+        """Point the label at a version, at once for every request; returns the version it named before."""
+        return self.client.set_label(self._model(model).name, name, version)
+
+    def unlabel(self, name: str, model: str | None = None) -> int:
+        """Take the label away; returns the version it named."""
+        return self.client.remove_label(self._model(model).name, name)
+
+    def versions(self, kind: str, *numbers: int, model: str | None = None) -> None:
+        """Choose the versions to serve: `("all")`, `("latest", 2)` or `("specific", 1, 2)`."""
+        policy = parse_policy(kind, numbers)
+        name = self._model(model).name
+        self.client.set_policy(name, policy)
+        self.client.refresh(name)
+
+    def query(self, target: str, inputs: object, signature_name: str = "") -> Tensor | dict[str, Tensor]:
+        """Ask `MODEL`, `MODEL@LABEL` or `MODEL/VERSION`; returns the answer as numpy.
+
+        `inputs`: rows (a list or array), columns (a dict by input name), or a whole REST request.
+        """
+        return self._predict(parse_target(target, signature_name), inputs)
+
+    def predict(
+        self,
+        model: str,
+        inputs: object,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        signature_name: str = "",
+    ) -> Tensor | dict[str, Tensor]:
+        """As `query`, with the version and the label as values of their own."""
+        if version is not None and label is not None:
+            raise invalid_argument("Name a version or a label, not both.")
+        return self._predict(ModelSpec(model, version, label, signature_name), inputs)
+
+    def curl(self, model: str | None = None) -> str:
+        """A command that asks the model something real from any terminal; empty when REST cannot."""
+        return self._curl(self._model(model), self.rest_url)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        try:
+            return self.status()._repr_mimebundle_()
+        except ServingError as error:
+            return {"text/plain": f"Model server: {error.message}"}
+
+    def _predict(self, spec: ModelSpec, inputs: object) -> Tensor | dict[str, Tensor]:
+        document = predict_document(inputs)
+        name = spec.signature_name or str(document.get("signature_name") or DEFAULT_SIGNATURE)
+        return self.client.predict(spec, document, self._signatures(spec.name, spec.version).get(name))
+
+    def _signatures(self, model: str, version: int | None = None) -> Mapping[str, Signature]:
+        try:
+            return self.client.signatures(model, version)[1]
+        except ServingError:
+            # Nothing is loaded, or no such model: what is asked next says so in the data plane's own words.
+            return {}
+
+    def _curl(self, model: ModelState, rest_url: str | None) -> str:
+        chosen = choose_signature(self._signatures(model.name))
+        if rest_url is None or chosen is None:
+            return ""
+        document = example_document(chosen[1], chosen[0])
+        return "" if document is None else curl_line(rest_url, ModelSpec(model.name), document)
+
+    def _model(self, name: str | None) -> ModelState:
+        return choose_model(self.client.state(), name)
+
+    def _await(self, model: str, version: int, base_path: Path, timeout_s: float) -> None:
+        policy = self._model(model).policy
+        if "specific" in policy and version not in policy["specific"].get("versions", ()):
+            raise ServingError(
+                Code.FAILED_PRECONDITION,
+                f"Version {version} of {model} is saved, but only chosen versions are served.",
+                f"Serve it too with `%tfserve versions all --model {model}`.",
+            )
+        state = self.client.wait(model, version, timeout_s)
+        if state.state != "AVAILABLE":
+            code = Code.__members__.get(state.error_code, Code.UNKNOWN)
+            raise ServingError(
+                Code.FAILED_PRECONDITION if code is Code.OK else code,
+                f"Version {version} of {model} is saved but does not load: {state.error_message}",
+                f"Its files are in {base_path / str(version)}.",
+            )
+
+
+def _port_notes(engine: Engine, ports: Ports) -> tuple[str, ...]:
+    connection = engine.connection()
+    wanted = (
+        ("REST", ports.rest_port, connection.rest_url),
+        ("gRPC", ports.grpc_port, connection.grpc_address),
+    )
+    return tuple(
+        f"The server already runs, with {protocol} at {address or 'no port'}. To move it, `%tfserve stop` first."
+        for protocol, port, address in wanted
+        if port is not None and (address or "").rpartition(":")[2] != str(port)
+    )

@@ -1,0 +1,77 @@
+"""What Tab offers after `%tfserve`: commands, options, models, labels, versions and the notebook's own models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from jupyter_tfserve.engine.client_state import ModelState
+from jupyter_tfserve.notebook.arguments import SUBCOMMANDS, parser_of
+
+MODEL_OPTIONS: Final = ("--model", "--name")
+
+Models = Callable[[], tuple[ModelState, ...]]
+"""The models that are served now; empty when nobody can say quickly."""
+
+
+def complete(line: str, models: Models, namespace: Mapping[str, Any]) -> list[str]:
+    """The words that may stand where the line ends; IPython drops those that do not begin as the last one does."""
+    words = line.split()
+    if line[-1:].isspace() or not line:
+        words.append("")
+    typed, last = words[1:-1], words[-1]
+    if not typed:
+        return list(SUBCOMMANDS)
+    command, previous = typed[0], typed[-1]
+    if command not in SUBCOMMANDS:
+        return []
+    if last.startswith("-"):
+        return [option for option in parser_of(command)._option_string_actions if option.startswith("--")]
+    if previous in MODEL_OPTIONS:
+        return [model.name for model in models()]
+    if previous == "--label":
+        return _labels(models())
+    return _positional(command, last, models, namespace)
+
+
+def _positional(command: str, last: str, models: Models, namespace: Mapping[str, Any]) -> list[str]:
+    if command == "save":
+        return [
+            name for name, value in namespace.items() if not name.startswith("_") and _can_be_saved(value)
+        ]
+    if command == "label":
+        name, equals, _ = last.partition("=")
+        return _versions(models()) if equals else [f"{label}=" for label in _labels(models())]
+    if command == "unlabel":
+        return _labels(models())
+    if command == "versions":
+        return ["all", "latest", "specific"]
+    if command == "query":
+        return _targets(last, models())
+    return []
+
+
+def _targets(last: str, models: tuple[ModelState, ...]) -> list[str]:
+    name, at, _ = last.partition("@")
+    if at:
+        # `@` ends a word for IPython: only what follows it is replaced.
+        return [label for model in models if model.name == name for label in model.labels]
+    name, slash, _ = last.partition("/")
+    if slash:
+        return [f"{name}/{item.version}" for model in models if model.name == name for item in model.versions]
+    return [model.name for model in models]
+
+
+def _labels(models: tuple[ModelState, ...]) -> list[str]:
+    return sorted({label for model in models for label in model.labels})
+
+
+def _versions(models: tuple[ModelState, ...]) -> list[str]:
+    return [str(number) for number in sorted({item.version for model in models for item in model.versions})]
+
+
+def _can_be_saved(value: object) -> bool:
+    """Whether the value looks like a model, told by its classes' names: nothing is imported or run."""
+    kinds = {(cls.__module__.partition(".")[0], cls.__name__) for cls in type(value).__mro__}
+    models = {("keras", "Model"), ("tf_keras", "Model"), ("tensorflow", "Module"), ("tensorflow", "Function")}
+    return bool(kinds & models)

@@ -1,0 +1,206 @@
+"""Which engine this kernel speaks to: the one of its Jupyter server, or else one of the kernel's own.
+
+The Jupyter server's engine outlives the kernel; the kernel's own ends with it. Either way the kernel then
+talks to the engine itself, through the engine's connection file.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from jupyter_tfserve.engine.connection import Connection, list_connections, read_connection
+from jupyter_tfserve.engine.launch import Launched, LaunchOptions, prepare_engine
+from jupyter_tfserve.engine.supervisor import Supervisor, SupervisorState, ThreadedSupervisor
+from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.notebook.jupyter_server import ExtensionMissing, JupyterServer, this_kernels_server
+
+START_HINT: Final = "Start it with `%tfserve start ./saved_models`."
+
+
+class Engine(Protocol):
+    """An engine that runs, and who keeps it."""
+
+    owner: str
+    jupyter_url: str | None
+    notes: tuple[str, ...]
+
+    def connection(self) -> Connection:
+        """Where it listens now, which changes when it is restarted. UNAVAILABLE when it does not run."""
+
+    def stop(self) -> None:
+        """It is gone afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports that a user named; None leaves the choice to the engine's keeper."""
+
+    rest_port: int | None = None
+    grpc_port: int | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """As the server extension takes them."""
+        named = {"rest_port": self.rest_port, "grpc_port": self.grpc_port}
+        return {name: port for name, port in named.items() if port is not None}
+
+
+class JupyterEngine:
+    """An engine that the Jupyter server keeps; it outlives this kernel."""
+
+    owner = "the Jupyter server"
+
+    def __init__(self, server: JupyterServer, document: Mapping[str, Any]) -> None:
+        self._server = server
+        self._name = str(document.get("name") or "default")
+        self._connection_file = Path(document["connection_file"])
+        self.jupyter_url: str | None = f"{server.url}jupyter-tfserve"
+        self.notes: tuple[str, ...] = tuple(document.get("notes") or ())
+
+    def connection(self) -> Connection:
+        """See `Engine`."""
+        return _read(self._connection_file)
+
+    def stop(self) -> None:
+        """See `Engine`."""
+        self._server.stop_engine(self._name)
+
+
+class KernelEngine:
+    """An engine that this kernel keeps; it ends with the kernel."""
+
+    owner = "this kernel"
+    jupyter_url: str | None = None
+
+    def __init__(self, root: Path, ports: Ports, notes: tuple[str, ...] = ()) -> None:
+        self._launched: Launched | None = None
+        self._options = LaunchOptions(rest_port=ports.rest_port, grpc_port=ports.grpc_port)
+        self._root = root
+        self._supervisor = ThreadedSupervisor(self._prepare)
+        self.notes = (*notes, *(self._launched.notes if self._launched else ()))
+
+    async def _prepare(self) -> Supervisor:
+        self._launched = await prepare_engine(self._root, self._options)
+        return self._launched.supervisor
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it runs or is about to run again."""
+        ended = (SupervisorState.STOPPED, SupervisorState.FAILED)
+        return self._supervisor.status().state not in ended
+
+    def start(self) -> None:
+        """It answers afterwards. FAILED_PRECONDITION with the engine's own reason when it cannot start."""
+        try:
+            self._supervisor.start()
+        except BaseException:
+            # An interrupted or failed start must not leave a thread, a lock or half an engine behind.
+            self.stop()
+            raise
+
+    def connection(self) -> Connection:
+        """See `Engine`."""
+        return _read(self._supervisor.connection_file)
+
+    def stop(self) -> None:
+        """See `Engine`."""
+        self._supervisor.close()
+        if self._launched is not None:
+            self._launched.close()
+
+
+class FoundEngine:
+    """An engine of this kernel's Jupyter server that the server's API does not show to this kernel."""
+
+    owner = "the Jupyter server"
+    jupyter_url: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, connection_file: Path) -> None:
+        self._connection_file = connection_file
+
+    def connection(self) -> Connection:
+        """See `Engine`."""
+        return _read(self._connection_file)
+
+    def stop(self) -> None:
+        """See `Engine`."""
+        raise ServingError(
+            Code.PERMISSION_DENIED,
+            "The Jupyter server keeps this engine and does not let this kernel in.",
+            "Stop it in the TensorFlow Serving sidebar.",
+        )
+
+
+class Discovery:
+    """Finds or starts the engine of one process. Safe from any thread; one start at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._own: KernelEngine | None = None
+
+    def find(self) -> Engine | None:
+        """The engine that runs for this kernel; starts nothing."""
+        with self._lock:
+            return self._find()[0]
+
+    def find_or_start(self, ports: Ports) -> tuple[Engine, bool]:
+        """The engine of this kernel, and whether it ran already."""
+        with self._lock:
+            engine, note = self._find()
+            if engine is not None:
+                return engine, True
+            server = this_kernels_server()
+            if server is not None and note is None:
+                return JupyterEngine(server, server.start_engine(ports.settings())), False
+            own = KernelEngine(Path.cwd(), ports, () if note is None else (note,))
+            own.start()
+            self._own = own
+            return own, False
+
+    def _find(self) -> tuple[Engine | None, str | None]:
+        """The running engine, or why the Jupyter server cannot keep one (None when it can)."""
+        if self._own is not None and self._own.is_running:
+            return self._own, None
+        server = this_kernels_server()
+        if server is None:
+            return None, None
+        try:
+            running = [engine for engine in server.engines() if engine.get("connection_file")]
+        except ExtensionMissing as missing:
+            return _engine_of(server.pid), f"The kernel keeps its own engine: {missing}."
+        running.sort(key=lambda engine: engine.get("name") != "default")
+        living = [engine for engine in running if _is_readable(Path(engine["connection_file"]))]
+        return (JupyterEngine(server, living[0]) if living else None), None
+
+
+def _engine_of(server_pid: int) -> Engine | None:
+    """The engine whose connection file names the Jupyter server, for kernels that its API does not let in."""
+    for path, connection in list_connections():
+        if connection.jupyter_server_pid == server_pid:
+            return FoundEngine(path)
+    return None
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        read_connection(path)
+    except ServingError:
+        return False
+    return True
+
+
+def _read(path: Path) -> Connection:
+    try:
+        return read_connection(path)
+    except ServingError as error:
+        if error.code is not Code.NOT_FOUND:
+            raise
+        raise ServingError(Code.UNAVAILABLE, "The engine has stopped.", START_HINT) from error
+
+
+THIS_KERNEL: Final = Discovery()
+"""The one of this process: a kernel's own engine must be found again by every caller in it."""

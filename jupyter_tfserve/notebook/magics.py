@@ -1,0 +1,122 @@
+"""`%tfserve` and `%%tfserve`: lines of a notebook into calls of `Server`, results as values that show themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, magics_class
+
+from jupyter_tfserve.engine.client_state import ModelState
+from jupyter_tfserve.errors import Code, ServingError, invalid_argument
+from jupyter_tfserve.notebook.api import Server, connect, running_server
+from jupyter_tfserve.notebook.arguments import HelpShown, overview, parse_line
+from jupyter_tfserve.notebook.completion import complete
+from jupyter_tfserve.notebook.query import evaluate, evaluate_body
+
+COMPLETION_TIMEOUT_S: Final = 0.5
+
+
+@magics_class
+class TFServeMagics(Magics):
+    """The magics of one shell."""
+
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell)
+        self._server: Server | None = None
+        for word in ("%tfserve", "%%tfserve"):
+            shell.set_hook("complete_command", self._complete, str_key=word)
+
+    @line_cell_magic
+    def tfserve(self, line: str, cell: str | None = None) -> Any:
+        """Replaced below by the overview of the commands, which `%tfserve?` shows."""
+        try:
+            command, arguments = parse_line(line)
+            if (cell is not None) != (command == "query"):
+                raise _wrong_kind(command)
+            if cell is not None:
+                arguments["cell"] = cell
+            run: Callable[..., Any] = getattr(self, f"_{command}")
+            return run(**arguments)
+        except HelpShown:
+            return None
+        except ServingError as error:
+            # IPython shows a UsageError as one line, and the cell still counts as failed.
+            raise UsageError(_one_message(error)) from None
+        except OSError as error:
+            raise UsageError(f"{error.strerror or error}: {error.filename or 'the server'}") from None
+
+    def _start(
+        self, path: str | None, name: str | None, rest_port: int | None, grpc_port: int | None
+    ) -> Server:
+        self._server = connect(path, name=name, rest_port=rest_port, grpc_port=grpc_port)
+        return self._server
+
+    def _status(self) -> Any:
+        return self._running().status()
+
+    def _stop(self) -> None:
+        try:
+            server = self._running()
+        except ServingError as error:
+            if error.code is not Code.UNAVAILABLE:
+                raise
+            print("No model server runs.")
+            return
+        server.stop()
+        self._server = None
+        print("The model server has stopped.")
+
+    def _save(self, obj: str, name: str | None, label: str | None, like: str | None) -> Any:
+        namespace = self.shell.user_ns
+        value = evaluate(obj, namespace)
+        example = None if like is None else evaluate(like, namespace)
+        return self._running().save(value, name, label=label, like=example)
+
+    def _label(self, move: tuple[str, int], model: str | None) -> None:
+        label, version = move
+        previous = self._running().label(label, version, model)
+        print(f"{label} -> {version}" + ("" if previous is None else f" (was {previous})"))
+
+    def _unlabel(self, label: str, model: str | None) -> None:
+        print(f"{label} is gone (was {self._running().unlabel(label, model)})")
+
+    def _versions(self, kind: str, numbers: list[int], model: str | None) -> Any:
+        server = self._running()
+        server.versions(kind, *numbers, model=model)
+        return server.status()
+
+    def _query(self, target: str, signature: str, cell: str) -> Any:
+        return self._running().query(target, evaluate_body(cell, self.shell.user_ns), signature)
+
+    def _running(self) -> Server:
+        """The server that this notebook used last if it still runs, or the one that runs for this kernel."""
+        if self._server is None or not self._server.is_running:
+            self._server = running_server()
+        return self._server
+
+    def _complete(self, shell: Any, event: Any) -> list[str]:
+        return complete(event.line, self._models, self.shell.user_ns)
+
+    def _models(self) -> tuple[ModelState, ...]:
+        if self._server is None:
+            return ()
+        try:
+            return self._server.client.state(COMPLETION_TIMEOUT_S).models
+        except ServingError:
+            # A completion has nowhere to show an error.
+            return ()
+
+
+TFServeMagics.tfserve.__doc__ = overview()
+
+
+def _wrong_kind(command: str) -> ServingError:
+    if command == "query":
+        return invalid_argument("Nothing to send.", "Write %%tfserve query MODEL, and the rows below it.")
+    return invalid_argument(f"{command} takes no cell body.", f"Write it with one sign: %tfserve {command} …")
+
+
+def _one_message(error: ServingError) -> str:
+    return error.message if error.hint is None else f"{error.message}\n{error.hint}"

@@ -1,0 +1,145 @@
+"""What a person sees of a server: models, versions and labels, as values that show themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+from jupyter_tfserve.engine.client_state import EngineState, ModelState, VersionState
+from jupyter_tfserve.notebook.placement import describe_policy
+
+_COLOURS: Mapping[str, str] = {
+    "AVAILABLE": "#2e7d32",
+    "LOADING": "#b26a00",
+    "START": "#b26a00",
+    "UNLOADING": "#b26a00",
+    "END": "#757575",
+}
+_ERROR_COLOUR = "#c62828"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a model, as it was when it was asked for."""
+
+    model: str
+    version: int
+    state: str
+    labels: tuple[str, ...] = ()
+    error: str = ""
+
+    def __str__(self) -> str:
+        """`m version 2: AVAILABLE (production)`."""
+        labels = f" ({', '.join(self.labels)})" if self.labels else ""
+        error = f": {self.error}" if self.error else ""
+        return f"{self.model} version {self.version}: {self.state}{labels}{error}"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model with its versions in descending order, and a command that asks it something real."""
+
+    name: str
+    base_path: str
+    policy: str
+    versions: tuple[Version, ...]
+    labels: Mapping[str, int] = field(default_factory=dict)
+    curl: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A server at one moment."""
+
+    engine: EngineState
+    models: tuple[Model, ...]
+    owner: str
+    jupyter_url: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """The plain text that a terminal shows."""
+        return "\n".join(_text_lines(self))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/plain": str(self), "text/html": _html(self)}
+
+
+def model_view(model: ModelState, curl: str) -> Model:
+    """A model's state as a person reads it."""
+    labels = dict(sorted(model.labels.items()))
+    versions = tuple(version_view(model.name, version, labels) for version in model.versions)
+    return Model(model.name, model.base_path, describe_policy(model.policy), versions, labels, curl)
+
+
+def version_view(model: str, version: VersionState, labels: Mapping[str, int]) -> Version:
+    """A version's state as a person reads it."""
+    named = tuple(label for label, number in labels.items() if number == version.version)
+    failed = version.error_code not in ("", "OK")
+    error = f"{version.error_code}: {version.error_message}" if failed else ""
+    return Version(model, version.version, version.state, named, error)
+
+
+def _text_lines(status: Status) -> Iterator[str]:
+    engine = status.engine
+    yield f"TensorFlow model server {engine.version} (process {engine.pid}, kept by {status.owner})"
+    yield from (f"  {name:<8} {address}" for name, address in _addresses(status))
+    for model in status.models:
+        yield f"{model.name} (versions: {model.policy})"
+        yield from (f"  {_version_line(version)}" for version in model.versions)
+        yield from ["  no version yet"] if not model.versions else []
+        yield from [f"  {model.curl}"] if model.curl else []
+    yield from ["No models yet."] if not status.models else []
+    yield from (f"Note: {note}" for note in status.notes)
+
+
+def _addresses(status: Status) -> Iterator[tuple[str, str]]:
+    if status.engine.rest_url:
+        yield "REST", status.engine.rest_url
+    if status.engine.grpc_address:
+        yield "gRPC", status.engine.grpc_address
+    if status.jupyter_url:
+        yield "Jupyter", status.jupyter_url
+
+
+def _version_line(version: Version) -> str:
+    labels = f"  <- {', '.join(version.labels)}" if version.labels else ""
+    error = f"  {version.error}" if version.error else ""
+    return f"{version.version:>4}  {version.state}{labels}{error}"
+
+
+def _html(status: Status) -> str:
+    addresses = " &nbsp; ".join(
+        f"{escape(name)} <code>{escape(address)}</code>" for name, address in _addresses(status)
+    )
+    models = "".join(_model_html(model) for model in status.models) or "<p>No models yet.</p>"
+    notes = "".join(f"<p><em>{escape(note)}</em></p>" for note in status.notes)
+    heading = f"TensorFlow model server {escape(status.engine.version)}, kept by {escape(status.owner)}"
+    return f"<div><strong>{heading}</strong><p>{addresses}</p>{models}{notes}</div>"
+
+
+def _model_html(model: Model) -> str:
+    rows = "".join(_version_html(version) for version in model.versions)
+    rows = rows or "<tr><td colspan='3'>no version yet</td></tr>"
+    curl = f"<pre style='white-space:pre-wrap'>{escape(model.curl)}</pre>" if model.curl else ""
+    heading = "".join(f"<th style='text-align:left'>{title}</th>" for title in ("version", "state", "labels"))
+    return (
+        f"<p><strong>{escape(model.name)}</strong> &nbsp; versions: {escape(model.policy)}</p>"
+        f"<table><tr>{heading}</tr>{rows}</table>{curl}"
+    )
+
+
+def _version_html(version: Version) -> str:
+    colour = _ERROR_COLOUR if version.error else _COLOURS.get(version.state, "inherit")
+    error = f"<br>{escape(version.error)}" if version.error else ""
+    labels = ", ".join(escape(label) for label in version.labels)
+    return (
+        f"<tr><td style='text-align:left'>{version.version}</td>"
+        f"<td style='text-align:left;color:{colour}'>{escape(version.state)}{error}</td>"
+        f"<td style='text-align:left'>{labels}</td></tr>"
+    )
