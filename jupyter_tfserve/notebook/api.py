@@ -264,7 +264,7 @@ def _port_notes(engine: Engine, ports: Ports) -> tuple[str, ...]:
         ("gRPC", ports.grpc_port, connection.grpc_address),
     )
     return tuple(
-        f"The server already runs, with {protocol} at {address or 'no port'}. To move it, `%tfserve stop` first."
+        f"The server runs with {protocol} at {address or 'no port'}; to move it, `%tfserve stop` first."
         for protocol, port, address in wanted
         if port is not None and (address or "").rpartition(":")[2] != str(port)
     )

@@ -1,4 +1,4 @@
-"""What Tab offers after `%tfserve`: commands, options, models, labels, versions and the notebook's own models."""
+"""What Tab offers after `%tfserve`: commands, options, models, labels, versions, variables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Models = Callable[[], tuple[ModelState, ...]]
 
 
 def complete(line: str, models: Models, namespace: Mapping[str, Any]) -> list[str]:
-    """The words that may stand where the line ends; IPython drops those that do not begin as the last one does."""
+    """The words that may stand where the line ends; IPython drops those that do not fit it."""
     words = line.split()
     if line[-1:].isspace() or not line:
         words.append("")
@@ -40,7 +40,7 @@ def _positional(command: str, last: str, models: Models, namespace: Mapping[str,
             name for name, value in namespace.items() if not name.startswith("_") and _can_be_saved(value)
         ]
     if command == "label":
-        name, equals, _ = last.partition("=")
+        _, equals, _ = last.partition("=")
         return _versions(models()) if equals else [f"{label}=" for label in _labels(models())]
     if command == "unlabel":
         return _labels(models())

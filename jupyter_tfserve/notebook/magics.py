@@ -1,4 +1,4 @@
-"""`%tfserve` and `%%tfserve`: lines of a notebook into calls of `Server`, results as values that show themselves."""
+"""`%tfserve` and `%%tfserve`: a notebook's lines into calls of `Server`, whose results show themselves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COMPLETION_TIMEOUT_S: Final = 0.5
 
 
 @magics_class
-class TFServeMagics(Magics):
+class TFServeMagics(Magics):  # type: ignore[misc]  # IPython's types are skipped
     """The magics of one shell."""
 
     def __init__(self, shell: Any) -> None:
@@ -28,7 +28,7 @@ class TFServeMagics(Magics):
         for word in ("%tfserve", "%%tfserve"):
             shell.set_hook("complete_command", self._complete, str_key=word)
 
-    @line_cell_magic
+    @line_cell_magic  # type: ignore[untyped-decorator]
     def tfserve(self, line: str, cell: str | None = None) -> Any:
         """Replaced below by the overview of the commands, which `%tfserve?` shows."""
         try:
@@ -47,10 +47,8 @@ class TFServeMagics(Magics):
         except OSError as error:
             raise UsageError(f"{error.strerror or error}: {error.filename or 'the server'}") from None
 
-    def _start(
-        self, path: str | None, name: str | None, rest_port: int | None, grpc_port: int | None
-    ) -> Server:
-        self._server = connect(path, name=name, rest_port=rest_port, grpc_port=grpc_port)
+    def _start(self, path: str | None, **settings: Any) -> Server:
+        self._server = connect(path, **settings)
         return self._server
 
     def _status(self) -> Any:
@@ -97,7 +95,7 @@ class TFServeMagics(Magics):
         return self._server
 
     def _complete(self, shell: Any, event: Any) -> list[str]:
-        return complete(event.line, self._models, self.shell.user_ns)
+        return complete(event.text_until_cursor, self._models, self.shell.user_ns)
 
     def _models(self) -> tuple[ModelState, ...]:
         if self._server is None:
