@@ -1,0 +1,112 @@
+"""The gRPC server: where it listens, how it starts and stops. What it answers is `grpc_service`'s."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Any, Final
+
+import grpc.aio
+
+from jupyter_tfserve.dataplane.grpc_service import GrpcServices, Predictor
+from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.options import LimitOptions, ListenOptions
+
+__all__ = ["GrpcServer", "Predictor"]
+
+_UNLIMITED: Final = -1
+
+
+class GrpcServer:
+    """A grpc.aio server on the running loop, on a TCP port, a Unix socket or both, as `listen` says."""
+
+    def __init__(self, predictor: Predictor, listen: ListenOptions, limits: LimitOptions) -> None:
+        self._services = GrpcServices(predictor, limits)
+        self._listen = listen
+        self._limits = limits
+        self._server: Any = None
+
+    async def start(self) -> int:
+        """The TCP port that it listens on now, or 0 if that is switched off.
+
+        UNAVAILABLE if an address cannot be had; nothing listens then. REQUIRES: not started.
+        """
+        server = grpc.aio.server(
+            options=_channel_options(self._limits), maximum_concurrent_rpcs=self._limits.max_connections
+        )
+        server.add_generic_rpc_handlers(tuple(self._services.generic_handlers()))
+        try:
+            port = self._bind(server)
+            await server.start()
+        except BaseException:
+            await server.stop(None)
+            raise
+        self._server = server
+        return port
+
+    async def stop(self, grace_s: float) -> None:
+        """Takes no more calls, lets those in flight end within `grace_s`, cancels the rest. Idempotent."""
+        server, self._server = self._server, None
+        if server is not None:
+            await server.stop(grace_s)
+
+    def _bind(self, server: Any) -> int:
+        listen = self._listen
+        if listen.grpc_socket_path:
+            _bind_socket(server, listen.grpc_socket_path)
+        if listen.grpc_port == 0:
+            return 0
+        return _bind_port(server, listen.host, max(listen.grpc_port, 0))
+
+
+def _channel_options(limits: LimitOptions) -> list[tuple[str, int]]:
+    return [
+        # Without this a second server would share the port, and each would get some of the calls.
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", limits.max_body_bytes),
+        ("grpc.max_send_message_length", _UNLIMITED),
+        ("grpc.max_metadata_size", limits.max_header_bytes),
+    ]
+
+
+def _bind_port(server: Any, host: str, port: int) -> int:
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    bound = _add_port(server, address)
+    if bound != 0:
+        return bound
+    if _is_port_taken(host, port):
+        raise ServingError(Code.UNAVAILABLE, f"gRPC port {port} is already in use")
+    raise ServingError(Code.UNAVAILABLE, f"gRPC cannot listen on {address}")
+
+
+def _bind_socket(server: Any, path: str) -> None:
+    # grpcio removes whatever socket it finds there; one that is being served is not ours to take.
+    if _is_socket_served(path):
+        raise ServingError(Code.UNAVAILABLE, f"gRPC socket {path} is already in use")
+    if _add_port(server, f"unix:{path}") == 0:
+        raise ServingError(Code.UNAVAILABLE, f"gRPC cannot listen on the socket {path}")
+
+
+def _add_port(server: Any, address: str) -> int:
+    """The bound port, or 0. grpcio raises since 1.60 or so where it returned 0 before."""
+    try:
+        return int(server.add_insecure_port(address))
+    except RuntimeError:
+        return 0
+
+
+def _is_port_taken(host: str, port: int) -> bool:
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    return False
+
+
+def _is_socket_served(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True

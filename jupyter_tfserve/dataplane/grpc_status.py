@@ -1,0 +1,30 @@
+"""Canonical codes to gRPC statuses, and the bound on a status message: a failed call's last step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+import grpc
+
+from jupyter_tfserve.errors import Code
+
+GRPC_STATUS: Final[Mapping[Code, grpc.StatusCode]] = MappingProxyType(
+    {code: grpc.StatusCode[code.name] for code in Code}
+)
+"""Code to gRPC status: the same sixteen, and OK."""
+
+MAX_MESSAGE_BYTES: Final = 1024
+TRUNCATED: Final = "...TRUNCATED"
+
+
+def truncate_message(message: str) -> str:
+    """The message as a status may carry it: cut to 1024 bytes and marked where it is longer.
+
+    A character that the cut would split is left out; what UTF-8 cannot hold becomes `?`.
+    """
+    encoded = message.encode(errors="replace")
+    if len(encoded) <= MAX_MESSAGE_BYTES:
+        return encoded.decode()
+    return encoded[:MAX_MESSAGE_BYTES].decode(errors="ignore") + TRUNCATED
