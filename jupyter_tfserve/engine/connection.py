@@ -1,7 +1,8 @@
 """The engine's connection file: where a running engine listens and the token of its control API.
 
-Like a kernel's: the engine writes it when its ports listen and removes it when it stops; the Jupyter extension
-and the kernels read it. Blocking file calls of a few microseconds. Imports no TensorFlow and no Jupyter server.
+Like a kernel's: the engine writes it when its ports listen and removes it when it stops; the Jupyter
+extension and the kernels read it. Blocking file calls of a few microseconds. Imports no TensorFlow and no
+Jupyter server.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ CREATE_TIME_TOLERANCE_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How to reach one engine. `token` opens the control API: it stays in files of mode 0600 and in headers."""
+    """How to reach one engine. `token` opens the control API: it stays in private files and in headers."""
 
     pid: int
     create_time: float
@@ -89,8 +90,8 @@ def write_connection(path: Path, connection: Connection) -> None:
 def read_connection(path: Path) -> Connection:
     """The engine that `path` describes.
 
-    NOT_FOUND if there is no such file; PERMISSION_DENIED if it is not the user's own plain file, since whoever
-    writes it chooses where our requests go; DATA_LOSS if its content is not a connection.
+    NOT_FOUND if there is no such file; PERMISSION_DENIED if it is not the user's own plain file, since
+    whoever writes it chooses where our requests go; DATA_LOSS if its content is not a connection.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
@@ -112,7 +113,9 @@ def _refused(reason: str) -> ServingError:
 
 
 def _parse(content: bytes) -> Connection:
-    damaged = ServingError(Code.DATA_LOSS, "the connection file is damaged", "Stop the engine and start it again.")
+    damaged = ServingError(
+        Code.DATA_LOSS, "the connection file is damaged", "Stop the engine and start it again."
+    )
     if len(content) > MAX_FILE_BYTES:
         raise damaged
     try:
@@ -121,7 +124,7 @@ def _parse(content: bytes) -> Connection:
         raise damaged from None
     if not isinstance(document, dict):
         raise damaged
-    values = {name: document.get(name) for name in _TYPES}
+    values: dict[str, Any] = {name: document.get(name) for name in _TYPES}
     if not all(_has_type(values[name], types) for name, types in _TYPES.items()):
         raise damaged
     # Unknown fields are ignored, so that a newer engine's file can be read.

@@ -1,0 +1,248 @@
+"""What an engine is started with: its command line, ports, state directory and files, for one owner.
+
+An owner is a Jupyter server or a kernel. Ports that nobody named give way when they are taken; ports that
+the user named do not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from jupyter_tfserve.engine.connection import Connection, new_connection_path
+from jupyter_tfserve.engine.supervisor import (
+    Supervisor,
+    SupervisorOptions,
+    SupervisorStatus,
+    ThreadedSupervisor,
+)
+from jupyter_tfserve.errors import Code, ServingError
+
+LOOPBACK: Final = "127.0.0.1"
+DEFAULT_REST_PORT: Final = 8501
+DEFAULT_GRPC_PORT: Final = 8500
+FREE_PORT: Final = -1
+LOCK_WAIT_S: Final = 20.0
+LOCK_POLL_S: Final = 0.1
+MAX_TWINS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchOptions:
+    """One engine's settings. A port of None is the default one, or a free one if that is taken.
+
+    `arguments` are further flags of `jupyter tfserve serve`. Only a Jupyter server sets `jupyter_server_pid`.
+    """
+
+    host: str = LOOPBACK
+    rest_port: int | None = None
+    grpc_port: int | None = None
+    arguments: tuple[str, ...] = ()
+    jupyter_server_pid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports to ask for, and what to tell the user about them. -1 lets the engine pick."""
+
+    rest_port: int
+    grpc_port: int
+    notes: tuple[str, ...] = ()
+
+
+def choose_ports(options: LaunchOptions) -> Ports:
+    """The ports for a first start; UNAVAILABLE, naming the port, if one that the user named is taken."""
+    rest, rest_note = _choose(options.host, options.rest_port, DEFAULT_REST_PORT, "REST")
+    grpc, grpc_note = _choose(options.host, options.grpc_port, DEFAULT_GRPC_PORT, "gRPC")
+    return Ports(rest, grpc, tuple(note for note in (rest_note, grpc_note) if note is not None))
+
+
+def _choose(host: str, named: int | None, default: int, protocol: str) -> tuple[int, str | None]:
+    if named is not None:
+        if named > 0 and is_port_taken(host, named):
+            raise ServingError(
+                Code.UNAVAILABLE,
+                f"port {named} is taken by another program",
+                f"Name another {protocol} port, or none to get a free one.",
+            )
+        return named, None
+    if is_port_taken(host, default):
+        return FREE_PORT, f"port {default} is taken by another program; {protocol} got a free port"
+    return default, None
+
+
+def is_port_taken(host: str, port: int) -> bool:
+    """Whether nobody can listen there now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # Connections of an engine that ended a moment ago do not make the port taken.
+        if os.name == "posix":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError as error:
+            return error.errno in (errno.EADDRINUSE, errno.EACCES)
+    return False
+
+
+def ports_of(connection: Connection) -> Ports:
+    """The ports that a run had; a restarted engine takes them again, since clients hold their addresses."""
+    rest = urlsplit(connection.rest_url).port if connection.rest_url else 0
+    grpc = connection.grpc_address.rpartition(":")[2] if connection.grpc_address else "0"
+    return Ports(rest or 0, int(grpc) if grpc.isdecimal() else 0)
+
+
+def engine_command(options: LaunchOptions, ports: Ports, connection_file: Path, state_dir: Path) -> list[str]:
+    """The command line of an engine that ends with its parent."""
+    command = [
+        sys.executable,
+        "-m",
+        "jupyter_tfserve",
+        "serve",
+        f"--rest_api_port={ports.rest_port}",
+        f"--port={ports.grpc_port}",
+        f"--connection_file={connection_file}",
+        f"--state_dir={state_dir}",
+        "--exit_with_parent",
+    ]
+    if options.host != LOOPBACK:
+        command.append(f"--host={options.host}")
+    if options.jupyter_server_pid is not None:
+        command.append(f"--jupyter_server_pid={options.jupyter_server_pid}")
+    return [*command, *options.arguments]
+
+
+@dataclass(frozen=True, slots=True)
+class StateDir:
+    """A directory for one engine's state. `lock` is a descriptor to close after use; None on Windows."""
+
+    path: Path
+    lock: int | None
+
+
+def state_path(root: Path, name: str = "default") -> Path:
+    """Where the engine `name` of the owner that works in `root` keeps its state between its runs."""
+    from jupyter_core.paths import jupyter_data_dir
+
+    digest = hashlib.sha256(os.path.realpath(root).encode()).hexdigest()[:16]
+    suffix = "" if name == "default" else f"-{name}"
+    return Path(jupyter_data_dir()) / "tfserve" / f"{digest}{suffix}"
+
+
+async def hold_state_dir(path: Path, wait_s: float = LOCK_WAIT_S) -> StateDir:
+    """`path`, made with mode 0700 and locked; a numbered twin of it if another engine keeps it for `wait_s`.
+
+    Two engines must never write one state. An engine that is just ending lets go soon, hence the wait.
+    """
+    deadline = time.monotonic() + wait_s
+    while True:
+        held = _try_lock(path)
+        if held is not None:
+            return held
+        if time.monotonic() >= deadline:
+            break
+        await asyncio.sleep(LOCK_POLL_S)
+    for number in range(2, MAX_TWINS):
+        held = _try_lock(path.with_name(f"{path.name}-{number}"))
+        if held is not None:
+            return held
+    raise ServingError(
+        Code.RESOURCE_EXHAUSTED, "too many engines run for this folder", "Stop one with `%tfserve stop`."
+    )
+
+
+def _try_lock(path: Path) -> StateDir | None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ServingError(
+            Code.FAILED_PRECONDITION,
+            f"the engine's state cannot be kept: {error.strerror}",
+            "Make Jupyter's data directory writable (`jupyter --data-dir` names it).",
+        ) from None
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        os.close(descriptor)
+        return StateDir(path, None)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return StateDir(path, descriptor)
+
+
+@dataclass(slots=True)
+class Launched:
+    """A supervisor that has not started yet, and what it was given. `close` it after the last stop."""
+
+    supervisor: Supervisor
+    notes: tuple[str, ...]
+    state_dir: StateDir
+
+    def close(self) -> None:
+        """Let the state directory go."""
+        if self.state_dir.lock is not None:
+            os.close(self.state_dir.lock)
+            self.state_dir = StateDir(self.state_dir.path, None)
+
+
+async def prepare_engine(
+    root: Path,
+    options: LaunchOptions | None = None,
+    *,
+    name: str = "default",
+    supervision: SupervisorOptions | None = None,
+    on_change: Callable[[SupervisorStatus], None] | None = None,
+) -> Launched:
+    """An engine for the owner that works in `root`: ports chosen, state directory held, not started yet."""
+    options = options or LaunchOptions()
+    ports = choose_ports(options)
+    state_dir = await hold_state_dir(state_path(root, name))
+    connection_file = new_connection_path()
+
+    def command(last: Connection | None) -> list[str]:
+        now = ports if last is None else ports_of(last)
+        return engine_command(options, now, connection_file, state_dir.path)
+
+    supervisor = Supervisor(
+        command,
+        connection_file,
+        connection_file.with_suffix(".log"),
+        supervision,
+        # Not the user's folder: `python -m` would import the modules that lie there.
+        cwd=state_dir.path,
+        # The engine holds the lock as well: it is free only when both of us are gone.
+        pass_fds=() if state_dir.lock is None else (state_dir.lock,),
+        on_change=on_change,
+    )
+    return Launched(supervisor, ports.notes, state_dir)
+
+
+def threaded_engine(
+    root: Path, options: LaunchOptions | None = None
+) -> tuple[ThreadedSupervisor, tuple[str, ...]]:
+    """A kernel's own engine, not started yet, and notes on its ports for the user. `close` it after use."""
+    made: list[Launched] = []
+
+    async def make() -> Supervisor:
+        made.append(await prepare_engine(root, options))
+        return made[0].supervisor
+
+    def release() -> None:
+        made[0].close()
+
+    return ThreadedSupervisor(make, release), made[0].notes
