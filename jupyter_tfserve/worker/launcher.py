@@ -1,0 +1,265 @@
+"""The engine's side of the fork server: starts it, sends it orders, hears how workers ended, restarts it.
+
+Belongs to the engine's event loop. Imports no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import signal
+import site
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import jupyter_tfserve
+from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.worker.forkserver import LENGTH
+from jupyter_tfserve.worker.main import WorkerOrder
+
+RECEIVE_BYTES: Final = 64 * 2**10
+
+
+class ForkServerLost(ServingError):
+    """The fork server ended before it forked. Asking again starts another."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.UNAVAILABLE, "The fork server died before it started the worker")
+
+
+class WorkerProcess:
+    """A forked process. `exited` resolves with its exit code: negative for a signal, None if unknown."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.exited: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        self._pidfd = _open_pidfd(pid)
+
+    def kill(self) -> None:
+        """SIGKILL, unless the process has ended already."""
+        if self.exited.done():
+            return
+        with contextlib.suppress(ProcessLookupError):
+            # Through a pidfd the signal can't hit a stranger that has got the number since.
+            if self._pidfd is not None:
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            elif not hasattr(os, "pidfd_open"):
+                os.kill(self.pid, signal.SIGKILL)
+
+    def end(self, status: int | None) -> None:
+        """The process is gone, and reaped."""
+        if self._pidfd is not None:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = None
+        if not self.exited.done():
+            self.exited.set_result(status)
+
+    def watch_alone(self) -> None:
+        """From now on nobody reports this process's end: watch for it."""
+        if self._pidfd is None:
+            self.end(None)
+        else:
+            asyncio.get_running_loop().add_reader(self._pidfd, self.end, None)
+
+
+class ForkServerLauncher:
+    """One fork server at a time, replaced when it dies; its workers live on."""
+
+    def __init__(self) -> None:
+        self._ids = itertools.count(1)
+        self._server: _Connection | None = None
+        self._starting = asyncio.Lock()
+        self._restart: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def start(self) -> None:
+        """Starts the fork server if none runs; returns before it has imported TensorFlow."""
+        async with self._starting:
+            if self._server is not None or self._closed:
+                return
+            ours, theirs = socket.socketpair()
+            ours.setblocking(False)
+            try:
+                process = await asyncio.to_thread(_start_fork_server, theirs)
+            except OSError as error:
+                ours.close()
+                raise ServingError(
+                    Code.UNAVAILABLE, f"The fork server cannot be started: {error.strerror}"
+                ) from error
+            finally:
+                theirs.close()
+            self._server = _Connection(process, ours, self._lost)
+
+    async def launch(self, order: WorkerOrder, sockets: Sequence[socket.socket]) -> WorkerProcess:
+        """A process that has `sockets` (control first, then lanes) and follows `order`.
+
+        A fork server that dies meanwhile is replaced and asked once more.
+        """
+        try:
+            return await self._launch(order, sockets)
+        except ForkServerLost:
+            return await self._launch(order, sockets)
+
+    async def close(self) -> None:
+        """The fork server is gone afterwards; workers are not touched."""
+        self._closed = True
+        if self._restart is not None:
+            self._restart.cancel()
+        server = self._server
+        if server is not None:
+            await server.close()
+
+    async def _launch(self, order: WorkerOrder, sockets: Sequence[socket.socket]) -> WorkerProcess:
+        await self.start()
+        if self._server is None:
+            raise ServingError(Code.UNAVAILABLE, "No worker can be started: the engine is stopping")
+        return await self._server.ask(next(self._ids), order, sockets)
+
+    def _lost(self, server: _Connection) -> None:
+        if self._server is not server:
+            return
+        self._server = None
+        # One that died before it was ready would die again: the next order tries, not a loop.
+        if server.was_ready and not self._closed:
+            self._restart = asyncio.get_running_loop().create_task(self._start_again())
+
+    async def _start_again(self) -> None:
+        # The next order starts it as well, and has a caller who can be told why it can't.
+        with contextlib.suppress(ServingError):
+            await self.start()
+
+
+class _Connection:
+    """One fork server process and the socket to it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, on_lost: Any) -> None:
+        self.was_ready = False
+        self._process = process
+        self._sock = sock
+        self._on_lost = on_lost
+        self._orders: dict[int, asyncio.Future[WorkerProcess]] = {}
+        self._workers: dict[int, WorkerProcess] = {}
+        self._received = b""
+        self._loop = asyncio.get_running_loop()
+        self._gone: asyncio.Task[None] | None = None
+        self._loop.add_reader(sock, self._read)
+
+    async def ask(self, number: int, order: WorkerOrder, sockets: Sequence[socket.socket]) -> WorkerProcess:
+        text = json.dumps({"id": number, "order": asdict(order)}).encode()
+        answer: asyncio.Future[WorkerProcess] = self._loop.create_future()
+        self._orders[number] = answer
+        try:
+            message = LENGTH.pack(len(text)) + text
+            sent = socket.send_fds(self._sock, [message], [one.fileno() for one in sockets])
+            if sent < len(message):
+                self._lose()
+            return await answer
+        except BlockingIOError:
+            raise ServingError(Code.RESOURCE_EXHAUSTED, "Too many versions are being started") from None
+        except OSError:
+            raise ForkServerLost from None
+        finally:
+            self._orders.pop(number, None)
+
+    async def close(self) -> None:
+        self._lose()
+        if self._gone is not None:
+            await self._gone
+
+    def _read(self) -> None:
+        try:
+            received = self._sock.recv(RECEIVE_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError:
+            received = b""
+        if not received:
+            return self._lose()
+        *lines, self._received = (self._received + received).split(b"\n")
+        for line in lines:
+            self._hear(json.loads(line))
+        return None
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if "ready" in message:
+            self.was_ready = True
+        elif "spawned" in message:
+            self._spawned(message["spawned"], message["pid"])
+        elif "failed" in message:
+            answer = self._orders.get(message["failed"])
+            if answer is not None and not answer.done():
+                text = f"No process can be started: {message['reason']}"
+                answer.set_exception(ServingError(Code.RESOURCE_EXHAUSTED, text))
+        elif "exited" in message:
+            worker = self._workers.pop(message["exited"], None)
+            if worker is not None:
+                worker.end(message["status"])
+
+    def _spawned(self, number: int, pid: int) -> None:
+        worker = WorkerProcess(pid)
+        self._workers[pid] = worker
+        answer = self._orders.get(number)
+        if answer is not None and not answer.done():
+            answer.set_result(worker)
+        # Else the order was cancelled: its sockets are closed, which ends the worker.
+
+    def _lose(self) -> None:
+        if self._gone is not None:
+            return
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
+        for answer in self._orders.values():
+            if not answer.done():
+                answer.set_exception(ForkServerLost())
+        for worker in self._workers.values():
+            worker.watch_alone()
+        self._gone = self._loop.create_task(asyncio.to_thread(_reap, self._process))
+        self._on_lost(self)
+
+
+def _start_fork_server(control: socket.socket) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "jupyter_tfserve.worker.forkserver", str(control.fileno())]
+    return subprocess.Popen(  # noqa: S603  our own interpreter and module
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=2,  # what a model prints belongs in the log, never in a protocol on standard output
+        pass_fds=(control.fileno(),),
+        env=_environment(),
+    )
+
+
+def _environment() -> dict[str, str]:
+    """The engine's own, without Jupyter's tokens, which a model has no business to read."""
+    kept = {name: value for name, value in os.environ.items() if not _is_jupyter_token(name)}
+    # The folder that the user works in must not shadow modules that we import.
+    kept["PYTHONSAFEPATH"] = "1"
+    root = str(Path(jupyter_tfserve.__path__[0]).parent)
+    if root not in [*site.getsitepackages(), site.getusersitepackages()]:
+        kept["PYTHONPATH"] = os.pathsep.join(filter(None, [root, kept.get("PYTHONPATH")]))
+    return kept
+
+
+def _is_jupyter_token(name: str) -> bool:
+    return name.startswith(("JUPYTER", "JPY_")) and "TOKEN" in name
+
+
+def _open_pidfd(pid: int) -> int | None:
+    # OSError: an old kernel, or the process has ended; then its exit is about to be reported.
+    with contextlib.suppress(AttributeError, OSError):
+        return os.pidfd_open(pid)
+    return None
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    # It may be importing TensorFlow, and deaf; it holds nothing that must be put away.
+    process.kill()
+    process.wait()

@@ -1,0 +1,114 @@
+"""The worker's process: loads one SavedModel, then answers its lanes, each in a blocking thread of its own.
+
+The mirror image of the engine's event loop. Ends with the engine: the control socket's end of file exits the
+process at once, even while a lane hangs inside TensorFlow. TensorFlow is imported by `load_worker` only, so
+that a fork server, which has imported it already, and a fresh process share this code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.worker.frame import (
+    Buffer,
+    Frame,
+    FrameDecoder,
+    decode_call,
+    encode_error,
+    encode_report,
+    encode_result,
+)
+
+if TYPE_CHECKING:
+    from jupyter_tfserve.worker.saved_model import LoadedModel
+
+OOM_SCORE: Final = "500"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOrder:
+    """What a worker is to load: sent by the engine, as JSON."""
+
+    path: str
+    tags: tuple[str, ...]
+    intra_op_parallelism: int
+    inter_op_parallelism: int
+
+
+def serve(order: WorkerOrder, control: socket.socket, lanes: Sequence[socket.socket]) -> None:
+    """Loads the model, reports on `control`, answers `lanes` until each has reached its end. Blocks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the engine
+    _offer_to_oom_killer()
+    threading.Thread(target=_exit_with_engine, args=(control,), daemon=True).start()
+    try:
+        model = _load(order)
+    except ServingError as error:
+        _send(control, encode_error(error))
+        return
+    threads = [threading.Thread(target=serve_lane, args=(lane, model), daemon=True) for lane in lanes]
+    for thread in threads:
+        thread.start()
+    _send(control, encode_report(model.signature_defs))
+    for thread in threads:
+        thread.join()
+
+
+def serve_lane(lane: socket.socket, model: LoadedModel) -> None:
+    """Answers one call after the other until the engine closes its side."""
+    decoder = FrameDecoder()
+    while True:
+        count = lane.recv_into(decoder.get_buffer())
+        if count == 0:
+            return
+        frame = decoder.received(count)
+        if frame is not None:
+            _send(lane, _answer(model, frame))
+
+
+def _answer(model: LoadedModel, frame: Frame) -> list[Buffer]:
+    try:
+        call = decode_call(frame)
+        began = time.perf_counter()
+        outputs = model.run(call)
+        return encode_result(outputs, time.perf_counter() - began)
+    except ServingError as error:
+        return encode_error(error)
+    except Exception:  # the worker run: whatever a model's output does to us, its lane lives on
+        return encode_error(ServingError(Code.INTERNAL, "The model's answer cannot be sent"))
+
+
+def _load(order: WorkerOrder) -> LoadedModel:
+    from jupyter_tfserve.worker.saved_model import LoadOptions, load_saved_model
+
+    options = LoadOptions(order.tags, order.intra_op_parallelism, order.inter_op_parallelism)
+    return load_saved_model(Path(order.path), options)
+
+
+def _send(sock: socket.socket, parts: list[Buffer]) -> None:
+    # An engine that is gone is the control thread's business.
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        for part in parts:
+            sock.sendall(part)
+
+
+def _exit_with_engine(control: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while control.recv(64):
+            pass
+    os._exit(0)
+
+
+def _offer_to_oom_killer() -> None:
+    # A model that eats the memory should take itself down, not the engine or the notebook.
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write(OOM_SCORE)

@@ -1,0 +1,230 @@
+"""Workers for the engine: one process per loaded version, from `spawn` until it is gone.
+
+Belongs to the engine's event loop. Imports no TensorFlow. Whatever a model does, hang, abort or eat memory,
+happens in its process; here it is an error with one line of text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from jupyter_tfserve.errors import Code, ServingError, invalid_argument
+from jupyter_tfserve.options import WorkerOptions
+from jupyter_tfserve.types import ServableId
+from jupyter_tfserve.worker.control import ControlConnection
+from jupyter_tfserve.worker.forkserver import MAX_SOCKETS
+from jupyter_tfserve.worker.frame import FrameError, decode_report
+from jupyter_tfserve.worker.lane import Lane
+from jupyter_tfserve.worker.launcher import ForkServerLauncher, WorkerProcess
+from jupyter_tfserve.worker.main import WorkerOrder
+
+EXIT_TIMEOUT_S: Final = 2.0
+"""How long a process may take to end, or its end to be reported, after its control socket has ended."""
+
+
+class Worker:
+    """One loaded version's process. Made by `WorkerPool.spawn`.
+
+    `signature_defs` is a serialized SignatureDefMap. `died` resolves with one line when the process has
+    ended, asked or not.
+    """
+
+    def __init__(
+        self,
+        process: WorkerProcess,
+        control: ControlConnection,
+        lanes: Sequence[Lane],
+        signature_defs: bytes,
+        stop_timeout_s: float,
+    ) -> None:
+        self.pid = process.pid
+        self.signature_defs = signature_defs
+        self.lanes = lanes
+        loop = asyncio.get_running_loop()
+        self.died: asyncio.Future[str] = loop.create_future()
+        self._process = process
+        self._control = control
+        self._stop_timeout_s = stop_timeout_s
+        self._watching = loop.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Lets batches in hand end, for at most `stop_timeout_s`, then kills. The process is gone then."""
+        for lane in self.lanes:
+            lane.finish()
+        await asyncio.wait([self.died], timeout=self._stop_timeout_s)
+        if not self.died.done():
+            self._process.kill()
+            await asyncio.wait([self.died])
+
+    async def _watch(self) -> None:
+        ends: list[asyncio.Future[Any]] = [self._control.ended, self._process.exited]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        reason = f"worker process died{await _ended(self._process, self._control)}"
+        for lane in self.lanes:
+            lane.lose(reason)
+        self.died.set_result(reason)
+
+
+class WorkerPool:
+    """Starts workers, from one fork server; nothing of it outlives `close`, or the engine."""
+
+    def __init__(self, options: WorkerOptions) -> None:
+        if options.lanes >= MAX_SOCKETS:
+            raise invalid_argument(f"lanes must be below {MAX_SOCKETS}; was {options.lanes}")
+        self._options = options
+        self._launcher = ForkServerLauncher()
+        self._spawning: set[asyncio.Task[Worker]] = set()
+        self._workers: set[Worker] = set()
+        self._closed = False
+
+    async def start(self) -> None:
+        """Starts the fork server; returns before it has imported TensorFlow."""
+        await self._launcher.start()
+
+    async def spawn(self, servable: ServableId, path: Path) -> Worker:
+        """A worker that has loaded the SavedModel in `path`.
+
+        ServingError: the model's own, DEADLINE_EXCEEDED after `load_timeout_s`, INTERNAL when its process
+        died. Whatever way it fails, or if it is cancelled, the process is gone.
+        """
+        if self._closed:
+            raise _stopping()
+        task = asyncio.get_running_loop().create_task(self._spawn(path))
+        self._spawning.add(task)
+        task.add_done_callback(self._spawning.discard)
+        try:
+            done, _ = await asyncio.wait([task], timeout=self._options.load_timeout_s)
+        except asyncio.CancelledError:
+            await _give_up(task)
+            raise
+        if not done:
+            await _give_up(task)
+            limit_s = self._options.load_timeout_s
+            raise ServingError(
+                Code.DEADLINE_EXCEEDED, f"Loading servable {servable} took longer than {limit_s:g} s"
+            )
+        if task.cancelled():
+            raise _stopping()
+        return task.result()
+
+    async def close(self) -> None:
+        """Stops every worker; they and the fork server are gone afterwards."""
+        self._closed = True
+        for task in self._spawning:
+            task.cancel()
+        if self._spawning:
+            await asyncio.wait(self._spawning)
+        await asyncio.gather(*(worker.stop() for worker in self._workers))
+        await self._launcher.close()
+
+    async def _spawn(self, path: Path) -> Worker:
+        ours, theirs = _socket_pairs(1 + self._options.lanes)
+        try:
+            process = await self._launcher.launch(self._order(path), theirs)
+        except BaseException:
+            _close_all(ours)
+            raise
+        finally:
+            _close_all(theirs)
+        control, lanes = ControlConnection(), [Lane() for _ in ours[1:]]
+        try:
+            worker = await self._load(process, control, lanes, ours)
+        except BaseException:
+            await _abandon(process, control, lanes)
+            _close_all(ours)
+            raise
+        self._workers.add(worker)
+        worker.died.add_done_callback(lambda _: self._workers.discard(worker))
+        return worker
+
+    async def _load(
+        self,
+        process: WorkerProcess,
+        control: ControlConnection,
+        lanes: Sequence[Lane],
+        sockets: Sequence[socket.socket],
+    ) -> Worker:
+        loop = asyncio.get_running_loop()
+        for end, sock in zip([control, *lanes], sockets, strict=True):
+            await loop.create_unix_connection(lambda end=end: end, sock=sock)  # type: ignore[misc]
+        frame = await control.report
+        if frame is None:
+            how = await _ended(process, control)
+            raise ServingError(Code.INTERNAL, f"worker process died while loading{how}")
+        try:
+            signature_defs = decode_report(frame)
+        except FrameError as error:
+            raise ServingError(Code.INTERNAL, "worker process sent no proper report") from error
+        return Worker(process, control, lanes, signature_defs, self._options.stop_timeout_s)
+
+    def _order(self, path: Path) -> WorkerOrder:
+        return WorkerOrder(
+            path=os.path.abspath(path),
+            tags=self._options.saved_model_tags,
+            intra_op_parallelism=self._options.intra_op_parallelism,
+            inter_op_parallelism=self._options.inter_op_parallelism,
+        )
+
+
+async def _give_up(task: asyncio.Task[Worker]) -> None:
+    """Ends a spawn, even one that succeeds at this very moment."""
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled() and task.exception() is None:
+        await task.result().stop()
+
+
+async def _abandon(process: WorkerProcess, control: ControlConnection, lanes: Sequence[Lane]) -> None:
+    """Ends a process that never became a worker."""
+    process.kill()
+    control.close()
+    for lane in lanes:
+        lane.lose("worker process died")
+    await asyncio.wait([process.exited])
+
+
+async def _ended(process: WorkerProcess, control: ControlConnection) -> str:
+    """Makes sure that a process whose sockets have ended is gone; how it ended, in brackets, if known."""
+    await asyncio.wait([process.exited], timeout=EXIT_TIMEOUT_S)
+    process.kill()
+    control.close()
+    await asyncio.wait([process.exited])
+    status = process.exited.result()
+    if status is None:
+        return ""
+    if status < 0:
+        return f" (signal {-status}, {(signal.strsignal(-status) or 'unknown').lower()})"
+    return f" (exit status {status})"
+
+
+def _socket_pairs(count: int) -> tuple[list[socket.socket], list[socket.socket]]:
+    """Our ends, that never block, and the worker's."""
+    ours: list[socket.socket] = []
+    theirs: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            one, other = socket.socketpair()
+            one.setblocking(False)
+            ours.append(one)
+            theirs.append(other)
+    except OSError as error:
+        _close_all([*ours, *theirs])
+        raise ServingError(
+            Code.RESOURCE_EXHAUSTED, f"No sockets for another worker: {error.strerror}"
+        ) from error
+    return ours, theirs
+
+
+def _close_all(sockets: Sequence[socket.socket]) -> None:
+    for one in sockets:
+        one.close()
+
+
+def _stopping() -> ServingError:
+    return ServingError(Code.UNAVAILABLE, "No worker can be started: the engine is stopping")
