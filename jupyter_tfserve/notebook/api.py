@@ -155,7 +155,7 @@ class Server:
         if all(known.name != model for known in state.models):
             self.client.open(str(base_path), model, create=False)
         self.client.refresh(model)
-        self._await(model, version, base_path, timeout_s)
+        self.wait(version, model, timeout_s)
         if label is not None:
             self.client.set_label(model, label, version)
         return self.version(version, model)
@@ -170,6 +170,25 @@ class Server:
         raise ServingError(
             Code.NOT_FOUND, f"Model {state.name} has no version {version}.", f"Its versions: {known}."
         )
+
+    def wait(self, version: int, model: str | None = None, timeout_s: float = LOAD_TIMEOUT_S) -> Version:
+        """The version once it is AVAILABLE. Raises its own error when it does not load."""
+        state = self._model(model)
+        if "specific" in state.policy and version not in state.policy["specific"].get("versions", ()):
+            raise ServingError(
+                Code.FAILED_PRECONDITION,
+                f"Version {version} of {state.name} is not among the chosen versions.",
+                f"Serve it too with `%tfserve versions all --model {state.name}`.",
+            )
+        reached = self.client.wait(state.name, version, timeout_s)
+        if reached.state != "AVAILABLE":
+            code = Code.__members__.get(reached.error_code, Code.UNKNOWN)
+            raise ServingError(
+                Code.FAILED_PRECONDITION if code is Code.OK else code,
+                f"Version {version} of {state.name} does not load: {reached.error_message}",
+                f"Its files are in {Path(state.base_path) / str(version)}.",
+            )
+        return version_view(state.name, reached, state.labels)
 
     def label(self, name: str, version: int, model: str | None = None) -> int | None:
         """Point the label at a version, at once for every request; returns the version it named before."""
@@ -238,23 +257,6 @@ class Server:
 
     def _model(self, name: str | None) -> ModelState:
         return choose_model(self.client.state(), name)
-
-    def _await(self, model: str, version: int, base_path: Path, timeout_s: float) -> None:
-        policy = self._model(model).policy
-        if "specific" in policy and version not in policy["specific"].get("versions", ()):
-            raise ServingError(
-                Code.FAILED_PRECONDITION,
-                f"Version {version} of {model} is saved, but only chosen versions are served.",
-                f"Serve it too with `%tfserve versions all --model {model}`.",
-            )
-        state = self.client.wait(model, version, timeout_s)
-        if state.state != "AVAILABLE":
-            code = Code.__members__.get(state.error_code, Code.UNKNOWN)
-            raise ServingError(
-                Code.FAILED_PRECONDITION if code is Code.OK else code,
-                f"Version {version} of {model} is saved but does not load: {state.error_message}",
-                f"Its files are in {base_path / str(version)}.",
-            )
 
 
 def _port_notes(engine: Engine, ports: Ports) -> tuple[str, ...]:

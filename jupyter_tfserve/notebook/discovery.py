@@ -136,10 +136,16 @@ class FoundEngine:
 
 
 class Discovery:
-    """Finds or starts the engine of one process. Safe from any thread; one start at a time."""
+    """Finds or starts the engine of one process. Safe from any thread; one start at a time.
 
-    def __init__(self) -> None:
+    A kernel's own engine keeps its state by `root` (the current folder). Without `ask_jupyter` it is always
+    the process's own.
+    """
+
+    def __init__(self, root: Path | None = None, *, ask_jupyter: bool = True) -> None:
         self._lock = threading.Lock()
+        self._root = root
+        self._ask_jupyter = ask_jupyter
         self._own: KernelEngine | None = None
 
     def find(self) -> Engine | None:
@@ -153,19 +159,22 @@ class Discovery:
             engine, note = self._find()
             if engine is not None:
                 return engine, True
-            server = this_kernels_server()
+            server = self._jupyter_server()
             if server is not None and note is None:
                 return JupyterEngine(server, server.start_engine(ports.settings())), False
-            own = KernelEngine(Path.cwd(), ports, () if note is None else (note,))
+            own = KernelEngine(self._root or Path.cwd(), ports, () if note is None else (note,))
             own.start()
             self._own = own
             return own, False
+
+    def _jupyter_server(self) -> JupyterServer | None:
+        return this_kernels_server() if self._ask_jupyter else None
 
     def _find(self) -> tuple[Engine | None, str | None]:
         """The running engine, or why the Jupyter server cannot keep one (None when it can)."""
         if self._own is not None and self._own.is_running:
             return self._own, None
-        server = this_kernels_server()
+        server = self._jupyter_server()
         if server is None:
             return None, None
         try:
