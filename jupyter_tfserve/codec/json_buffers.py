@@ -1,0 +1,132 @@
+"""Arrays of numbers from JSON text into buffers, without a Python object per number.
+
+simdjson flattens an array without a look at its brackets, so the shape is read off the first-element path and
+proved on the text: with everything that numbers are made of deleted, a regular document leaves a skeleton of
+brackets and commas that is known beforehand. Whatever does not match is left to the other readers.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import orjson
+import simdjson
+from numpy.typing import NDArray
+
+Tree: TypeAlias = Any
+"""A JSON value in which arrays of numbers may be numpy arrays of int64, uint64 or float64."""
+
+MIN_BYTES_PER_ARRAY: Final = 256
+"""Below this mean size the cost of each numpy array outweighs what it saves (measured)."""
+
+_DELETED: Final = b"0123456789.eE+- \t\r\n"
+_MAX_LEVEL: Final = 3
+"""root -> instances -> row -> input: nothing deeper than that holds an array that is bound."""
+
+_MAX_MEMBERS: Final = 64
+"""simdjson finds a member by going through all of them."""
+
+
+class _Irregular(Exception):
+    """This document is not one that buffers can hold."""
+
+
+def read_buffers(body: bytes) -> dict[str, Tree] | None:
+    """The object in `body` with its arrays of numbers as numpy arrays, or None if it is not so simple.
+
+    An array becomes int64 or uint64 if all its numbers are integer literals of that range, else float64.
+    """
+    try:
+        # A parser of its own: one may not be used again while anything that it gave out still lives.
+        root = simdjson.Parser().parse(body)
+        if not isinstance(root, simdjson.Object):
+            return None
+        copier = _Copier(len(body) // MIN_BYTES_PER_ARRAY)
+        tree: dict[str, Tree] = copier.copy(root, 0)
+    except (_Irregular, ValueError, RuntimeError):
+        return None
+    return tree if b"".join(copier.skeleton) == body.translate(None, _DELETED) else None
+
+
+class _Copier:
+    """Copies a simdjson document into a tree, and writes down the skeleton that its text must have."""
+
+    def __init__(self, array_budget: int) -> None:
+        self.skeleton: list[bytes] = []
+        self._array_budget = array_budget
+
+    def copy(self, value: Any, level: int) -> Tree:
+        if isinstance(value, simdjson.Array):
+            first = value[0] if len(value) else None
+            if isinstance(first, simdjson.Object) and level < _MAX_LEVEL:
+                return self._rows(value, level)
+            return self._buffer(value)
+        if isinstance(value, simdjson.Object):
+            if level >= _MAX_LEVEL:
+                raise _Irregular
+            return self._object(value, level)
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            self.skeleton.append(orjson.dumps(value).translate(None, _DELETED))
+        return value
+
+    def _object(self, value: Any, level: int) -> dict[str, Tree]:
+        tree: dict[str, Tree] = {}
+        separator = b"{"
+        if len(value) > _MAX_MEMBERS:
+            raise _Irregular
+        for key in value:
+            if key in tree:
+                raise _Irregular
+            self.skeleton.append(separator + orjson.dumps(key).translate(None, _DELETED) + b":")
+            tree[key] = self.copy(value[key], level + 1)
+            separator = b","
+        self.skeleton.append(b"}" if tree else b"{}")
+        return tree
+
+    def _rows(self, value: Any, level: int) -> list[Tree]:
+        rows: list[Tree] = []
+        separator = b"["
+        for item in value:
+            if not isinstance(item, simdjson.Object):
+                raise _Irregular
+            self.skeleton.append(separator)
+            rows.append(self.copy(item, level + 1))
+            separator = b","
+        self.skeleton.append(b"]")
+        return rows
+
+    def _buffer(self, value: Any) -> NDArray[Any]:
+        self._array_budget -= 1
+        if self._array_budget < 0:
+            raise _Irregular
+        shape = _shape(value)
+        numbers = _numbers(value)
+        # The product first: a short text can claim a shape whose skeleton would fill the memory.
+        if math.prod(shape) != numbers.size:
+            raise _Irregular
+        pattern = b""
+        for size in reversed(shape):
+            pattern = b"[" + (pattern + b",") * (size - 1) + pattern + b"]"
+        self.skeleton.append(pattern)
+        return numbers.reshape(shape)
+
+
+def _shape(value: Any) -> list[int]:
+    shape = []
+    while isinstance(value, simdjson.Array):
+        shape.append(len(value))
+        if shape[-1] == 0 or len(shape) > 32:
+            raise _Irregular
+        value = value[0]
+    return shape
+
+
+def _numbers(value: Any) -> NDArray[Any]:
+    for kind, dtype in (("i", np.int64), ("u", np.uint64), ("d", np.float64)):
+        try:
+            return np.frombuffer(value.as_buffer(of_type=kind), dtype)
+        except (TypeError, ValueError):  # noqa: PERF203 - three kinds, tried in turn
+            continue
+    raise _Irregular

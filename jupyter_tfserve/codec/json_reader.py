@@ -1,0 +1,73 @@
+"""The quick way from a JSON body to a document; the first step of the codec for every REST request.
+
+Three readers, one result: large bodies of numbers go through simdjson straight into buffers, other bodies
+through orjson, and whatever these two cannot take exactly as TensorFlow Serving does (errors, NaN, repeated
+names, text after the value) through `json_text`. A body's meaning never depends on which one read it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from jupyter_tfserve.codec.json_buffers import Tree, read_buffers
+from jupyter_tfserve.codec.json_text import parse_json
+from jupyter_tfserve.codec.json_values import JsonValue
+
+BUFFER_BYTES: Final = 2048
+"""Bodies from this size on are tried with simdjson first; below it orjson and lists are quicker."""
+
+_ORJSON_DEPTH: Final = 1024
+_MEMBER: Final = re.compile(rb'"[ \t\r\n]*:')
+
+
+@dataclass(frozen=True, slots=True)
+class JsonDocument:
+    """A body and its value. In `tree`, arrays of numbers may be numpy arrays where `has_buffers`."""
+
+    body: bytes
+    tree: Tree
+    has_buffers: bool
+    max_depth: int
+
+    def value(self) -> JsonValue:
+        """The value without numpy arrays, as the exact parser reads it; error texts quote this one."""
+        return parse_json(self.body, self.max_depth) if self.has_buffers else self.tree
+
+
+def read_json(body: bytes, max_depth: int) -> JsonDocument:
+    """The document in `body`; INVALID_ARGUMENT with TensorFlow Serving's text if it does not parse."""
+    if max_depth > _ORJSON_DEPTH or body.count(b"[") + body.count(b"{") <= max_depth:
+        if len(body) >= BUFFER_BYTES:
+            tree = read_buffers(body)
+            if tree is not None:
+                return JsonDocument(body, tree, True, max_depth)
+        try:
+            value = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return JsonDocument(body, parse_json(body, max_depth), False, max_depth)
+        if type(value) is dict and (body.count(b":") == len(value) or _has_every_member(body, value)):
+            return JsonDocument(body, value, False, max_depth)
+    return JsonDocument(body, parse_json(body, max_depth), False, max_depth)
+
+
+def _has_every_member(body: bytes, root: JsonValue) -> bool:
+    """Whether no name was repeated: orjson keeps the last of equal names and does not tell.
+
+    Counting `":` in the text can only count too many (inside strings), never too few.
+    """
+    count = 0
+    pending = [root]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            count += len(value)
+            pending.extend(item for item in value.values() if isinstance(item, (list, dict)))
+        elif isinstance(value, list) and value and isinstance(value[0], (list, dict)):
+            # A list that begins with a scalar may still hold objects: then the count is short, and the
+            # exact parser decides.
+            pending.extend(value)
+    return len(_MEMBER.findall(body)) == count
