@@ -124,5 +124,6 @@ class EngineOptions:
     model_config_file_poll_wait_seconds: float = 0
     state_dir: Path | None = None
     connection_file: Path | None = None
+    jupyter_server_pid: int | None = None
     exit_with_parent: bool = False
     """Stop when standard input reaches its end: the parent holds the other side."""

@@ -56,6 +56,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("lanes", 2, "batches that one version may run at once", ours=True),
     Flag("state_dir", "", "folder that keeps labels, policies and models across restarts", ours=True),
     Flag("connection_file", "", "write addresses and the control token here (mode 0600)", ours=True),
+    Flag("jupyter_server_pid", 0, "the Jupyter server that owns this engine; 0: none", ours=True),
     Flag("exit_with_parent", False, "stop when standard input ends", ours=True),
     Flag("rest_api_num_threads", 0, "HTTP threads", inert=_ONE_LOOP),
     Flag("grpc_max_threads", 0, "gRPC threads", inert=_ONE_LOOP),

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from jupyter_tfserve.codec.batching_parameters import parse_batching_parameters
 from jupyter_tfserve.engine.flags import Value
 from jupyter_tfserve.errors import ServingError, invalid_argument
+from jupyter_tfserve.lifecycle.base_path import resolve_base_path
+from jupyter_tfserve.lifecycle.config import ModelConfig
+from jupyter_tfserve.lifecycle.config_proto import parse_config
+from jupyter_tfserve.lifecycle.core import ServerCore
 from jupyter_tfserve.options import (
     BatchOptions,
     EngineOptions,
@@ -16,6 +24,8 @@ from jupyter_tfserve.options import (
     ListenOptions,
     WorkerOptions,
 )
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,7 @@ def engine_options(values: Mapping[str, Value]) -> tuple[EngineOptions, list[str
         model_config_file_poll_wait_seconds=flags.number("model_config_file_poll_wait_seconds"),
         state_dir=flags.path("state_dir"),
         connection_file=flags.path("connection_file"),
+        jupyter_server_pid=flags.number("jupyter_server_pid") or None,
         exit_with_parent=flags.is_set("exit_with_parent"),
     )
     if not (options.model_base_path or options.model_config_file or options.connection_file):
@@ -137,3 +148,67 @@ def start_failure(error: ServingError) -> str:
     """The line that ends a failed start, as upstream prints it, with the next step below."""
     hint = f"\n{error.hint}" if error.hint else ""
     return f"Failed to start server. Error: {error}{hint}"
+
+
+@dataclass(frozen=True, slots=True)
+class InitialModels:
+    """What the command line says to serve: one folder, or a config file that may be read again and again."""
+
+    opened: tuple[ModelConfig, ...] = ()
+    configured: tuple[ModelConfig, ...] | None = None
+    config_file: str = ""
+    poll_s: float = 0
+    notes: tuple[str, ...] = ()
+
+    async def apply(self, core: ServerCore[Any]) -> None:
+        """Makes `core` serve them, then follows the config file for as long as the engine runs."""
+        if self.opened:
+            await core.open_models(self.opened)
+        if self.configured is not None:
+            await _apply_logged(core, self.configured)
+        while self.config_file and self.poll_s > 0:
+            await asyncio.sleep(self.poll_s)
+            await self._reload(core)
+
+    async def _reload(self, core: ServerCore[Any]) -> None:
+        """A file that can't be read or applied leaves everything as it was."""
+        try:
+            models = parse_config(await asyncio.to_thread(read_text, self.config_file))
+        except ServingError as error:
+            logger.error("Failed to read ModelServerConfig file: %s", error)
+            return
+        if models is not None:
+            await _apply_logged(core, models)
+
+
+def initial_models(options: EngineOptions) -> InitialModels:
+    """The models to start with. A config file's models win over the base path, as upstream.
+
+    INVALID_ARGUMENT or NOT_FOUND for a file or folder that can't be used: the engine should not start.
+    """
+    if options.model_config_file:
+        return InitialModels(
+            configured=_read_config(options.model_config_file),
+            config_file=options.model_config_file,
+            poll_s=options.model_config_file_poll_wait_seconds,
+        )
+    if not options.model_base_path:
+        return InitialModels()
+    resolved = resolve_base_path(options.model_base_path, options.model_name)
+    return InitialModels(opened=resolved.models, notes=resolved.notes)
+
+
+def _read_config(file: str) -> tuple[ModelConfig, ...] | None:
+    text = read_text(file)
+    try:
+        return parse_config(text)
+    except ServingError as error:
+        print(f"Error parsing text-format tensorflow.serving.ModelServerConfig: {error.message}", file=sys.stderr)
+        raise invalid_argument(f"Invalid protobuf file: '{file}'", error.message) from None
+
+
+async def _apply_logged(core: ServerCore[Any], models: tuple[ModelConfig, ...]) -> None:
+    try:
+        await core.apply_config(models)
+    except ServingError as error:
+        logger.error("PollFilesystemAndReloadConfig failed to ReloadConfig: %s", error)

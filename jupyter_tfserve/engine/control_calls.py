@@ -1,0 +1,154 @@
+"""What each control route does: edits of the one desired state, and views of it.
+
+Thin over `lifecycle.core`, which owns the rules; see `control` for the transport.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from jupyter_tfserve.engine.control import ControlRequest, ControlRouter, Reply
+from jupyter_tfserve.engine.version_runtime import VersionRuntime
+from jupyter_tfserve.errors import ServingError, invalid_argument
+from jupyter_tfserve.lifecycle.base_path import resolve_base_path
+from jupyter_tfserve.lifecycle.config_proto import parse_config, policy_from_json, policy_to_json
+from jupyter_tfserve.lifecycle.core import ModelStates, ServerCore
+from jupyter_tfserve.lifecycle.history import History
+from jupyter_tfserve.lifecycle.states import VersionStatus
+from jupyter_tfserve.types import ModelSpec, Signature, TensorSpec
+
+MAX_WAIT_S = 3600.0
+MAX_HISTORY = 1000
+
+
+class ControlCalls:
+    """The calls of one engine. `describe` tells the engine's own part of the state, `shut_down` ends it."""
+
+    def __init__(
+        self,
+        core: ServerCore[VersionRuntime],
+        history: History,
+        describe: Callable[[], Reply],
+        shut_down: Callable[[], None],
+    ) -> None:
+        self._core = core
+        self._history = history
+        self._describe = describe
+        self._shut_down = shut_down
+
+    def router(self) -> ControlRouter:
+        """Every route of the control API."""
+        router = ControlRouter()
+        router.add("GET", "/control/state", self._state)
+        router.add("POST", "/control/open", self._open)
+        router.add("DELETE", "/control/models/{model}", self._remove_model)
+        router.add("PUT", "/control/models/{model}/labels/{label}", self._set_label)
+        router.add("DELETE", "/control/models/{model}/labels/{label}", self._remove_label)
+        router.add("PUT", "/control/models/{model}/policy", self._set_policy)
+        router.add("POST", "/control/models/{model}/refresh", self._refresh)
+        router.add("GET", "/control/models/{model}/versions/{version}/wait", self._wait)
+        router.add("GET", "/control/models/{model}/signatures", self._signatures)
+        router.add("POST", "/control/config", self._config)
+        router.add("GET", "/control/history", self._events)
+        router.add("POST", "/control/shutdown", self._shutdown)
+        return router
+
+    def models(self) -> Reply:
+        """Every model with its versions and labels, as `GET /v1/models` shows them."""
+        return {"models": [self._model(model) for model in self._core.states()]}
+
+    async def _state(self, request: ControlRequest) -> Reply:
+        return {"engine": self._describe(), **self.models()}
+
+    async def _open(self, request: ControlRequest) -> Reply:
+        path = request.field("path", str)
+        name = request.body.get("name")
+        if name is not None and not isinstance(name, str):
+            raise invalid_argument("'name' must be a string")
+        resolved = resolve_base_path(path, name, create=bool(request.body.get("create")))
+        await self._core.open_models(resolved.models)
+        return {"models": [model.name for model in resolved.models], "notes": list(resolved.notes)}
+
+    async def _remove_model(self, request: ControlRequest) -> Reply:
+        await self._core.remove_model(request.parts["model"])
+        return {}
+
+    async def _set_label(self, request: ControlRequest) -> Reply:
+        version = request.field("version", int)
+        parts = request.parts
+        return {"previous": await self._core.set_label(parts["model"], parts["label"], version)}
+
+    async def _remove_label(self, request: ControlRequest) -> Reply:
+        return {"previous": await self._core.remove_label(request.parts["model"], request.parts["label"])}
+
+    async def _set_policy(self, request: ControlRequest) -> Reply:
+        await self._core.set_policy(request.parts["model"], policy_from_json(request.body))
+        return {}
+
+    async def _refresh(self, request: ControlRequest) -> Reply:
+        await self._core.refresh(request.parts["model"])
+        return {}
+
+    async def _wait(self, request: ControlRequest) -> Reply:
+        timeout_s = min(request.number("timeout_s", 60.0), MAX_WAIT_S)
+        model, version = request.parts["model"], request.version()
+        return self._version(model, await self._core.wait_version(model, version, timeout_s))
+
+    async def _signatures(self, request: ControlRequest) -> Reply:
+        version = int(request.number("version", -1)) if "version" in request.query else None
+        with self._core.serving_map.lookup(ModelSpec(request.parts["model"], version)) as handle:
+            signatures = handle.loader.signatures
+            documents = {key: _signature(signature) for key, signature in signatures.items()}
+            return {"version": handle.id.version, "signatures": documents}
+
+    async def _config(self, request: ControlRequest) -> Reply:
+        models = parse_config(request.field("text", str))
+        if models is not None:
+            await self._core.apply_config(models)
+        return {}
+
+    async def _events(self, request: ControlRequest) -> Reply:
+        limit = max(1, min(int(request.number("limit", 50)), MAX_HISTORY))
+        return {"events": await self._history.latest(limit)}
+
+    async def _shutdown(self, request: ControlRequest) -> Reply:
+        self._shut_down()
+        return {}
+
+    def _model(self, model: ModelStates) -> Reply:
+        return {
+            "name": model.name,
+            "base_path": model.config.base_path,
+            "policy": policy_to_json(model.config.policy),
+            "labels": dict(model.labels),
+            "versions": [self._version(model.name, status) for status in model.versions],
+        }
+
+    def _version(self, model: str, status: VersionStatus) -> Reply:
+        return {
+            "version": status.version,
+            "state": status.state.name,
+            "error_code": status.code.name,
+            "error_message": status.message,
+            "pid": self._pid(model, status.version),
+        }
+
+    def _pid(self, model: str, version: int) -> int | None:
+        try:
+            with self._core.serving_map.lookup(ModelSpec(model, version)) as handle:
+                return handle.loader.pid
+        except ServingError:
+            return None
+
+
+def _signature(signature: Signature) -> dict[str, Any]:
+    return {
+        "method_name": signature.method_name,
+        "inputs": {alias: _spec(spec) for alias, spec in signature.inputs.items()},
+        "outputs": {alias: _spec(spec) for alias, spec in signature.outputs.items()},
+    }
+
+
+def _spec(spec: TensorSpec) -> dict[str, Any]:
+    return {"dtype": spec.dtype, "shape": None if spec.shape is None else list(spec.shape)}

@@ -1,0 +1,180 @@
+"""The composition root: makes every part, starts them in order, and stops them in the reverse order.
+
+One event loop owns all of it. Ports are open before any model is loaded, so that health can be asked at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from jupyter_tfserve._version import __version__
+from jupyter_tfserve.dataplane.grpc_server import GrpcServer
+from jupyter_tfserve.dataplane.http_server import HttpServer
+from jupyter_tfserve.dataplane.predict import DataPlane
+from jupyter_tfserve.dataplane.rest import RestApi
+from jupyter_tfserve.engine.connection import API_LEVEL, Connection, write_connection
+from jupyter_tfserve.engine.control import ControlApi
+from jupyter_tfserve.engine.control_calls import ControlCalls
+from jupyter_tfserve.engine.startup import InitialModels
+from jupyter_tfserve.engine.version_runtime import VersionRuntime
+from jupyter_tfserve.errors import ServingError
+from jupyter_tfserve.lifecycle.core import ServerCore
+from jupyter_tfserve.lifecycle.history import History
+from jupyter_tfserve.lifecycle.store import Store
+from jupyter_tfserve.options import EngineOptions
+from jupyter_tfserve.types import ServableId
+from jupyter_tfserve.worker.pool import WorkerPool
+
+logger = logging.getLogger(__name__)
+
+LOOPBACK = "127.0.0.1"
+DRAIN_S = 10.0
+
+
+class Engine:
+    """One model server. `run` is its whole life."""
+
+    def __init__(self, options: EngineOptions, initial: InitialModels) -> None:
+        self._options = options
+        self._initial = initial
+        self._stopping = asyncio.Event()
+        self._started = time.time()
+        self._token = secrets.token_urlsafe(32)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pool = WorkerPool(options.worker)
+        self._history = History(options.state_dir)
+        self._core: ServerCore[VersionRuntime] = ServerCore(
+            self._make_version, options.lifecycle, Store(options.state_dir), self._history
+        )
+        self._make_doors()
+        self.rest_url: str | None = None
+        self.grpc_address: str | None = None
+
+    def _make_doors(self) -> None:
+        listen, limits = self._options.listen, self._options.limits
+        data_plane = DataPlane(self._core)
+        calls = ControlCalls(self._core, self._history, self.describe, self._stopping.set)
+        rest = RestApi(data_plane, limits, listen.rest_timeout_ms, calls.models, self.is_ready)
+        local_only = listen.host in (LOOPBACK, "::1", "localhost")
+        self._rest = HttpServer(rest.handle, limits, local_only)
+        self._control = HttpServer(ControlApi(calls.router(), self._token, rest.handle).handle, limits)
+        self._grpc = GrpcServer(data_plane, listen, limits)
+
+    async def run(self) -> None:
+        """Serves until SIGTERM, SIGINT, a shutdown call or the parent's end. ServingError if it can't start."""
+        try:
+            await self._start()
+            await self._stopping.wait()
+        finally:
+            await self._stop()
+
+    def is_ready(self) -> bool:
+        """Whether every configured model's first load is over, for better or worse."""
+        return not any(self._core.first_load_pending(model.name) for model in self._core.states())
+
+    def describe(self) -> dict[str, Any]:
+        """The engine's own part of the state document."""
+        return {
+            "pid": os.getpid(),
+            "version": __version__,
+            "api_level": API_LEVEL,
+            "started": self._started,
+            "rest_url": self.rest_url,
+            "grpc_address": self.grpc_address,
+            "ready": self.is_ready(),
+        }
+
+    async def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        if self._options.exit_with_parent:
+            self._run_beside(self._watch_parent())
+        control_port = await self._listen()
+        await self._pool.start()
+        await self._core.start()
+        self._run_beside(self._initial.apply(self._core))
+        if self._options.connection_file is not None:
+            write_connection(self._options.connection_file, self._connection(control_port))
+        logger.info("Serving REST at %s, gRPC at %s", self.rest_url or "(off)", self.grpc_address or "(off)")
+
+    async def _listen(self) -> int:
+        listen = self._options.listen
+        if listen.rest_port:
+            port = await self._rest.start(listen.host, max(listen.rest_port, 0))
+            self.rest_url = f"http://{_reachable(listen.host)}:{port}"
+        port = await self._grpc.start()
+        if listen.grpc_port:
+            self.grpc_address = f"{_reachable(listen.host)}:{port}"
+        return await self._control.start(LOOPBACK, 0)
+
+    async def _stop(self) -> None:
+        """No new requests, then answers, then models, then processes; whatever did not start is skipped."""
+        if self._options.connection_file is not None:
+            self._options.connection_file.unlink(missing_ok=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(self._rest.stop(DRAIN_S), self._grpc.stop(DRAIN_S), self._control.stop(DRAIN_S))
+        await self._core.close()
+        await self._pool.close()
+
+    def _make_version(self, servable: ServableId, path: Path) -> VersionRuntime:
+        return VersionRuntime(servable, path, self._pool, self._options.batching, self._record_crash)
+
+    def _record_crash(self, servable: ServableId, reason: str) -> None:
+        logger.warning("The worker of %s is restarted: %s", servable, reason)
+        self._history.record("crash", servable.name, servable.version, reason)
+
+    def _connection(self, control_port: int) -> Connection:
+        return Connection(
+            pid=os.getpid(),
+            create_time=psutil.Process().create_time(),
+            control_url=f"http://{LOOPBACK}:{control_port}",
+            token=self._token,
+            rest_url=self.rest_url,
+            grpc_address=self.grpc_address,
+            version=__version__,
+            api_level=API_LEVEL,
+            jupyter_server_pid=self._options.jupyter_server_pid,
+            owner_pid=os.getppid(),
+        )
+
+    def _run_beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(self._logged(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _logged(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except ServingError as error:
+            logger.error("%s", error)
+
+    async def _watch_parent(self) -> None:
+        """The parent holds the other end of standard input; its end of file is the parent's death."""
+        reader = asyncio.StreamReader()
+        loop = asyncio.get_running_loop()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        while await reader.read(4096):
+            pass
+        logger.info("The parent is gone; stopping")
+        self._stopping.set()
+
+
+def _reachable(host: str) -> str:
+    """An address that a client on this machine can use for a server that listens on `host`."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        return LOOPBACK
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,65 @@
+"""`jupyter tfserve serve`: flags, logging, the event loop around one engine, and the exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from jupyter_tfserve._version import __version__
+from jupyter_tfserve.engine.flags import parse_flags, usage
+from jupyter_tfserve.engine.startup import engine_options, initial_models, start_failure
+from jupyter_tfserve.errors import ServingError
+
+EXIT_FAILURE = 255
+"""tensorflow_model_server's status for a start that failed."""
+
+
+def serve(arguments: Sequence[str]) -> int:
+    """Runs an engine until it is told to stop: 0 then, 255 if it could not start (the reason is the last line)."""
+    _log_to_stderr()
+    try:
+        values, notes = parse_flags(arguments)
+        if values["help"]:
+            print(usage())
+            return 0
+        if values["version"]:
+            print(_versions())
+            return 0
+        options, more = engine_options(values)
+        initial = initial_models(options)
+        for note in (*notes, *more, *initial.notes):
+            print(note, file=sys.stderr, flush=True)
+        from jupyter_tfserve.engine.engine import Engine
+
+        async def run() -> None:
+            await Engine(options, initial).run()
+
+        _run(run())
+    except ServingError as error:
+        print(start_failure(error), flush=True)
+        return EXIT_FAILURE
+    return 0
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(work)
+    else:
+        uvloop.run(work)
+
+
+def _versions() -> str:
+    from importlib.metadata import version
+
+    return f"jupyter_tfserve: {__version__}\nTensorFlow Library: {version('tensorflow')}"
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
