@@ -271,7 +271,8 @@ class Manager(Generic[LoaderT]):
 
     def _start_unload(self, harness: Harness[LoaderT], event: Event) -> None:
         """Announces the end, takes the version out of the serving map, and clears it when it is drained."""
-        self._advance(harness, event)
+        text = harness.error.message if event is Event.CRASH and harness.error else None
+        self._announce_state(harness, harness.advance(event), text)
         routes = self.serving_map.models.get(harness.id.name)
         served = routes.versions.get(harness.id.version) if routes else None
         if served is not None:

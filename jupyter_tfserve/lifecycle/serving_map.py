@@ -84,7 +84,7 @@ class ModelRoutes(Generic[T]):
     """One model's part of the table. `latest` is the largest version number in `versions`."""
 
     versions: Mapping[int, ServedVersion[T]] = field(default_factory=dict)
-    labels: Mapping[str, int] = EMPTY
+    labels: Mapping[str, int] = field(default_factory=lambda: EMPTY)
     latest: ServedVersion[T] | None = None
 
 

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import re
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +110,7 @@ class Source:
     """The versions of one model on disk.
 
     `single_version`: the base path is itself the folder of that version, not the parent of versions.
-    Remembers between looks what changing folders looked like; one look at a time.
+    Remembers between looks what changing folders looked like.
     """
 
     def __init__(
@@ -126,6 +127,8 @@ class Source:
         self.single_version = single_version
         self.settle_s = settle_s
         self._seen: dict[int, _Seen] = {}
+        # A look whose caller gave up still runs in its thread when the next one begins.
+        self._looking = threading.Lock()
 
     def look(self, live: Mapping[int, AspiredVersion], now: float, wall: float) -> Look:
         """Lists the base path and applies the policy. Blocking.
@@ -133,6 +136,10 @@ class Source:
         Versions in `live` stay as they are while their folder is there. `now` is monotonic, `wall` the
         time of file stamps. NOT_FOUND if the base path is missing, FAILED_PRECONDITION if it is unreadable.
         """
+        with self._looking:
+            return self._look(live, now, wall)
+
+    def _look(self, live: Mapping[int, AspiredVersion], now: float, wall: float) -> Look:
         fingerprints: dict[int, str] = {}
         unsettled: set[int] = set()
 

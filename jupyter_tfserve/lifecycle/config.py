@@ -1,0 +1,110 @@
+"""What may be served: one model's configuration as a value, and upstream's checks of a whole list.
+
+The checks and their texts are server_core.cc's. A list that fails leaves no trace (upstream keeps it as its
+current one, so that every later reload fails). Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from jupyter_tfserve.errors import ServingError, invalid_argument
+from jupyter_tfserve.lifecycle.policy import All, Latest, Specific, VersionPolicy
+from jupyter_tfserve.types import MAX_VERSION
+
+TENSORFLOW: Final = "tensorflow"
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """One model that should be served.
+
+    `single_version` is our extension: the base path is itself the folder of that version.
+    """
+
+    name: str
+    base_path: str
+    policy: VersionPolicy = field(default_factory=Latest)
+    labels: Mapping[str, int] = field(default_factory=dict)
+    platform: str = TENSORFLOW
+    single_version: int | None = None
+
+    @property
+    def location(self) -> tuple[str, VersionPolicy, int | None]:
+        """All that decides which folders are loaded."""
+        return (self.base_path, self.policy, self.single_version)
+
+
+def validate_models(models: Iterable[ModelConfig], current: Mapping[str, ModelConfig]) -> None:
+    """Passes if `models` may replace `current` (by name), else INVALID_ARGUMENT with upstream's text."""
+    listed = tuple(models)
+    names: set[str] = set()
+    for model in listed:
+        if model.name in names:
+            raise invalid_argument(f"Illegal to list model {model.name} multiple times in config list")
+        names.add(model.name)
+    for model in listed:
+        _validate_base_path(model)
+    for model in listed:
+        _validate_platform(model, current.get(model.name))
+
+
+def _validate_base_path(model: ModelConfig) -> None:
+    path = model.base_path
+    is_absolute = path.startswith("/") or _URI.match(path) is not None
+    if not is_absolute or "\0" in path:
+        raise invalid_argument(
+            f"Expected model {model.name} to have an absolute path or URI; got base_path()={path}"
+        )
+
+
+def _validate_platform(model: ModelConfig, current: ModelConfig | None) -> None:
+    if current is not None and current.platform != model.platform:
+        raise invalid_argument(
+            f"Illegal to change a model's platform. For model {model.name} platform was "
+            f"{current.platform} and new platform requested is {model.platform}"
+        )
+    if model.platform != TENSORFLOW:
+        raise invalid_argument(f"Model {model.name} requests unsupported platform {model.platform}")
+
+
+def policy_to_json(policy: VersionPolicy) -> dict[str, Any]:
+    """The policy as ServableVersionPolicy's JSON, with numbers as numbers."""
+    match policy:
+        case Latest(num_versions):
+            return {"latest": {"num_versions": num_versions}}
+        case All():
+            return {"all": {}}
+        case Specific(versions):
+            return {"specific": {"versions": list(versions)}}
+
+
+def policy_from_json(document: object) -> VersionPolicy:
+    """The policy that a caller wrote as JSON; INVALID_ARGUMENT if it is none."""
+    match document:
+        case {"latest": {"num_versions": int(number), **rest}, **others} if not rest and not others:
+            return Latest(_checked(number, 2**32 - 1))
+        case {"latest": {**rest}, **others} if not rest and not others:
+            return Latest()
+        case {"all": {**rest}, **others} if not rest and not others:
+            return All()
+        case {"specific": {"versions": [*versions], **rest}, **others} if not rest and not others:
+            return Specific(tuple(_checked(version, MAX_VERSION) for version in versions))
+    raise _no_policy()
+
+
+def _checked(number: object, limit: int) -> int:
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= limit:
+        raise _no_policy()
+    return number
+
+
+def _no_policy() -> ServingError:
+    return invalid_argument(
+        'A version policy is {"latest": {"num_versions": N}}, {"all": {}} '
+        'or {"specific": {"versions": [N, ...]}}'
+    )

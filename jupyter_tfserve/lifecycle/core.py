@@ -1,0 +1,336 @@
+"""The server without its ports: what should be served, kept on disk, watched, loaded and labelled.
+
+The way of a change: a pure edit of the desired state, saved, then applied whole; so what was acknowledged
+survives a kill, and a refused change leaves no trace. One event loop owns it all; files are read in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeAlias
+
+from jupyter_tfserve.errors import Code, ServingError, not_found
+from jupyter_tfserve.lifecycle.clock import Clock, SystemClock
+from jupyter_tfserve.lifecycle.config import ModelConfig, policy_to_json, validate_models
+from jupyter_tfserve.lifecycle.desired import DesiredState
+from jupyter_tfserve.lifecycle.fleet import ModelFleet
+from jupyter_tfserve.lifecycle.history import EventKind, History
+from jupyter_tfserve.lifecycle.labels import validate_labels
+from jupyter_tfserve.lifecycle.manager import Manager
+from jupyter_tfserve.lifecycle.policy import VersionPolicy
+from jupyter_tfserve.lifecycle.resolve import ResolvedModels
+from jupyter_tfserve.lifecycle.serving_map import ServingMap
+from jupyter_tfserve.lifecycle.source import SETTLE_S
+from jupyter_tfserve.lifecycle.states import LifecycleState, LoaderT, VersionStatus
+from jupyter_tfserve.lifecycle.store import StateStore
+from jupyter_tfserve.options import LifecycleOptions
+from jupyter_tfserve.types import ModelSpec, ServableId
+
+log = logging.getLogger(__name__)
+
+Edit: TypeAlias = Callable[[DesiredState], DesiredState]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """One served model as a person sees it: `versions` highest first, `problem` if its folder is unusable."""
+
+    config: ModelConfig
+    labels: Mapping[str, int]
+    versions: tuple[VersionStatus, ...]
+    problem: str | None
+
+
+class ServerCore(Generic[LoaderT]):
+    """Serves what the desired state says. Its methods run on the loop that `start` ran on."""
+
+    def __init__(
+        self,
+        loader_factory: Callable[[ServableId, Path], LoaderT],
+        options: LifecycleOptions,
+        store: StateStore,
+        history: History,
+        clock: Clock | None = None,
+        settle_s: float = SETTLE_S,
+    ) -> None:
+        clock = clock or SystemClock()
+        self.manager: Manager[LoaderT] = Manager(loader_factory, options, clock)
+        self._fleet = ModelFleet(self.manager, clock, options.file_system_poll_wait_seconds, settle_s)
+        self.manager.add_listener(self._on_state)
+        self._options = options
+        self._store = store
+        self._history = history
+        self._state = DesiredState()
+        # Labels of reopened models that come back when their version is available: (model, label).
+        self._awaiting: set[tuple[str, str]] = set()
+        self._changing = asyncio.Lock()
+        self._changes: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+
+    async def start(self) -> tuple[str, ...]:
+        """Takes up the saved state, labels at once, and begins to load. Notes for the person, if any.
+
+        FAILED_PRECONDITION if the saved state cannot be read.
+        """
+        loaded = await asyncio.to_thread(self._store.load)
+        self._apply(loaded.state)
+        for note in loaded.notes:
+            self._history.record(EventKind.ERROR, None, None, note)
+        return loaded.notes
+
+    # What is.
+
+    @property
+    def serving_map(self) -> ServingMap[LoaderT]:
+        """The routing table of this moment."""
+        return self.manager.serving_map
+
+    def states(self) -> tuple[ModelState, ...]:
+        """Every served model, in the order in which it was added."""
+        return tuple(
+            ModelState(
+                model,
+                self._visible_labels(model),
+                self.manager.statuses(model.name),
+                self._fleet.problem(model.name),
+            )
+            for model in self._state.models
+        )
+
+    def model_status(self, spec: ModelSpec) -> tuple[VersionStatus, ...]:
+        """What GetModelStatus tells: one version or all, highest first, with ended ones; a label is ignored.
+
+        NOT_FOUND with upstream's texts.
+        """
+        return self._fleet.status(spec)
+
+    def first_load_pending(self, model: str) -> bool:
+        """Whether a served model has versions, or may have, and none was ever up or failed."""
+        return self._fleet.first_load_pending(model)
+
+    async def wait_first_load(self, model: str, timeout_s: float | None = None) -> None:
+        """Returns when `first_load_pending` is false; DEADLINE_EXCEEDED after `timeout_s`."""
+        await self._fleet.wait_first_load(model, timeout_s)
+
+    async def wait_version(self, model: str, version: int, timeout_s: float | None = None) -> VersionStatus:
+        """The version's status once it is AVAILABLE or at its END; it need not be known yet.
+
+        A version whose files still change is waited for. DEADLINE_EXCEEDED after `timeout_s`.
+        """
+        return await self._fleet.wait_version(model, version, timeout_s)
+
+    # What should be.
+
+    async def apply_config(self, models: Iterable[ModelConfig]) -> None:
+        """Serves `models` and nothing else; returns when each newly named one is up or has failed.
+
+        INVALID_ARGUMENT, FAILED_PRECONDITION (labels): nothing has changed. UNKNOWN: new models failed, the
+        configuration stays. Waits without limit for a model that has no version; may be cancelled then.
+        """
+        listed = tuple(models)
+        before: list[DesiredState] = []
+
+        def edit(state: DesiredState) -> DesiredState:
+            before.append(state)
+            validate_models(listed, state.by_name)
+            for model in listed:
+                self._validate_labels(model.name, model.labels)
+            return state.with_config(listed)
+
+        def on_saved() -> None:
+            self._awaiting.clear()
+            names = ", ".join(model.name for model in listed) or "no models"
+            self._history.record(EventKind.CONFIG, None, None, f"serve {names}")
+
+        await self._change(edit, on_saved)
+        added = [model.name for model in listed if model.name not in before[0].by_name]
+        # Upstream's first configuration goes another way and says another word.
+        await self._fleet.wait_added(added, "model(s)" if before[0].models else "servable(s)")
+
+    async def open_models(self, resolved: ResolvedModels) -> tuple[str, ...]:
+        """Serves these models too, and looks at their folders once; the names of those that are new.
+
+        Labels that such a model had when it was closed come back as their versions become available.
+        ALREADY_EXISTS if a name is taken by another path.
+        """
+        opened: list[ModelConfig] = []
+
+        def edit(state: DesiredState) -> DesiredState:
+            validate_models(resolved.models, state.by_name)
+            after = state.with_opened(resolved.models)
+            opened.extend(model for model in after.models if model.name not in state.by_name)
+            return after
+
+        def on_saved() -> None:
+            for model in opened:
+                self._awaiting.update((model.name, label) for label in model.labels)
+                self._history.record(EventKind.CONFIG, model.name, None, f"open {model.base_path}")
+
+        await self._change(edit, on_saved)
+        names = tuple(model.name for model in opened)
+        await self._fleet.wait_looked(names)
+        return names
+
+    async def remove_model(self, model: str) -> None:
+        """Serves `model` no longer and remembers its labels; its versions unload meanwhile. NOT_FOUND."""
+
+        def on_saved() -> None:
+            self._awaiting = {pair for pair in self._awaiting if pair[0] != model}
+            self._history.record(EventKind.CONFIG, model, None, "close")
+
+        await self._change(lambda state: state.without_model(model), on_saved)
+
+    async def set_label(self, model: str, label: str, version: int) -> int | None:
+        """Points `label` at `version` and returns where it pointed before.
+
+        NOT_FOUND for an unknown model, FAILED_PRECONDITION if the version may not be labelled.
+        """
+        previous: list[int | None] = []
+
+        def edit(state: DesiredState) -> DesiredState:
+            config = state.model(model)
+            self._validate_labels(model, {label: version})
+            previous.append(self._visible_labels(config).get(label))
+            return state.with_labels(model, {**config.labels, label: version})
+
+        def on_saved() -> None:
+            self._awaiting.discard((model, label))
+            was = "" if previous[0] is None else f" (was {previous[0]})"
+            self._history.record(EventKind.LABEL, model, version, f"{label} -> {version}{was}")
+
+        await self._change(edit, on_saved)
+        return previous[0]
+
+    async def remove_label(self, model: str, label: str) -> int:
+        """Takes `label` away and returns where it pointed. NOT_FOUND if there is none."""
+        previous: list[int] = []
+
+        def edit(state: DesiredState) -> DesiredState:
+            labels = dict(state.model(model).labels)
+            if label not in labels:
+                raise not_found(f"Model {model} has no version label {label}")
+            previous.append(labels.pop(label))
+            return state.with_labels(model, labels)
+
+        def on_saved() -> None:
+            self._awaiting.discard((model, label))
+            detail = f"{label} removed (was {previous[0]})"
+            self._history.record(EventKind.LABEL, model, previous[0], detail)
+
+        await self._change(edit, on_saved)
+        return previous[0]
+
+    async def set_policy(self, model: str, policy: VersionPolicy) -> None:
+        """Wants other versions of `model` and looks once for them.
+
+        NOT_FOUND if the model is not served, or its folder is missing (the policy holds all the same).
+        """
+
+        def on_saved() -> None:
+            self._history.record(EventKind.POLICY, model, None, json.dumps(policy_to_json(policy)))
+
+        await self._change(lambda state: state.with_policy(model, policy), on_saved)
+        await self._fleet.look(model)
+
+    async def refresh(self, model: str) -> None:
+        """Looks at the model's folder now. NOT_FOUND if it is not served or its folder is missing."""
+        self._state.model(model)
+        await self._fleet.look(model)
+
+    async def close(self, keep_models: bool = False, drain_timeout_s: float | None = None) -> None:
+        """Unloads everything and returns when it is gone; no change is taken from now on.
+
+        Models and labels are remembered for when their folders are opened again; with `keep_models` the next
+        `start` takes them up instead. Requests in flight have `drain_timeout_s` to finish (None: no limit).
+        """
+        async with self._changing:
+            is_first, self._is_closed = not self._is_closed, True
+            self._fleet.stop()
+            if is_first and not keep_models:
+                await self._save_closed()
+        await self.manager.close(drain_timeout_s)
+        await self._history.close()
+
+    async def _save_closed(self) -> None:
+        try:
+            await asyncio.to_thread(self._store.save, self._state.closed())
+        except ServingError as error:
+            log.warning("%s", error.message)  # the state of the last change is still there
+
+    # How a change is made.
+
+    async def _change(self, edit: Edit, on_saved: Callable[[], None]) -> None:
+        """Edits, saves, applies, one change after another; a caller that gives up does not halve one."""
+        task = asyncio.get_running_loop().create_task(self._commit(edit, on_saved))
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        await asyncio.shield(task)
+
+    async def _commit(self, edit: Edit, on_saved: Callable[[], None]) -> None:
+        async with self._changing:
+            if self._is_closed:
+                raise ServingError(Code.FAILED_PRECONDITION, "The server is shutting down")
+            state = edit(self._state)
+            if state != self._state:
+                await asyncio.to_thread(self._store.save, state)
+                on_saved()
+                self._apply(state)
+
+    def _apply(self, state: DesiredState) -> None:
+        """Makes the labels, the watches and the aspired versions those of `state`."""
+        self._state = state
+        self._show_labels()
+        self._fleet.serve(state.models)
+
+    def _validate_labels(self, model: str, labels: Mapping[str, int]) -> None:
+        validate_labels(
+            model,
+            self.serving_map.labels(model),
+            labels,
+            self.serving_map.available(model),
+            self._options.allow_version_labels_for_unavailable_models,
+        )
+
+    def _visible_labels(self, model: ModelConfig) -> dict[str, int]:
+        return {k: v for k, v in model.labels.items() if (model.name, k) not in self._awaiting}
+
+    def _show_labels(self) -> None:
+        self.manager.set_labels({model.name: self._visible_labels(model) for model in self._state.models})
+
+    def _on_state(
+        self, servable: ServableId, before: LifecycleState | None, after: LifecycleState, message: str
+    ) -> None:
+        if after is LifecycleState.AVAILABLE:
+            self._bring_back_labels(servable)
+        kind = _event_kind(before, after, message)
+        if kind is not None:
+            self._history.record(kind, servable.name, servable.version, message)
+
+    def _bring_back_labels(self, servable: ServableId) -> None:
+        """Shows the labels that waited for this version, before anyone is told that it is available."""
+        config = self._state.by_name.get(servable.name)
+        labels = {} if config is None else config.labels
+        back = {(servable.name, label) for label, version in labels.items() if version == servable.version}
+        if back & self._awaiting:
+            self._awaiting -= back
+            self._show_labels()
+
+
+def _event_kind(before: LifecycleState | None, after: LifecycleState, message: str) -> EventKind | None:
+    """What a change of state is in the history; None for the steps between."""
+    match before, after:
+        case LifecycleState.LOADING, LifecycleState.AVAILABLE:
+            return EventKind.LOAD
+        case LifecycleState.LOADING, LifecycleState.LOADING | LifecycleState.END:
+            return EventKind.ERROR
+        case LifecycleState.AVAILABLE, LifecycleState.UNLOADING if message:
+            return EventKind.CRASH
+        case LifecycleState.UNLOADING, LifecycleState.END:
+            return EventKind.UNLOAD
+        case _:
+            return None

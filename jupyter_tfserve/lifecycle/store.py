@@ -1,0 +1,141 @@
+"""The desired state on disk: one JSON file, old or new, never half of one.
+
+Every save goes to a temporary file in the same folder, is synced, renamed over the old one, and the folder is
+synced. Blocking: call from a thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.lifecycle.config import ModelConfig
+from jupyter_tfserve.lifecycle.config_proto import json_from_models, models_from_json
+from jupyter_tfserve.lifecycle.desired import DesiredState
+
+FILE_NAME: Final = "models.json"
+FORMAT: Final = 1
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedState:
+    """The state as it was found, and what a person should know about it."""
+
+    state: DesiredState
+    notes: tuple[str, ...] = ()
+
+
+class StateStore:
+    """Keeps the desired state in `state_dir` (made if missing, for this user only); None keeps nothing."""
+
+    def __init__(self, state_dir: Path | None) -> None:
+        self.state_dir = state_dir
+
+    def load(self) -> LoadedState:
+        """The state that was saved last; empty if there is none.
+
+        A file that cannot be understood is kept beside as `models.json.corrupt` and named in the notes.
+        FAILED_PRECONDITION if the file cannot be read.
+        """
+        if self.state_dir is None:
+            return LoadedState(DesiredState())
+        path = self.state_dir / FILE_NAME
+        try:
+            return LoadedState(_decode(path.read_bytes()))
+        except FileNotFoundError:
+            return LoadedState(DesiredState())
+        except OSError as error:
+            raise _refusal("read", error) from None
+        except (ValueError, TypeError, KeyError, AttributeError, ServingError):
+            return self._set_aside(path)
+
+    def save(self, state: DesiredState) -> None:
+        """Returns when `state` is on disk for good; otherwise the state before is still there.
+
+        RESOURCE_EXHAUSTED if the disk is full, FAILED_PRECONDITION if it cannot be written, with the reason.
+        """
+        if self.state_dir is None:
+            return
+        content = _encode(state)
+        temporary = self.state_dir / f"{FILE_NAME}.tmp"
+        try:
+            self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write_synced(temporary, content)
+            os.replace(temporary, self.state_dir / FILE_NAME)
+            _sync_folder(self.state_dir)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise _refusal("saved", error) from None
+
+    def _set_aside(self, path: Path) -> LoadedState:
+        aside = path.with_name(f"{FILE_NAME}.corrupt")
+        try:
+            os.replace(path, aside)
+        except OSError as error:
+            raise _refusal("read", error) from None
+        note = f"The saved state could not be understood; it was kept as {aside.name} and nothing is served."
+        return LoadedState(DesiredState(), (note,))
+
+
+def _encode(state: DesiredState) -> bytes:
+    document = {
+        "format": FORMAT,
+        "models": _list_to_json(state.models),
+        "remembered": _list_to_json(state.remembered),
+    }
+    return json.dumps(document, indent=1).encode()
+
+
+def _decode(content: bytes) -> DesiredState:
+    document = json.loads(content)
+    if document["format"] != FORMAT:
+        raise ValueError("unknown format")
+    return DesiredState(_list_from_json(document["models"]), _list_from_json(document["remembered"]))
+
+
+def _list_to_json(models: tuple[ModelConfig, ...]) -> dict[str, Any]:
+    """The models as ModelServerConfig's JSON, and beside it what that message cannot hold."""
+    return {"config": json_from_models(models), "single_versions": [m.single_version for m in models]}
+
+
+def _list_from_json(document: Mapping[str, Any]) -> tuple[ModelConfig, ...]:
+    models = models_from_json(document["config"])
+    versions = document["single_versions"]
+    if len(models) != len(versions) or not all(v is None or type(v) is int for v in versions):
+        raise ValueError("single_versions do not match the models")
+    return tuple(replace(m, single_version=v) for m, v in zip(models, versions, strict=True))
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    # A file that a crash left behind may have any mode; a new one has ours.
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _refusal(verb: str, error: OSError) -> ServingError:
+    code = Code.RESOURCE_EXHAUSTED if error.errno in _FULL else Code.FAILED_PRECONDITION
+    reason = os.strerror(error.errno) if error.errno else type(error).__name__
+    return ServingError(code, f"The server's state cannot be {verb}: {reason}")
