@@ -53,7 +53,7 @@ def prepare(folder: Path) -> None:
     base_path = folder / "saved_models" / MODEL_NAME
     base_path.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "jupyter_tfserve.notebook.demo_models", str(base_path)]
-    # Not in the current folder: `python -m` would import the modules that lie there before the installed ones.
+    # Not in the current folder: `python -m` would prefer the modules that lie there.
     made = subprocess.run(command, cwd=base_path, stderr=subprocess.PIPE, text=True, check=False)  # noqa: S603
     if made.returncode != 0:
         last_line = (made.stderr.strip().splitlines() or ["it ended without a word"])[-1]

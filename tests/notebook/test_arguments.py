@@ -1,0 +1,83 @@
+"""The words of `%tfserve`: what is understood, and what is said to everything else."""
+
+from __future__ import annotations
+
+import pytest
+
+from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.notebook.arguments import SUBCOMMANDS, HelpShown, overview, parse_line
+
+
+@pytest.mark.parametrize(
+    ("line", "command", "expected"),
+    [
+        ("start", "start", {"path": None, "name": None, "rest_port": None, "grpc_port": None}),
+        (
+            "start './my models' --name m --rest-port 9001 --grpc-port 0",
+            "start",
+            {"path": "./my models", "name": "m", "rest_port": 9001, "grpc_port": 0},
+        ),
+        ("status", "status", {}),
+        ("save net", "save", {"obj": "net", "name": None, "label": None, "like": None}),
+        (
+            "save nets[0] --label test --like 'x[:1]'",
+            "save",
+            {"obj": "nets[0]", "name": None, "label": "test", "like": "x[:1]"},
+        ),
+        ("label production=2", "label", {"move": ("production", 2), "model": None}),
+        ("unlabel production --model m", "unlabel", {"label": "production", "model": "m"}),
+        ("versions specific 1 2", "versions", {"kind": "specific", "numbers": [1, 2], "model": None}),
+        ("query m@l --signature s", "query", {"target": "m@l", "signature": "s"}),
+    ],
+)
+def test_line_is_understood_when_well_formed(line, command, expected):
+    assert parse_line(line) == (command, expected)
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("start --rest-port 70000", "'70000' is no port"),
+        ("start --rest-port -1", "'-1' is no port"),
+        ("start a b", "unrecognized arguments: b"),
+        ("save", "required: OBJ"),
+        ("label production", "'production' is not NAME=VERSION"),
+        ("label production=two", "'two' is no version"),
+        ("versions newest", "invalid choice: 'newest'"),
+        ("start 'open", "cannot be read"),
+    ],
+)
+def test_line_is_refused_with_the_reason_when_malformed(line, part):
+    with pytest.raises(ServingError) as caught:
+        parse_line(line)
+    assert caught.value.code is Code.INVALID_ARGUMENT
+    assert part in caught.value.message
+    assert caught.value.hint
+
+
+def test_nearest_command_is_named_when_the_word_is_misspelt():
+    with pytest.raises(ServingError) as caught:
+        parse_line("sttatus")
+    assert caught.value.hint == "Did you mean `%tfserve status`?"
+
+
+def test_all_commands_are_named_when_nothing_is_near():
+    with pytest.raises(ServingError) as caught:
+        parse_line("fly")
+    assert all(name in caught.value.hint for name in SUBCOMMANDS)
+
+
+@pytest.mark.parametrize("line", ["", "--help", "help"])
+def test_overview_is_printed_when_no_command_is_named(line, capsys):
+    with pytest.raises(HelpShown):
+        parse_line(line)
+    assert capsys.readouterr().out.strip() == overview().strip()
+
+
+@pytest.mark.parametrize("command", SUBCOMMANDS)
+def test_help_shows_the_options_when_asked_for(command, capsys):
+    with pytest.raises(HelpShown):
+        parse_line(f"{command} --help")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"tfserve {command}" in shown
+    assert SUBCOMMANDS[command][0] in shown

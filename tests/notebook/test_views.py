@@ -1,0 +1,56 @@
+"""What a status shows, as text and as HTML."""
+
+from __future__ import annotations
+
+from jupyter_tfserve.engine.client_state import EngineState, ModelState, VersionState
+from jupyter_tfserve.notebook.views import Status, model_view
+
+ENGINE = EngineState(7, "1.0", 1, 0.0, "http://127.0.0.1:8501", "127.0.0.1:8500", True)
+MODEL = ModelState(
+    "<m>",
+    "/m",
+    {"all": {}},
+    {"test": 2, "production": 2},
+    (VersionState(2, "AVAILABLE"), VersionState(1, "END", "NOT_FOUND", "no <graph>")),
+)
+
+
+def bundle(*models, notes=()):
+    return Status(ENGINE, models, "this kernel", "http://h/jupyter-tfserve", notes)._repr_mimebundle_()
+
+
+def test_text_shows_versions_labels_errors_and_addresses_when_printed():
+    lines = bundle(model_view(MODEL, "curl -d 1"), notes=("port 8501 is taken",))["text/plain"].splitlines()
+    assert lines[0] == "TensorFlow model server 1.0 (process 7, kept by this kernel)"
+    assert lines[1:4] == [
+        "  REST     http://127.0.0.1:8501",
+        "  gRPC     127.0.0.1:8500",
+        "  Jupyter  http://h/jupyter-tfserve",
+    ]
+    assert lines[4:] == [
+        "<m> (versions: all)",
+        "     2  AVAILABLE  <- production, test",
+        "     1  END  NOT_FOUND: no <graph>",
+        "  curl -d 1",
+        "Note: port 8501 is taken",
+    ]
+
+
+def test_html_shows_what_the_text_shows_when_names_hold_markup():
+    html = bundle(model_view(MODEL, "curl '<>'"), notes=("<i>",))["text/html"]
+    assert "<m>" not in html
+    assert "&lt;m&gt;" in html
+    assert "no &lt;graph&gt;" in html
+    assert "curl &#x27;&lt;&gt;&#x27;" in html
+    assert "<i>" not in html
+
+
+def test_next_step_is_visible_when_there_are_no_models():
+    assert "No models yet." in bundle()["text/plain"]
+    assert "No models yet." in bundle()["text/html"]
+
+
+def test_version_says_its_labels_and_error_when_printed():
+    available, ended = model_view(MODEL, "").versions
+    assert str(available) == "<m> version 2: AVAILABLE (production, test)"
+    assert str(ended) == "<m> version 1: END: NOT_FOUND: no <graph>"
