@@ -35,6 +35,8 @@ SMALL_BYTES: Final = 64 * 2**10
 _ALIGNMENT: Final = 16
 _STRING: Final = DTYPES["string"].numpy
 _LENGTH: Final = np.dtype("<u8")
+_MALFORMED: Final = (KeyError, TypeError, ValueError, OverflowError)
+"""What reading a header of any other JSON raises."""
 
 
 class FrameError(ValueError):
@@ -77,8 +79,8 @@ def decode_call(frame: Frame) -> Call:
     try:
         header = frame.header
         return Call(header["s"], _decode_tensors(frame), tuple(header["o"]), header["t"])
-    except (KeyError, TypeError) as error:
-        raise FrameError("no call in the frame") from error
+    except _MALFORMED as error:
+        raise FrameError(f"no call in the frame: {error}") from error
 
 
 def encode_result(outputs: Tensors, compute_s: float) -> list[Buffer]:
@@ -112,8 +114,8 @@ def decode_result(frame: Frame) -> LaneResult:
         if "e" in frame.header:
             _raise_error(frame.header["e"])
         return LaneResult(_decode_tensors(frame), float(frame.header["c"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise FrameError("no answer in the frame") from error
+    except _MALFORMED as error:
+        raise FrameError(f"no answer in the frame: {error}") from error
 
 
 class FrameDecoder:
@@ -198,7 +200,7 @@ def _raise_error(error: Any) -> NoReturn:
     try:
         code, message = error
         raise ServingError(Code(code), str(message))
-    except (TypeError, ValueError) as malformed:
+    except _MALFORMED as malformed:
         raise FrameError("no error in the frame") from malformed
 
 
@@ -253,16 +255,13 @@ def _decode_tensors(frame: Frame) -> dict[str, Tensor]:
             raise FrameError(f"tensor {alias} lies outside the frame")
         numpy_dtype = DTYPES[name].numpy
         count = math.prod(shape)
-        try:
-            if numpy_dtype is _STRING:
-                flat = _decode_strings(body, offset, size, count)
-            elif count * numpy_dtype.itemsize == size:
-                flat = np.frombuffer(body, numpy_dtype, count, offset)
-            else:
-                raise FrameError(f"tensor {alias} has {size} bytes for shape {shape}")
-            tensors[alias] = flat if len(shape) == 1 else flat.reshape(shape)
-        except ValueError as error:
-            raise FrameError(f"tensor {alias} is none: {error}") from error
+        if numpy_dtype is _STRING:
+            flat = _decode_strings(body, offset, size, count)
+        elif count * numpy_dtype.itemsize == size:
+            flat = np.frombuffer(body, numpy_dtype, count, offset)
+        else:
+            raise FrameError(f"tensor {alias} has {size} bytes for shape {shape}")
+        tensors[alias] = flat if len(shape) == 1 else flat.reshape(shape)
         offset += size
     if offset != len(body):
         raise FrameError("the body is longer than its tensors")

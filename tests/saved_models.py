@@ -1,0 +1,312 @@
+"""Small real SavedModels, one function each: `make_x(base, version)` writes and returns `base/version`.
+
+Run as a program it makes them in a process of its own, since a test process should not import TensorFlow:
+
+    python tests/saved_models.py BASE NAME=VERSION...      BASE/NAME/VERSION for each; all at version 1 if none
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import tensorflow as tf
+
+v1 = tf.compat.v1
+ECHO_DTYPES = (
+    "float double half bfloat16 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool string complex64 complex128"
+).split()
+SLOW_STEPS = 12
+
+
+def make_version(base: Path, version: int) -> Path:
+    """x float [-1,1] -> y = version, float [-1,1]; version int64 [-1]. Tells which version answered."""
+
+    def serve(x: Any) -> Any:
+        return {"y": x * 0 + float(version), "version": tf.fill([tf.shape(x)[0]], tf.constant(version, tf.int64))}
+
+    return _save(base, version, serving_default=(serve, {"x": ([None, 1], "float32")}))
+
+
+def make_half_plus_two(base: Path, version: int) -> Path:
+    """x float [-1] -> y = x / 2 + 2. With variables."""
+    half, two = tf.Variable(0.5), tf.Variable(2.0)
+    function = (lambda x: {"y": x * half + two}, {"x": ([None], "float32")})
+    return _save(base, version, keep=[half, two], serving_default=function)
+
+
+def make_three_floats(base: Path, version: int) -> Path:
+    """x float [-1,3] -> y = x @ [1, 2, 3], float [-1,1]."""
+    weights = tf.Variable([[1.0], [2.0], [3.0]])
+    function = (lambda x: {"y": x @ weights}, {"x": ([None, 3], "float32")})
+    return _save(base, version, keep=[weights], serving_default=function)
+
+
+def make_dense784(base: Path, version: int) -> Path:
+    """x float [-1,784] -> scores float [-1,10]: relu(x @ a) @ b, softmax; weights from a fixed seed."""
+    random = np.random.default_rng(7)
+    a = tf.Variable(random.normal(0, 0.05, (784, 128)).astype("float32"))
+    b = tf.Variable(random.normal(0, 0.05, (128, 10)).astype("float32"))
+    function = (lambda x: {"scores": tf.nn.softmax(tf.nn.relu(x @ a) @ b)}, {"x": ([None, 784], "float32")})
+    return _save(base, version, keep=[a, b], serving_default=function)
+
+
+def make_echo(base: Path, version: int) -> Path:
+    """One input [-1] per dtype, its alias TensorFlow's name of the dtype, and the same as output."""
+
+    def serve(**inputs: Any) -> Any:
+        return {alias: tf.identity(tensor) for alias, tensor in inputs.items()}
+
+    specs = {alias: ([None], tf.as_dtype(alias)) for alias in ECHO_DTYPES}
+    return _save(base, version, serving_default=(serve, specs))
+
+
+def make_strings(base: Path, version: int) -> Path:
+    """text, suffix string [-1] -> joined, upper_bytes string [-1]."""
+
+    def serve(text: Any, suffix: Any) -> Any:
+        return {"joined": tf.strings.join([text, suffix]), "upper_bytes": tf.strings.upper(text)}
+
+    return _save(
+        base, version, serving_default=(serve, {"text": ([None], "string"), "suffix": ([None], "string")})
+    )
+
+
+def make_multi_io(base: Path, version: int) -> Path:
+    """a, b float [-1,2] -> sum float [-1,2]; bigger bool [-1,2]; total int32 [-1]."""
+
+    def serve(a: Any, b: Any) -> Any:
+        return {"sum": a + b, "bigger": a > b, "total": tf.cast(tf.reduce_sum(a + b, axis=1), tf.int32)}
+
+    return _save(base, version, serving_default=(serve, {"a": ([None, 2], "float32"), "b": ([None, 2], "float32")}))
+
+
+def make_scalar(base: Path, version: int) -> Path:
+    """x float [] -> y = 2 x, float []; name string []."""
+    function = (lambda x: {"y": x * 2, "name": tf.constant(b"two\0")}, {"x": ([], "float32")})
+    return _save(base, version, serving_default=function)
+
+
+def make_unbatched(base: Path, version: int) -> Path:
+    """x float [3] -> y = x + 1, float [3]: no batch dimension."""
+    return _save(base, version, serving_default=(lambda x: {"y": x + 1}, {"x": ([3], "float32")}))
+
+
+def make_two_signatures(base: Path, version: int) -> Path:
+    """x float [-1] -> y: `serving_default` doubles, `triple` triples."""
+    spec = {"x": ([None], "float32")}
+    double, triple = (lambda x: {"y": x * 2}, spec), (lambda x: {"y": x * 3}, spec)
+    return _save(base, version, serving_default=double, triple=triple)
+
+
+def make_vocabulary(base: Path, version: int) -> Path:
+    """word string [-1] -> index int64 [-1], by a vocabulary in an asset file; 3 for unknown words."""
+    source = base / f"vocabulary-{version}.txt"
+    source.parent.mkdir(parents=True, exist_ok=True)
+    source.write_text("red\ngreen\nblue\n")
+    initializer = tf.lookup.TextFileInitializer(
+        str(source), tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
+    )
+    table = tf.lookup.StaticVocabularyTable(initializer, num_oov_buckets=1)
+    function = (lambda word: {"index": table.lookup(word)}, {"word": ([None], "string")})
+    path = _save(base, version, keep=[table], serving_default=function)
+    # The model has its own copy; anything but a number in the base folder is noise.
+    source.unlink()
+    return path
+
+
+def make_keras(base: Path, version: int) -> Path:
+    """What Keras 3's `model.export` writes: a 4-3-2 net, inputs float [-1,4]."""
+    import keras
+
+    keras.utils.set_random_seed(7)
+    layers = [keras.layers.Dense(3, activation="relu"), keras.layers.Dense(2)]
+    model = keras.Sequential([keras.Input((4,)), *layers])
+    path = base / str(version)
+    model.export(path, verbose=False)
+    return path
+
+
+def make_tf1(base: Path, version: int) -> Path:
+    """TensorFlow 1's builder: x float, any shape -> y = x / 2 + 2; `tensor_names` differ from the aliases."""
+
+    def build() -> tuple[dict[str, Any], Any]:
+        x = v1.placeholder(tf.float32, None, name="features")
+        y = x * v1.get_variable("half", initializer=0.5) + v1.get_variable("two", initializer=2.0)
+        return {"serving_default": ({"x": x}, {"y": y})}, None
+
+    return _build(base, version, build)
+
+
+def make_counter(base: Path, version: int) -> Path:
+    """Signatures without inputs: get_, incr_, reset_counter -> output; incr_counter_by with `delta`."""
+
+    def build() -> tuple[dict[str, Any], Any]:
+        counter = v1.get_variable("counter", initializer=0.0, use_resource=True)
+        delta = v1.placeholder(tf.float32, [], name="delta")
+        return {
+            "get_counter": ({}, {"output": counter.read_value()}),
+            "incr_counter": ({}, {"output": counter.assign_add(1.0, read_value=True).read_value()}),
+            "incr_counter_by": ({"delta": delta}, {"output": counter.assign_add(delta).read_value()}),
+            "reset_counter": ({}, {"output": counter.assign(0.0).read_value()}),
+        }, None
+
+    return _build(base, version, build)
+
+
+def make_passthrough(base: Path, version: int) -> Path:
+    """Aliases that share a tensor: a and b float [-1] are one input; same is that input, y and z are 2 a."""
+
+    def build() -> tuple[dict[str, Any], Any]:
+        x = v1.placeholder(tf.float32, [None], name="x")
+        y = x * 2
+        return {"serving_default": ({"a": x, "b": x}, {"same": x, "y": y, "z": y})}, None
+
+    return _build(base, version, build)
+
+
+def make_no_signatures(base: Path, version: int) -> Path:
+    """An object saved without signatures, with two functions, so that TensorFlow doesn't choose one."""
+    module = tf.Module()
+    spec = [tf.TensorSpec([None], tf.float32, name="x")]
+    module.double = tf.function(lambda x: x * 2, input_signature=spec)
+    module.triple = tf.function(lambda x: x * 3, input_signature=spec)
+    path = base / str(version)
+    tf.saved_model.save(module, str(path))
+    return path
+
+
+def make_cumsum(base: Path, version: int) -> Path:
+    """x float [-1] -> y = cumulative sum: looks batchable, but its rows are not independent."""
+    return _save(base, version, serving_default=(lambda x: {"y": tf.cumsum(x)}, {"x": ([None], "float32")}))
+
+
+def make_wide_answer(base: Path, version: int) -> Path:
+    """count int32 [] -> y float [count], ones: an answer of any size."""
+    function = (lambda count: {"y": tf.ones([count])}, {"count": ([], "int32")})
+    return _save(base, version, serving_default=function)
+
+
+def make_slow(base: Path, version: int) -> Path:
+    """x float [-1] -> y = x after some 10 ms of computing."""
+    matrix = tf.Variable(np.eye(400, dtype="float32"))
+
+    def serve(x: Any) -> Any:
+        product = tf.eye(400)
+        for _ in tf.range(SLOW_STEPS):
+            product = product @ matrix
+        return {"y": x * product[0, 0]}
+
+    return _save(base, version, keep=[matrix], serving_default=(serve, {"x": ([None], "float32")}))
+
+
+def make_abort_load(base: Path, version: int) -> Path:
+    """Aborts its process while it is loaded."""
+    return _build(base, version, lambda: _plain_with_initialiser(_abort))
+
+
+def make_hang_load(base: Path, version: int) -> Path:
+    """Its load never returns."""
+    return _build(base, version, lambda: _plain_with_initialiser(_hang))
+
+
+def make_abort_run(base: Path, version: int) -> Path:
+    """x float [-1] -> y = x, but a negative x aborts the process."""
+    return _build(base, version, lambda: _poisoned_by_negative(_abort))
+
+
+def make_hang_run(base: Path, version: int) -> Path:
+    """x float [-1] -> y = x, but with a negative x it never returns."""
+    return _build(base, version, lambda: _poisoned_by_negative(_hang))
+
+
+def make_fail_run(base: Path, version: int) -> Path:
+    """x float [-1] -> y = x, but a negative x is an INVALID_ARGUMENT error of the model."""
+
+    def serve(x: Any) -> Any:
+        tf.debugging.assert_non_negative(x, "x must not be negative")
+        return {"y": tf.identity(x)}
+
+    return _save(base, version, serving_default=(serve, {"x": ([None], "float32")}))
+
+
+def _abort() -> Any:
+    return tf.raw_ops.Abort(error_msg="on purpose", exit_without_error=False)
+
+
+def _hang() -> Any:
+    queue = v1.FIFOQueue(1, [tf.float32], shapes=[()])
+    return queue.dequeue().op
+
+
+def _plain_with_initialiser(initialiser: Callable[[], Any]) -> tuple[dict[str, Any], Any]:
+    x = v1.placeholder(tf.float32, [None], name="x")
+    return {"serving_default": ({"x": x}, {"y": x * 1})}, initialiser()
+
+
+def _poisoned_by_negative(poison: Callable[[], Any]) -> tuple[dict[str, Any], Any]:
+    x = v1.placeholder(tf.float32, [None], name="x")
+
+    def poisoned() -> Any:
+        with tf.control_dependencies([poison()]):
+            return tf.identity(x)
+
+    y = tf.cond(tf.reduce_any(x < 0), poisoned, lambda: tf.identity(x))
+    return {"serving_default": ({"x": x}, {"y": y})}, None
+
+
+def _save(base: Path, version: int, keep: Any = (), **functions: tuple[Any, Mapping[str, Any]]) -> Path:
+    """Saves TensorFlow 2's way; `functions` are signatures: a function and its inputs' shapes and dtypes."""
+    module = tf.Module()
+    module.kept = list(keep)
+    signatures = {}
+    for key, (function, inputs) in functions.items():
+        specs = {alias: tf.TensorSpec(shape, dtype, name=alias) for alias, (shape, dtype) in inputs.items()}
+        signatures[key] = tf.function(function).get_concrete_function(**specs)
+    path = base / str(version)
+    tf.saved_model.save(module, str(path), signatures=signatures)
+    return path
+
+
+def _build(base: Path, version: int, build: Callable[[], tuple[dict[str, Any], Any]]) -> Path:
+    """Saves TensorFlow 1's way; `build` makes the graph and gives signatures and an initialiser."""
+    path = base / str(version)
+    with tf.Graph().as_default(), v1.Session() as session:
+        signatures, main_op = build()
+        session.run(v1.global_variables_initializer())
+        definitions = {
+            key: v1.saved_model.signature_def_utils.build_signature_def(
+                {alias: v1.saved_model.utils.build_tensor_info(tensor) for alias, tensor in inputs.items()},
+                {alias: v1.saved_model.utils.build_tensor_info(tensor) for alias, tensor in outputs.items()},
+                v1.saved_model.signature_constants.PREDICT_METHOD_NAME,
+            )
+            for key, (inputs, outputs) in signatures.items()
+        }
+        builder = v1.saved_model.Builder(str(path))
+        builder.add_meta_graph_and_variables(session, ["serve"], definitions, main_op=main_op, clear_devices=True)
+        builder.save()
+    return path
+
+
+MAKERS: dict[str, Callable[[Path, int], Path]] = {
+    name.removeprefix("make_"): maker for name, maker in list(globals().items()) if name.startswith("make_")
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Makes what the command line asks for."""
+    tf.get_logger().setLevel("ERROR")
+    base = Path(arguments[0])
+    for wanted in arguments[1:] or [f"{name}=1" for name in MAKERS]:
+        name, _, version = wanted.partition("=")
+        MAKERS[name](base / name, int(version))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
