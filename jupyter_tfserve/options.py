@@ -118,7 +118,7 @@ class EngineOptions:
     batching: BatchOptions = field(default_factory=BatchOptions)
     worker: WorkerOptions = field(default_factory=WorkerOptions)
     lifecycle: LifecycleOptions = field(default_factory=LifecycleOptions)
-    model_name: str = "default"
+    model_name: str = ""
     model_base_path: str = ""
     model_config_file: str = ""
     model_config_file_poll_wait_seconds: float = 0

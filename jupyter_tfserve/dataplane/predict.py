@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.lifecycle.config_proto import models_from_reload
 from jupyter_tfserve.lifecycle.core import ServerCore
 from jupyter_tfserve.lifecycle.states import VersionStatus
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tensors
@@ -91,11 +92,11 @@ class DataPlane:
 
     async def reload_config(self, config: Any) -> None:
         """Replaces the whole configuration by a ModelServerConfig message; returns when new models serve."""
-        await self._core.apply_message(config)
+        await self._core.apply_config(models_from_reload(config))
 
     async def _wait_first_load(self, name: str, timeout_s: float | None) -> None:
         """A configured model that was never ready yet is waited for: ports are open before models are loaded."""
         try:
-            await asyncio.wait_for(self._core.wait_first_load(name), timeout_s)
-        except (asyncio.TimeoutError, TimeoutError):
-            raise ServingError(Code.DEADLINE_EXCEEDED, f"Model {name} is still loading") from None
+            await self._core.wait_first_load(name, timeout_s)
+        except ServingError as error:
+            raise ServingError(error.code, f"Model {name} is still loading") from None

@@ -5,15 +5,18 @@ Thin over `lifecycle.core`, which owns the rules; see `control` for the transpor
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from jupyter_tfserve.engine.control import ControlRequest, ControlRouter, Reply
 from jupyter_tfserve.engine.version_runtime import VersionRuntime
 from jupyter_tfserve.errors import ServingError, invalid_argument
-from jupyter_tfserve.lifecycle.base_path import resolve_base_path
-from jupyter_tfserve.lifecycle.config_proto import parse_config, policy_from_json, policy_to_json
-from jupyter_tfserve.lifecycle.core import ModelStates, ServerCore
+from jupyter_tfserve.lifecycle.resolve import resolve_base_path
+from jupyter_tfserve.lifecycle.config import policy_from_json, policy_to_json
+from jupyter_tfserve.lifecycle.config_proto import parse_config
+from jupyter_tfserve.lifecycle.core import ModelState, ServerCore
 from jupyter_tfserve.lifecycle.history import History
 from jupyter_tfserve.lifecycle.states import VersionStatus
 from jupyter_tfserve.types import ModelSpec, Signature, TensorSpec
@@ -66,8 +69,9 @@ class ControlCalls:
         name = request.body.get("name")
         if name is not None and not isinstance(name, str):
             raise invalid_argument("'name' must be a string")
-        resolved = resolve_base_path(path, name, create=bool(request.body.get("create")))
-        await self._core.open_models(resolved.models)
+        create = bool(request.body.get("create"))
+        resolved = await asyncio.to_thread(resolve_base_path, path, name, create)
+        await self._core.open_models(resolved)
         return {"models": [model.name for model in resolved.models], "notes": list(resolved.notes)}
 
     async def _remove_model(self, request: ControlRequest) -> Reply:
@@ -110,19 +114,20 @@ class ControlCalls:
 
     async def _events(self, request: ControlRequest) -> Reply:
         limit = max(1, min(int(request.number("limit", 50)), MAX_HISTORY))
-        return {"events": await self._history.latest(limit)}
+        return {"events": [asdict(event) for event in await self._history.events(limit)]}
 
     async def _shutdown(self, request: ControlRequest) -> Reply:
         self._shut_down()
         return {}
 
-    def _model(self, model: ModelStates) -> Reply:
+    def _model(self, model: ModelState) -> Reply:
         return {
-            "name": model.name,
+            "name": model.config.name,
             "base_path": model.config.base_path,
             "policy": policy_to_json(model.config.policy),
             "labels": dict(model.labels),
-            "versions": [self._version(model.name, status) for status in model.versions],
+            "problem": model.problem,
+            "versions": [self._version(model.config.name, status) for status in model.versions],
         }
 
     def _version(self, model: str, status: VersionStatus) -> Reply:

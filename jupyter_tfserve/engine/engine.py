@@ -31,8 +31,8 @@ from jupyter_tfserve.engine.startup import InitialModels
 from jupyter_tfserve.engine.version_runtime import VersionRuntime
 from jupyter_tfserve.errors import ServingError
 from jupyter_tfserve.lifecycle.core import ServerCore
-from jupyter_tfserve.lifecycle.history import History
-from jupyter_tfserve.lifecycle.store import Store
+from jupyter_tfserve.lifecycle.history import EventKind, History
+from jupyter_tfserve.lifecycle.store import StateStore
 from jupyter_tfserve.options import EngineOptions
 from jupyter_tfserve.types import ServableId
 from jupyter_tfserve.worker.pool import WorkerPool
@@ -56,7 +56,7 @@ class Engine:
         self._pool = WorkerPool(options.worker)
         self._history = History(options.state_dir)
         self._core: ServerCore[VersionRuntime] = ServerCore(
-            self._make_version, options.lifecycle, Store(options.state_dir), self._history
+            self._make_version, options.lifecycle, StateStore(options.state_dir), self._history
         )
         self._make_doors()
         self.rest_url: str | None = None
@@ -82,7 +82,7 @@ class Engine:
 
     def is_ready(self) -> bool:
         """Whether every configured model's first load is over, for better or worse."""
-        return not any(self._core.first_load_pending(model.name) for model in self._core.states())
+        return not any(self._core.first_load_pending(model.config.name) for model in self._core.states())
 
     def describe(self) -> dict[str, Any]:
         """The engine's own part of the state document."""
@@ -104,7 +104,8 @@ class Engine:
             self._run_beside(self._watch_parent())
         control_port = await self._listen()
         await self._pool.start()
-        await self._core.start()
+        for note in await self._core.start():
+            logger.warning("%s", note)
         self._run_beside(self._initial.apply(self._core))
         if self._options.connection_file is not None:
             write_connection(self._options.connection_file, self._connection(control_port))
@@ -127,7 +128,7 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(self._rest.stop(DRAIN_S), self._grpc.stop(DRAIN_S), self._control.stop(DRAIN_S))
-        await self._core.close()
+        await self._core.close(drain_timeout_s=DRAIN_S)
         await self._pool.close()
 
     def _make_version(self, servable: ServableId, path: Path) -> VersionRuntime:
@@ -135,7 +136,7 @@ class Engine:
 
     def _record_crash(self, servable: ServableId, reason: str) -> None:
         logger.warning("The worker of %s is restarted: %s", servable, reason)
-        self._history.record("crash", servable.name, servable.version, reason)
+        self._history.record(EventKind.CRASH, servable.name, servable.version, reason)
 
     def _connection(self, control_port: int) -> Connection:
         return Connection(

@@ -36,7 +36,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("rest_api_port", 8501, "REST port; 0 switches REST off, -1 picks a free port"),
     Flag("rest_api_timeout_in_ms", 30_000, "time limit of a REST prediction; 0 or less: none"),
     Flag("host", "127.0.0.1", "address to listen on", ours=True),
-    Flag("model_name", "default", "name of the model at --model_base_path"),
+    Flag("model_name", "", "name of the model at --model_base_path; default: default"),
     Flag("model_base_path", "", "folder with numbered version folders"),
     Flag("model_config_file", "", "ModelServerConfig, as text proto or JSON"),
     Flag("model_config_file_poll_wait_seconds", 0, "re-read the config file so often; 0 or less: never"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from typing import Any
 from jupyter_tfserve.codec.batching_parameters import parse_batching_parameters
 from jupyter_tfserve.engine.flags import Value
 from jupyter_tfserve.errors import ServingError, invalid_argument
-from jupyter_tfserve.lifecycle.base_path import resolve_base_path
+from jupyter_tfserve.lifecycle.resolve import ResolvedModels, resolve_base_path
 from jupyter_tfserve.lifecycle.config import ModelConfig
 from jupyter_tfserve.lifecycle.config_proto import parse_config
 from jupyter_tfserve.lifecycle.core import ServerCore
@@ -26,6 +27,8 @@ from jupyter_tfserve.options import (
 )
 
 logger = logging.getLogger(__name__)
+
+DEFAULT_MODEL_NAME = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +157,19 @@ def start_failure(error: ServingError) -> str:
 class InitialModels:
     """What the command line says to serve: one folder, or a config file that may be read again and again."""
 
-    opened: tuple[ModelConfig, ...] = ()
+    opened: ResolvedModels | None = None
     configured: tuple[ModelConfig, ...] | None = None
     config_file: str = ""
     poll_s: float = 0
-    notes: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know about the folder that was given."""
+        return self.opened.notes if self.opened is not None else ()
 
     async def apply(self, core: ServerCore[Any]) -> None:
         """Makes `core` serve them, then follows the config file for as long as the engine runs."""
-        if self.opened:
+        if self.opened is not None:
             await core.open_models(self.opened)
         if self.configured is not None:
             await _apply_logged(core, self.configured)
@@ -194,8 +201,18 @@ def initial_models(options: EngineOptions) -> InitialModels:
         )
     if not options.model_base_path:
         return InitialModels()
-    resolved = resolve_base_path(options.model_base_path, options.model_name)
-    return InitialModels(opened=resolved.models, notes=resolved.notes)
+    resolved = resolve_base_path(options.model_base_path, options.model_name or None)
+    return InitialModels(resolved if options.model_name else _with_default_name(resolved, options))
+
+
+def _with_default_name(resolved: ResolvedModels, options: EngineOptions) -> ResolvedModels:
+    """Upstream calls the model at the base path `default`; models below it keep their folders' names."""
+    base_path = os.path.abspath(os.path.expanduser(options.model_base_path))
+    models = (
+        replace(model, name=DEFAULT_MODEL_NAME) if model.base_path == base_path else model
+        for model in resolved.models
+    )
+    return replace(resolved, models=tuple(models))
 
 
 def _read_config(file: str) -> tuple[ModelConfig, ...] | None:
