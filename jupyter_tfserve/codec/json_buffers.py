@@ -15,10 +15,10 @@ import orjson
 import simdjson
 from numpy.typing import NDArray
 
-Tree: TypeAlias = Any
+JsonTree: TypeAlias = Any
 """A JSON value in which arrays of numbers may be numpy arrays of int64, uint64 or float64."""
 
-MIN_BYTES_PER_ARRAY: Final = 256
+MIN_BYTES_PER_ARRAY: Final = 4096
 """Below this mean size the cost of each numpy array outweighs what it saves (measured)."""
 
 _DELETED: Final = b"0123456789.eE+- \t\r\n"
@@ -28,12 +28,15 @@ _MAX_LEVEL: Final = 3
 _MAX_MEMBERS: Final = 64
 """simdjson finds a member by going through all of them."""
 
+_MAX_STRING: Final = 256
+"""Copying a long string only to compare it again is not worth it; orjson takes those bodies."""
+
 
 class _Irregular(Exception):
     """This document is not one that buffers can hold."""
 
 
-def read_buffers(body: bytes) -> dict[str, Tree] | None:
+def read_buffers(body: bytes) -> dict[str, JsonTree] | None:
     """The object in `body` with its arrays of numbers as numpy arrays, or None if it is not so simple.
 
     An array becomes int64 or uint64 if all its numbers are integer literals of that range, else float64.
@@ -43,9 +46,12 @@ def read_buffers(body: bytes) -> dict[str, Tree] | None:
         root = simdjson.Parser().parse(body)
         if not isinstance(root, simdjson.Object):
             return None
-        copier = _Copier(len(body) // MIN_BYTES_PER_ARRAY)
-        tree: dict[str, Tree] = copier.copy(root, 0)
+        budget = len(body) // MIN_BYTES_PER_ARRAY
+        copier = _Copier(budget)
+        tree: dict[str, JsonTree] = copier.copy(root, 0)
     except (_Irregular, ValueError, RuntimeError):
+        return None
+    if copier.array_budget == budget:
         return None
     return tree if b"".join(copier.skeleton) == body.translate(None, _DELETED) else None
 
@@ -55,9 +61,9 @@ class _Copier:
 
     def __init__(self, array_budget: int) -> None:
         self.skeleton: list[bytes] = []
-        self._array_budget = array_budget
+        self.array_budget = array_budget
 
-    def copy(self, value: Any, level: int) -> Tree:
+    def copy(self, value: Any, level: int) -> JsonTree:
         if isinstance(value, simdjson.Array):
             first = value[0] if len(value) else None
             if isinstance(first, simdjson.Object) and level < _MAX_LEVEL:
@@ -67,12 +73,14 @@ class _Copier:
             if level >= _MAX_LEVEL:
                 raise _Irregular
             return self._object(value, level)
+        if isinstance(value, str) and len(value) > _MAX_STRING:
+            raise _Irregular
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             self.skeleton.append(orjson.dumps(value).translate(None, _DELETED))
         return value
 
-    def _object(self, value: Any, level: int) -> dict[str, Tree]:
-        tree: dict[str, Tree] = {}
+    def _object(self, value: Any, level: int) -> dict[str, JsonTree]:
+        tree: dict[str, JsonTree] = {}
         separator = b"{"
         if len(value) > _MAX_MEMBERS:
             raise _Irregular
@@ -85,8 +93,8 @@ class _Copier:
         self.skeleton.append(b"}" if tree else b"{}")
         return tree
 
-    def _rows(self, value: Any, level: int) -> list[Tree]:
-        rows: list[Tree] = []
+    def _rows(self, value: Any, level: int) -> list[JsonTree]:
+        rows: list[JsonTree] = []
         separator = b"["
         for item in value:
             if not isinstance(item, simdjson.Object):
@@ -98,8 +106,8 @@ class _Copier:
         return rows
 
     def _buffer(self, value: Any) -> NDArray[Any]:
-        self._array_budget -= 1
-        if self._array_budget < 0:
+        self.array_budget -= 1
+        if self.array_budget < 0:
             raise _Irregular
         shape = _shape(value)
         numbers = _numbers(value)

@@ -13,11 +13,11 @@ from typing import Final
 
 import orjson
 
-from jupyter_tfserve.codec.json_buffers import Tree, read_buffers
+from jupyter_tfserve.codec.json_buffers import JsonTree, read_buffers
 from jupyter_tfserve.codec.json_text import parse_json
 from jupyter_tfserve.codec.json_values import JsonValue
 
-BUFFER_BYTES: Final = 2048
+BUFFER_BYTES: Final = 8192
 """Bodies from this size on are tried with simdjson first; below it orjson and lists are quicker."""
 
 _ORJSON_DEPTH: Final = 1024
@@ -29,7 +29,7 @@ class JsonDocument:
     """A body and its value. In `tree`, arrays of numbers may be numpy arrays where `has_buffers`."""
 
     body: bytes
-    tree: Tree
+    tree: JsonTree
     has_buffers: bool
     max_depth: int
 
