@@ -31,6 +31,8 @@ class ModelState:
     policy: Mapping[str, Any]
     labels: Mapping[str, int]
     versions: tuple[VersionState, ...]
+    problem: str = ""
+    """Why no versions are found, if something is wrong with the folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,4 +107,5 @@ def _parse_model(document: Json) -> ModelState:
         policy=document.get("policy") or {},
         labels={label: int(version) for label, version in document.get("labels", {}).items()},
         versions=tuple(parse_version_state(version) for version in document["versions"]),
+        problem=document.get("problem") or "",
     )

@@ -21,6 +21,7 @@ from jupyter_tfserve.notebook.query import parse_target, predict_document
 from jupyter_tfserve.notebook.save import save_version
 from jupyter_tfserve.notebook.snippets import choose_signature, curl_line, example_document
 from jupyter_tfserve.notebook.views import Model, Status, Version, model_view, version_view
+from jupyter_tfserve.notebook.waiting import await_version, settle
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tensor
 
 LOAD_TIMEOUT_S: Final = 300.0
@@ -103,11 +104,21 @@ class Server:
         return self._engine.connection().grpc_address
 
     def open(self, path: str | os.PathLike[str], name: str | None = None) -> tuple[str, ...]:
-        """Serve the models under `path` as well; returns their names."""
+        """Serve the models under `path` as well; returns their names once their versions are up or failed."""
         folder = Path(os.path.expanduser(path)).absolute()
-        opened = self.client.open(str(folder), name, create=True)
-        self._notes = (*self._notes, *(note for note in opened.notes if note not in self._notes))
         self._root = folder
+        if name is None and _is_empty(folder):
+            # The engine would take an empty folder for a model of that name.
+            folder.mkdir(parents=True, exist_ok=True)
+            self._note(
+                f"{path} holds no models yet: `%tfserve save model --name NAME` puts the first one there."
+            )
+            return ()
+        opened = self.client.open(str(folder), name, create=True)
+        for note in opened.notes:
+            self._note(note)
+        if not settle(self.client, opened.models, LOAD_TIMEOUT_S):
+            self._note("Some versions are still loading: `%tfserve status` shows where they are.")
         return opened.models
 
     def state(self) -> State:
@@ -174,20 +185,7 @@ class Server:
     def wait(self, version: int, model: str | None = None, timeout_s: float = LOAD_TIMEOUT_S) -> Version:
         """The version once it is AVAILABLE. Raises its own error when it does not load."""
         state = self._model(model)
-        if "specific" in state.policy and version not in state.policy["specific"].get("versions", ()):
-            raise ServingError(
-                Code.FAILED_PRECONDITION,
-                f"Version {version} of {state.name} is not among the chosen versions.",
-                f"Serve it too with `%tfserve versions all --model {state.name}`.",
-            )
-        reached = self.client.wait(state.name, version, timeout_s)
-        if reached.state != "AVAILABLE":
-            code = Code.__members__.get(reached.error_code, Code.UNKNOWN)
-            raise ServingError(
-                Code.FAILED_PRECONDITION if code is Code.OK else code,
-                f"Version {version} of {state.name} does not load: {reached.error_message}",
-                f"Its files are in {Path(state.base_path) / str(version)}.",
-            )
+        reached = await_version(self.client, state, version, timeout_s)
         return version_view(state.name, reached, state.labels)
 
     def label(self, name: str, version: int, model: str | None = None) -> int | None:
@@ -199,11 +197,12 @@ class Server:
         return self.client.remove_label(self._model(model).name, name)
 
     def versions(self, kind: str, *numbers: int, model: str | None = None) -> None:
-        """Choose the versions to serve: `("all")`, `("latest", 2)` or `("specific", 1, 2)`."""
+        """Choose the versions to serve: `("all")`, `("latest", 2)` or `("specific", 1, 2)`; waits for them."""
         policy = parse_policy(kind, numbers)
         name = self._model(model).name
         self.client.set_policy(name, policy)
         self.client.refresh(name)
+        settle(self.client, [name], LOAD_TIMEOUT_S)
 
     def query(self, target: str, inputs: object, signature_name: str = "") -> Tensor | dict[str, Tensor]:
         """Ask `MODEL`, `MODEL@LABEL` or `MODEL/VERSION`; returns the answer as numpy.
@@ -255,8 +254,17 @@ class Server:
         document = example_document(chosen[1], chosen[0])
         return "" if document is None else curl_line(rest_url, ModelSpec(model.name), document)
 
+    def _note(self, text: str) -> None:
+        if text not in self._notes:
+            self._notes = (*self._notes, text)
+
     def _model(self, name: str | None) -> ModelState:
         return choose_model(self.client.state(), name)
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether nothing that a person would see is there; true of a folder that does not exist."""
+    return not folder.exists() or (folder.is_dir() and all(e.name.startswith(".") for e in folder.iterdir()))
 
 
 def _port_notes(engine: Engine, ports: Ports) -> tuple[str, ...]:

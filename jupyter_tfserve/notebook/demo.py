@@ -49,6 +49,12 @@ def prepare(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / NOTEBOOK).exists():
         shutil.copyfile(find_notebook(), folder / NOTEBOOK)
+    make_models(folder)
+    _say(f"Models and notebook are in {folder}")
+
+
+def make_models(folder: Path) -> None:
+    """Both models lie in `folder / "saved_models"`, made by a process of their own."""
     _say("Making two small Keras models (a few seconds) …")
     base_path = folder / "saved_models" / MODEL_NAME
     base_path.mkdir(parents=True, exist_ok=True)
@@ -58,7 +64,6 @@ def prepare(folder: Path) -> None:
     if made.returncode != 0:
         last_line = (made.stderr.strip().splitlines() or ["it ended without a word"])[-1]
         raise ServingError(Code.INTERNAL, f"The models could not be made: {last_line}")
-    _say(f"Models and notebook are in {folder}")
 
 
 def find_notebook() -> Path:
@@ -72,10 +77,10 @@ def find_notebook() -> Path:
 
 def _check(folder: str | None) -> int:
     if folder is not None:
-        prepare(Path(folder).absolute())
+        make_models(Path(folder).absolute())
         return check_demo(Path(folder).absolute(), _say)
     with tempfile.TemporaryDirectory(prefix="tfserve-demo-") as temporary:
-        prepare(Path(temporary))
+        make_models(Path(temporary))
         return check_demo(Path(temporary), _say)
 
 

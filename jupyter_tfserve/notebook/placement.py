@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jupyter_tfserve.engine.client_state import ModelState, State
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
+
+NEW_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+"""Names that are a folder's, a URL's and a shell's plain word at once; what is served already may be others."""
 
 
 def choose_model(state: State, name: str | None) -> ModelState:
@@ -28,7 +32,7 @@ def place_version(state: State, root: Path | None, name: str | None) -> tuple[Pa
     if name is None or any(model.name == name for model in state.models):
         model = choose_model(state, name)
         return Path(model.base_path), model.name
-    if not name or set(name) & set("/\\:@") or name.startswith("."):
+    if NEW_NAME.fullmatch(name) is None:
         raise invalid_argument(f"{name!r} cannot be a model's name.", "Use letters, digits, - and _.")
     return _models_folder(state, root) / name, name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any
+from typing import Any, Final
 
 from jupyter_tfserve.engine.client_state import EngineState, ModelState, VersionState
 from jupyter_tfserve.notebook.placement import describe_policy
@@ -18,6 +18,7 @@ _COLOURS: Mapping[str, str] = {
     "END": "#757575",
 }
 _ERROR_COLOUR = "#c62828"
+NO_VERSION: Final = "no version yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Model:
     versions: tuple[Version, ...]
     labels: Mapping[str, int] = field(default_factory=dict)
     curl: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,9 @@ def model_view(model: ModelState, curl: str) -> Model:
     """A model's state as a person reads it."""
     labels = dict(sorted(model.labels.items()))
     versions = tuple(version_view(model.name, version, labels) for version in model.versions)
-    return Model(model.name, model.base_path, describe_policy(model.policy), versions, labels, curl)
+    return Model(
+        model.name, model.base_path, describe_policy(model.policy), versions, labels, curl, model.problem
+    )
 
 
 def version_view(model: str, version: VersionState, labels: Mapping[str, int]) -> Version:
@@ -92,7 +96,7 @@ def _text_lines(status: Status) -> Iterator[str]:
     for model in status.models:
         yield f"{model.name} (versions: {model.policy})"
         yield from (f"  {_version_line(version)}" for version in model.versions)
-        yield from ["  no version yet"] if not model.versions else []
+        yield from [] if model.versions else [f"  {model.problem or NO_VERSION}"]
         yield from [f"  {model.curl}"] if model.curl else []
     yield from ["No models yet."] if not status.models else []
     yield from (f"Note: {note}" for note in status.notes)
@@ -125,7 +129,7 @@ def _html(status: Status) -> str:
 
 def _model_html(model: Model) -> str:
     rows = "".join(_version_html(version) for version in model.versions)
-    rows = rows or "<tr><td colspan='3'>no version yet</td></tr>"
+    rows = rows or f"<tr><td colspan='3'>{escape(model.problem or NO_VERSION)}</td></tr>"
     curl = f"<pre style='white-space:pre-wrap'>{escape(model.curl)}</pre>" if model.curl else ""
     heading = "".join(f"<th style='text-align:left'>{title}</th>" for title in ("version", "state", "labels"))
     return (

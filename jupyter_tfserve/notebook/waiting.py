@@ -1,0 +1,82 @@
+"""Waiting until versions are up, without sitting out the engine's retries when the reason is known already."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from jupyter_tfserve.engine.client import ControlClient
+from jupyter_tfserve.engine.client_state import ModelState, VersionState
+from jupyter_tfserve.errors import Code, ServingError
+
+STEP_S: Final = 1.0
+COMING: Final = ("START", "LOADING")
+
+
+def await_version(client: ControlClient, model: ModelState, version: int, timeout_s: float) -> VersionState:
+    """The version once it is AVAILABLE. Raises its own error as soon as a load has failed."""
+    specific = model.policy.get("specific")
+    if specific is not None and version not in specific.get("versions", ()):
+        raise ServingError(
+            Code.FAILED_PRECONDITION,
+            f"Version {version} of {model.name} is not among the chosen versions.",
+            f"Serve it too with `%tfserve versions all --model {model.name}`.",
+        )
+    deadline = time.monotonic() + timeout_s
+    while True:
+        reached = _wait_a_step(client, model.name, version, deadline)
+        if reached is not None and reached.state == "AVAILABLE":
+            return reached
+        if reached is not None and (reached.state == "END" or reached.error_code != "OK"):
+            raise _load_error(model, reached)
+
+
+def settle(client: ControlClient, names: Iterable[str], timeout_s: float) -> bool:
+    """Whether no version of these models is on its way up any more, waited for at most `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    wanted = set(names)
+    while True:
+        coming = [
+            (model.name, version.version)
+            for model in client.state().models
+            if model.name in wanted
+            for version in model.versions
+            if version.state in COMING and version.error_code == "OK"
+        ]
+        if not coming:
+            return True
+        try:
+            _wait_a_step(client, *coming[0], deadline)
+        except ServingError as error:
+            if error.code is not Code.DEADLINE_EXCEEDED:
+                raise
+            return False
+
+
+def _wait_a_step(client: ControlClient, model: str, version: int, deadline: float) -> VersionState | None:
+    """Where the version is after a step; None when the engine does not know it yet."""
+    step_s = min(STEP_S, deadline - time.monotonic())
+    if step_s <= 0:
+        raise ServingError(
+            Code.DEADLINE_EXCEEDED,
+            f"Version {version} of {model} is still not up.",
+            "It goes on loading: `%tfserve status` shows where it is.",
+        )
+    try:
+        return client.wait(model, version, step_s)
+    except ServingError as error:
+        if error.code is not Code.DEADLINE_EXCEEDED:
+            raise
+    versions = (item for known in client.state().models if known.name == model for item in known.versions)
+    return next((item for item in versions if item.version == version), None)
+
+
+def _load_error(model: ModelState, reached: VersionState) -> ServingError:
+    code = Code.__members__.get(reached.error_code, Code.UNKNOWN)
+    return ServingError(
+        Code.FAILED_PRECONDITION if code is Code.OK else code,
+        f"Version {reached.version} of {model.name} does not load: {reached.error_message or 'it was unloaded'}",
+        f"Its files are in {Path(model.base_path) / str(reached.version)}.",
+    )
