@@ -119,9 +119,8 @@ class HttpProtocol(asyncio.Protocol):
             self._check_head(self._unfinished_bytes)
 
     def eof_received(self) -> bool:
-        # A peer that closed its sending side still reads the answers that it is owed.
-        self._close_after_answers()
-        return self._busy
+        # A peer that closed its side has left, as far as HTTP servers can tell: its request is cancelled.
+        return False
 
     def pause_writing(self) -> None:
         self._write_blocked_since = time.monotonic()

@@ -32,12 +32,10 @@ async def serving(
         await server.stop(1)
 
 
-async def exchange(port: int, data: bytes, then_eof: bool = True) -> bytes:
+async def exchange(port: int, data: bytes) -> bytes:
     """Everything that the server answers to these bytes until it closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(data)
-    if then_eof:
-        writer.write_eof()
     answer = await asyncio.wait_for(reader.read(), 20)
     writer.close()
     with contextlib.suppress(ConnectionError):
@@ -56,7 +54,7 @@ def status_of(answer: bytes) -> int:
 
 async def test_answer_has_length_date_and_type() -> None:
     async with serving() as (_, port):
-        answer = await exchange(port, get("/a?b=1"))
+        answer = await exchange(port, get("/a?b=1", Connection="close"))
     head, _, body = answer.partition(b"\r\n\r\n")
     assert body == b"GET /a?b=1 0"
     assert b"Content-Length: 12" in head
@@ -72,7 +70,8 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
         return await mirror(request)
 
     async with serving(slow_first) as (_, port):
-        answer = await exchange(port, b"".join(get(f"/{n}") for n in range(60)))
+        requests = [get(f"/{n}") for n in range(59)] + [get("/59", Connection="close")]
+        answer = await exchange(port, b"".join(requests))
     order = [int(part.split(b" ")[0]) for part in answer.split(b"GET /")[1:]]
     assert order == list(range(60))
 
@@ -121,7 +120,7 @@ async def test_hostile_request_is_refused_with_its_status(request_bytes: bytes, 
 
     limits = LimitOptions(max_body_bytes=100, max_header_bytes=4096, max_headers=100)
     async with serving(count, limits) as (_, port):
-        answer = await exchange(port, request_bytes, then_eof=False) if status == 413 else await exchange(port, request_bytes)
+        answer = await exchange(port, request_bytes)
         assert status_of(answer) == status
         assert b"Connection: close" in answer
         assert calls == 0
@@ -167,12 +166,12 @@ async def test_expect_100_continue_is_honoured() -> None:
 async def test_slow_sender_is_answered_408_and_closed(sent: bytes) -> None:
     limits = LimitOptions(header_timeout_s=0.5, min_body_bytes_per_s=1000)
     async with serving(limits=limits) as (_, port):
-        assert status_of(await exchange(port, sent, then_eof=False)) == 408
+        assert status_of(await exchange(port, sent)) == 408
 
 
 async def test_idle_connection_is_closed() -> None:
     async with serving(limits=LimitOptions(idle_timeout_s=0.2)) as (_, port):
-        assert await exchange(port, b"", then_eof=False) == b""
+        assert await exchange(port, b"") == b""
 
 
 async def test_connections_over_the_limit_are_refused_at_once() -> None:
@@ -182,7 +181,7 @@ async def test_connections_over_the_limit_are_refused_at_once() -> None:
             writer.write(get())
         for reader, _ in held:
             await reader.readuntil(b"GET / 0")
-        answer = await exchange(port, b"", then_eof=False)
+        answer = await exchange(port, b"")
         assert status_of(answer) == 503
         for _, writer in held:
             writer.close()
@@ -195,7 +194,7 @@ async def test_handler_that_fails_costs_only_its_request() -> None:
         return await mirror(request)
 
     async with serving(fail) as (_, port):
-        answer = await exchange(port, get("/bad") + get("/good"))
+        answer = await exchange(port, get("/bad") + get("/good", Connection="close"))
     assert status_of(answer) == 500
     assert b"secret" not in answer
     assert answer.endswith(b"GET /good 0")
@@ -230,7 +229,7 @@ async def test_stop_lets_the_running_request_end_and_closes_idle_connections() -
 
     async with serving(wait) as (server, port):
         idle_reader, idle_writer = await asyncio.open_connection("127.0.0.1", port)
-        busy = asyncio.ensure_future(exchange(port, get(), then_eof=False))
+        busy = asyncio.ensure_future(exchange(port, get()))
         await asyncio.wait_for(entered.wait(), 10)
         stopping = asyncio.ensure_future(server.stop(10))
         assert await asyncio.wait_for(idle_reader.read(), 10) == b""
