@@ -47,6 +47,7 @@ class _Scale:
         self.up = np.ones(512)
         self.down = np.ones(512)
         self.is_safe = np.zeros(512, np.bool_)
+        self.is_safe[0] = True  # zero itself; the denormals beside it are found by their value
         for binade in range(1, 255):
             for entry in (2 * binade, 2 * binade + 1):
                 power = digits - 1 - (_decimal_exponent(binade) + entry % 2)
@@ -75,7 +76,7 @@ def _printed(flat: NDArray[np.float32]) -> NDArray[np.float64]:
     with np.errstate(all="ignore"):
         printed, _ = _rounded(doubles, entries, _SIX)
         is_long = printed.astype(np.float32) != flat
-        is_unsafe = ~(_SIX.is_safe[entries] & _NINE.is_safe[entries])
+        is_unsafe = ~(_SIX.is_safe & _NINE.is_safe)[entries] | ((entries == 0) & (doubles != 0.0))
         places = np.flatnonzero(is_long)
         if places.size:
             printed[places], is_tie = _rounded(doubles[places], entries[places], _NINE)
