@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from jupyter_tfserve.engine.connection import Connection
@@ -58,11 +58,9 @@ class ControlCaller:
         )
         try:
             response = await self._client.fetch(request, raise_error=False)
-        except OSError:
+        except (OSError, HTTPClientError):
+            # Refused, cut off or too late; any status that the engine sent is no error here.
             raise unreachable() from None
-        # tornado's number for "no answer": refused, cut off or too late.
-        if response.code == 599:
-            raise unreachable()
         return Reply(response.code, response.body)
 
     def close(self) -> None:

@@ -24,7 +24,6 @@ from jupyter_tfserve.engine.supervisor import (
     Supervisor,
     SupervisorOptions,
     SupervisorStatus,
-    ThreadedSupervisor,
 )
 from jupyter_tfserve.errors import Code, ServingError
 
@@ -230,19 +229,3 @@ async def prepare_engine(
         on_change=on_change,
     )
     return Launched(supervisor, ports.notes, state_dir)
-
-
-def threaded_engine(
-    root: Path, options: LaunchOptions | None = None
-) -> tuple[ThreadedSupervisor, tuple[str, ...]]:
-    """A kernel's own engine, not started yet, and notes on its ports for the user. `close` it after use."""
-    made: list[Launched] = []
-
-    async def make() -> Supervisor:
-        made.append(await prepare_engine(root, options))
-        return made[0].supervisor
-
-    def release() -> None:
-        made[0].close()
-
-    return ThreadedSupervisor(make, release), made[0].notes

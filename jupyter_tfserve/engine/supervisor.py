@@ -305,16 +305,10 @@ class Supervisor:
 class ThreadedSupervisor:
     """A `Supervisor` on a thread of its own, for kernels. Calls block; safe from any thread.
 
-    The thread is a daemon, and the engine stops by itself when this process ends. `release` is called once
-    the engine is gone for good.
+    The thread is a daemon, and the engine stops by itself when this process ends.
     """
 
-    def __init__(
-        self,
-        make: Callable[[], Coroutine[Any, Any, Supervisor]],
-        release: Callable[[], None] | None = None,
-    ) -> None:
-        self._release = release
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, Supervisor]]) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tfserve-supervisor", daemon=True)
         self._thread.start()
@@ -352,8 +346,6 @@ class ThreadedSupervisor:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
-            if self._release is not None:
-                self._release()
 
     def _run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

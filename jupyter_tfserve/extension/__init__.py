@@ -1,0 +1,1 @@
+"""The Jupyter server's side: owns engines and offers them behind Jupyter's own door."""

@@ -1,0 +1,1 @@
+"""The HTTP handlers below `<base_url>/jupyter-tfserve/`."""
