@@ -104,7 +104,7 @@ class Server:
         return self._engine.connection().grpc_address
 
     def open(self, path: str | os.PathLike[str], name: str | None = None) -> tuple[str, ...]:
-        """Serve the models under `path` as well; returns their names once their versions are up or failed."""
+        """Serve the models under `path` as well; their names, once their versions are up or have failed."""
         folder = Path(os.path.expanduser(path)).absolute()
         self._root = folder
         if name is None and _is_empty(folder):
@@ -197,7 +197,7 @@ class Server:
         return self.client.remove_label(self._model(model).name, name)
 
     def versions(self, kind: str, *numbers: int, model: str | None = None) -> None:
-        """Choose the versions to serve: `("all")`, `("latest", 2)` or `("specific", 1, 2)`; waits for them."""
+        """Choose the versions to serve: `("all")`, `("latest", 2)` or `("specific", 1, 2)`."""
         policy = parse_policy(kind, numbers)
         name = self._model(model).name
         self.client.set_policy(name, policy)

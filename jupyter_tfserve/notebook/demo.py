@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from jupyter_tfserve.engine.launch import state_path
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.notebook.demo_check import check_demo
 from jupyter_tfserve.notebook.demo_models import MODEL_NAME
@@ -81,7 +82,11 @@ def _check(folder: str | None) -> int:
         return check_demo(Path(folder).absolute(), _say)
     with tempfile.TemporaryDirectory(prefix="tfserve-demo-") as temporary:
         make_models(Path(temporary))
-        return check_demo(Path(temporary), _say)
+        try:
+            return check_demo(Path(temporary), _say)
+        finally:
+            # Nobody will ever work in this folder again: its engine's memory goes with it.
+            shutil.rmtree(state_path(Path(temporary)), ignore_errors=True)
 
 
 def _open_lab(folder: Path, lab_arguments: Sequence[str], *, browser: bool) -> int:

@@ -78,7 +78,7 @@ def _ask_grpc(server: Server, spec: ModelSpec) -> Tensor:
         request.model_spec.version.value = spec.version
     elif spec.label is not None:
         request.model_spec.version_label = spec.label
-    signatures = server.client.signatures(spec.name)[1]
+    signatures = server.client.signatures(spec.name, spec.version)[1]
     alias = next(iter(signatures["serving_default"].inputs))
     encode_tensor(ROWS, request.inputs[alias])
     return decode_tensor(_sole_output(_call(server, request)), LimitOptions())

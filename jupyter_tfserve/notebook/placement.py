@@ -11,7 +11,7 @@ from jupyter_tfserve.engine.client_state import ModelState, State
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 
 NEW_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-"""Names that are a folder's, a URL's and a shell's plain word at once; what is served already may be others."""
+"""Names that are a folder's, a URL's and a shell's plain word at once. A served model may have another."""
 
 
 def choose_model(state: State, name: str | None) -> ModelState:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import logging
 import os
 import shutil
 import tempfile
@@ -154,11 +155,24 @@ def _export(writer: Writer, target: Path) -> None:
     import tensorflow as tf
 
     try:
-        writer(target)
+        with _quiet_log():
+            writer(target)
     except (ValueError, TypeError, RuntimeError, LookupError, AssertionError, tf.errors.OpError) as error:
         # The exporters' texts run over many lines; the first says what is wrong, the cause keeps the rest.
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ServingError(Code.FAILED_PRECONDITION, f"The model cannot be exported: {reason}") from error
+
+
+@contextlib.contextmanager
+def _quiet_log() -> Iterator[None]:
+    """TensorFlow's log without its "Assets written to …", which would name a folder that is gone."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _rename_in(target: Path, base_path: Path) -> int:

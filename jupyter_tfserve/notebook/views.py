@@ -84,7 +84,8 @@ def model_view(model: ModelState, curl: str) -> Model:
 def version_view(model: str, version: VersionState, labels: Mapping[str, int]) -> Version:
     """A version's state as a person reads it."""
     named = tuple(label for label, number in labels.items() if number == version.version)
-    failed = version.error_code not in ("", "OK")
+    # A load that was no longer wanted is no failure.
+    failed = version.error_code not in ("", "OK", "CANCELLED")
     error = f"{version.error_code}: {version.error_message}" if failed else ""
     return Version(model, version.version, version.state, named, error)
 

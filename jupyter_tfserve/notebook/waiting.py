@@ -1,4 +1,4 @@
-"""Waiting until versions are up, without sitting out the engine's retries when the reason is known already."""
+"""Waiting until versions are up, without sitting out retries when the reason is known already."""
 
 from __future__ import annotations
 
@@ -75,8 +75,9 @@ def _wait_a_step(client: ControlClient, model: str, version: int, deadline: floa
 
 def _load_error(model: ModelState, reached: VersionState) -> ServingError:
     code = Code.__members__.get(reached.error_code, Code.UNKNOWN)
+    reason = reached.error_message or "it was unloaded"
     return ServingError(
         Code.FAILED_PRECONDITION if code is Code.OK else code,
-        f"Version {reached.version} of {model.name} does not load: {reached.error_message or 'it was unloaded'}",
+        f"Version {reached.version} of {model.name} does not load: {reason}",
         f"Its files are in {Path(model.base_path) / str(reached.version)}.",
     )
