@@ -2,7 +2,7 @@
 
 Run as a program it makes them in a process of its own, since a test process should not import TensorFlow:
 
-    python tests/saved_models.py BASE NAME=VERSION...      BASE/NAME/VERSION for each; all at version 1 if none
+    python tests/saved_models.py BASE NAME=VERSION...      BASE/NAME/VERSION for each; if none, all at 1
 """
 
 from __future__ import annotations
@@ -19,9 +19,24 @@ import numpy as np
 import tensorflow as tf
 
 v1 = tf.compat.v1
-ECHO_DTYPES = (
-    "float double half bfloat16 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool string complex64 complex128"
-).split()
+ECHO_DTYPES = [
+    "float",
+    "double",
+    "half",
+    "bfloat16",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "bool",
+    "string",
+    "complex64",
+    "complex128",
+]
 SLOW_STEPS = 12
 
 
@@ -29,7 +44,10 @@ def make_version(base: Path, version: int) -> Path:
     """x float [-1,1] -> y = version, float [-1,1]; version int64 [-1]. Tells which version answered."""
 
     def serve(x: Any) -> Any:
-        return {"y": x * 0 + float(version), "version": tf.fill([tf.shape(x)[0]], tf.constant(version, tf.int64))}
+        return {
+            "y": x * 0 + float(version),
+            "version": tf.fill([tf.shape(x)[0]], tf.constant(version, tf.int64)),
+        }
 
     return _save(base, version, serving_default=(serve, {"x": ([None, 1], "float32")}))
 
@@ -84,7 +102,9 @@ def make_multi_io(base: Path, version: int) -> Path:
     def serve(a: Any, b: Any) -> Any:
         return {"sum": a + b, "bigger": a > b, "total": tf.cast(tf.reduce_sum(a + b, axis=1), tf.int32)}
 
-    return _save(base, version, serving_default=(serve, {"a": ([None, 2], "float32"), "b": ([None, 2], "float32")}))
+    return _save(
+        base, version, serving_default=(serve, {"a": ([None, 2], "float32"), "b": ([None, 2], "float32")})
+    )
 
 
 def make_scalar(base: Path, version: int) -> Path:
@@ -111,7 +131,11 @@ def make_vocabulary(base: Path, version: int) -> Path:
     source.parent.mkdir(parents=True, exist_ok=True)
     source.write_text("red\ngreen\nblue\n")
     initializer = tf.lookup.TextFileInitializer(
-        str(source), tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
+        str(source),
+        tf.string,
+        tf.lookup.TextFileIndex.WHOLE_LINE,
+        tf.int64,
+        tf.lookup.TextFileIndex.LINE_NUMBER,
     )
     table = tf.lookup.StaticVocabularyTable(initializer, num_oov_buckets=1)
     function = (lambda word: {"index": table.lookup(word)}, {"word": ([None], "string")})
@@ -289,7 +313,9 @@ def _build(base: Path, version: int, build: Callable[[], tuple[dict[str, Any], A
             for key, (inputs, outputs) in signatures.items()
         }
         builder = v1.saved_model.Builder(str(path))
-        builder.add_meta_graph_and_variables(session, ["serve"], definitions, main_op=main_op, clear_devices=True)
+        builder.add_meta_graph_and_variables(
+            session, ["serve"], definitions, main_op=main_op, clear_devices=True
+        )
         builder.save()
     return path
 

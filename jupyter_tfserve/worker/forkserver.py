@@ -6,8 +6,8 @@ of `__main__`, exit statuses reported. It never makes a TensorFlow session, whos
 fork, and does nothing but wait, fork and reap.
 
     engine -> here   length (u32), JSON {"id", "order"}, the worker's sockets: control first, then its lanes
-    here -> engine   JSON lines: {"ready": true}, {"spawned": id, "pid"}, {"failed": id, "reason"},
-                     {"exited": pid, "status"}     status as in `os.waitstatus_to_exitcode`
+    here -> engine   JSON lines: {"ready": true}, {"broken": reason}, {"spawned": id, "pid"},
+                     {"failed": id, "reason"}, {"exited": pid, "status"}    status: negative for a signal
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ForkServer:
         """Serves orders until the engine is gone. Workers that still run see its end by themselves."""
         signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        self._tell({"ready": True})
+        _tell(self._control, {"ready": True})
         waiting = select.poll()
         waiting.register(self._control, select.POLLIN)
         waiting.register(self._wake_reader, select.POLLIN)
@@ -67,14 +67,14 @@ class ForkServer:
         try:
             pid = os.fork()
         except OSError as error:
-            self._tell({"failed": message["id"], "reason": error.strerror})
+            _tell(self._control, {"failed": message["id"], "reason": error.strerror})
             pid = -1
         if pid == 0:
             self._become_worker(message["order"], sockets)
         for one in sockets:
             one.close()
         if pid > 0:
-            self._tell({"spawned": message["id"], "pid": pid})
+            _tell(self._control, {"spawned": message["id"], "pid": pid})
         return True
 
     def _become_worker(self, order: dict[str, Any], sockets: list[socket.socket]) -> None:
@@ -97,12 +97,13 @@ class ForkServer:
             while self._wake_reader.recv(4096):
                 pass
         for pid, status in _ended_children():
-            self._tell({"exited": pid, "status": status})
+            _tell(self._control, {"exited": pid, "status": status})
 
-    def _tell(self, message: dict[str, Any]) -> None:
-        # An engine that is gone shows as the end of its socket, in `run`.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._control.sendall(json.dumps(message).encode() + b"\n")
+
+def _tell(control: socket.socket, message: dict[str, Any]) -> None:
+    # An engine that is gone shows as the end of its socket, in `run`.
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        control.sendall(json.dumps(message).encode() + b"\n")
 
 
 def _ended_children() -> Iterator[tuple[int, int]]:
@@ -160,7 +161,11 @@ def main() -> None:
     # TensorFlow's import leaves an idle thread; Python 3.12 warns of every fork beside one.
     warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
     control = socket.socket(fileno=int(sys.argv[1]))
-    import_tensorflow()
+    try:
+        import_tensorflow()
+    except ImportError as error:
+        _tell(control, {"broken": str(error).splitlines()[0]})
+        return
     ForkServer(control).run()
 
 

@@ -47,8 +47,8 @@ class Lane(asyncio.BufferedProtocol):
 
     @property
     def busy(self) -> bool:
-        """A call is in the worker, even one whose caller has gone. Also true once the lane is lost."""
-        return self._answer is not None or self._transport is None
+        """A call is in the worker, even one whose caller has gone; or no call may follow."""
+        return self._answer is not None or self._lost is not None
 
     async def run(self, call: Call) -> LaneResult:
         """The model's answer; its ServingError; LaneLost. REQUIRES: not busy.
@@ -61,28 +61,30 @@ class Lane(asyncio.BufferedProtocol):
         """`run` without a coroutine, for the hot path."""
         if self._lost is not None:
             raise LaneLost(self._lost)
-        if self._transport is None or self._answer is not None:
+        transport = self._transport
+        if transport is None or self._answer is not None:
             raise ServingError(Code.INTERNAL, "The lane is busy")
         parts = encode_call(call)
         answer: asyncio.Future[LaneResult] = asyncio.get_running_loop().create_future()
         self._answer = answer
         # One by one: the standard library's writelines would copy them together first.
         for part in parts:
-            self._transport.write(part)
+            transport.write(part)
         return answer
 
     def finish(self) -> None:
         """Lets the worker's thread end once it has answered; no call may follow."""
         transport = self._transport
-        if transport is not None and not transport.is_closing():
+        if transport is not None and self._lost is None:
+            self._lost = "worker process is stopping"
             transport.write_eof()
 
     def lose(self, reason: str) -> None:
         """Fails the call in flight, and every later one, with LaneLost."""
+        self._lost = reason
         transport, self._transport = self._transport, None
         if transport is None:
             return
-        self._lost = reason
         transport.abort()
         answer, self._answer = self._answer, None
         if answer is not None and not answer.done():
@@ -94,7 +96,8 @@ class Lane(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop."""
-        self.lose("worker process died")
+        if self._transport is not None:
+            self.lose("worker process died")
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Called by the event loop: where it reads to."""
@@ -119,5 +122,5 @@ class Lane(asyncio.BufferedProtocol):
             except ServingError as error:
                 answer.set_exception(error)
         self._answer = None
-        if self.on_free is not None:
+        if self.on_free is not None and self._lost is None:
             self.on_free()

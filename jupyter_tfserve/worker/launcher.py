@@ -99,15 +99,19 @@ class ForkServerLauncher:
                 theirs.close()
             self._server = _Connection(process, ours, self._lost)
 
+    async def ready(self) -> None:
+        """Waits until TensorFlow has been imported; FAILED_PRECONDITION if it can't be."""
+        await (await self._running()).ready()
+
     async def launch(self, order: WorkerOrder, sockets: Sequence[socket.socket]) -> WorkerProcess:
         """A process that has `sockets` (control first, then lanes) and follows `order`.
 
         A fork server that dies meanwhile is replaced and asked once more.
         """
         try:
-            return await self._launch(order, sockets)
+            return await (await self._running()).ask(next(self._ids), order, sockets)
         except ForkServerLost:
-            return await self._launch(order, sockets)
+            return await (await self._running()).ask(next(self._ids), order, sockets)
 
     async def close(self) -> None:
         """The fork server is gone afterwards; workers are not touched."""
@@ -118,11 +122,11 @@ class ForkServerLauncher:
         if server is not None:
             await server.close()
 
-    async def _launch(self, order: WorkerOrder, sockets: Sequence[socket.socket]) -> WorkerProcess:
+    async def _running(self) -> _Connection:
         await self.start()
         if self._server is None:
             raise ServingError(Code.UNAVAILABLE, "No worker can be started: the engine is stopping")
-        return await self._server.ask(next(self._ids), order, sockets)
+        return self._server
 
     def _lost(self, server: _Connection) -> None:
         if self._server is not server:
@@ -142,7 +146,6 @@ class _Connection:
     """One fork server process and the socket to it."""
 
     def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, on_lost: Any) -> None:
-        self.was_ready = False
         self._process = process
         self._sock = sock
         self._on_lost = on_lost
@@ -150,8 +153,20 @@ class _Connection:
         self._workers: dict[int, WorkerProcess] = {}
         self._received = b""
         self._loop = asyncio.get_running_loop()
+        self._ready: asyncio.Future[ServingError | None] = self._loop.create_future()
         self._gone: asyncio.Task[None] | None = None
         self._loop.add_reader(sock, self._read)
+
+    @property
+    def was_ready(self) -> bool:
+        """It has imported TensorFlow, whatever came after."""
+        return self._ready.done() and self._ready.result() is None
+
+    async def ready(self) -> None:
+        await asyncio.wait([self._ready])
+        error = self._ready.result()
+        if error is not None:
+            raise error
 
     async def ask(self, number: int, order: WorkerOrder, sockets: Sequence[socket.socket]) -> WorkerProcess:
         text = json.dumps({"id": number, "order": asdict(order)}).encode()
@@ -191,7 +206,10 @@ class _Connection:
 
     def _hear(self, message: dict[str, Any]) -> None:
         if "ready" in message:
-            self.was_ready = True
+            self._ready.set_result(None)
+        elif "broken" in message:
+            text = f"TensorFlow cannot be imported: {message['broken']}"
+            self._ready.set_result(ServingError(Code.FAILED_PRECONDITION, text))
         elif "spawned" in message:
             self._spawned(message["spawned"], message["pid"])
         elif "failed" in message:
@@ -217,6 +235,8 @@ class _Connection:
             return
         self._loop.remove_reader(self._sock)
         self._sock.close()
+        if not self._ready.done():
+            self._ready.set_result(ForkServerLost())
         for answer in self._orders.values():
             if not answer.done():
                 answer.set_exception(ForkServerLost())

@@ -95,6 +95,8 @@ class WorkerPool:
         """
         if self._closed:
             raise _stopping()
+        # TensorFlow's own import, seconds from a cold disk, does not count as the model's time.
+        await self._launcher.ready()
         task = asyncio.get_running_loop().create_task(self._spawn(path))
         self._spawning.add(task)
         task.add_done_callback(self._spawning.discard)

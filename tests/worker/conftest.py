@@ -7,15 +7,16 @@ import time
 
 import psutil
 import pytest
+import pytest_asyncio
 
 from jupyter_tfserve.options import WorkerOptions
 from jupyter_tfserve.types import ServableId
 from jupyter_tfserve.worker.pool import WorkerPool
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def make_pool():
-    """A started pool with these options; closed afterwards."""
+    """A started pool with these options, of this test only; closed afterwards."""
     pools = []
 
     async def make(**options):
@@ -29,19 +30,27 @@ async def make_pool():
         await pool.close()
 
 
-@pytest.fixture
-async def pool(make_pool):
-    return await make_pool()
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def pool():
+    """One pool for every test that does not break it: TensorFlow's import takes two seconds."""
+    pool = WorkerPool(WorkerOptions())
+    await pool.start()
+    yield pool
+    await pool.close()
 
 
-@pytest.fixture
-def spawn(pool, saved_models):
-    """`await spawn("echo")` is a worker that has loaded that model."""
+@pytest_asyncio.fixture(loop_scope="session")
+async def spawn(pool, saved_models):
+    """`await spawn("echo")` is a worker that has loaded that model; stopped afterwards."""
+    workers = []
 
-    async def spawn_model(name, version=1):
-        return await pool.spawn(ServableId(name, version), saved_models / name / str(version))
+    async def spawn_model(name, version=1, pool=pool):
+        workers.append(await pool.spawn(ServableId(name, version), saved_models / name / str(version)))
+        return workers[-1]
 
-    return spawn_model
+    yield spawn_model
+    for worker in workers:
+        await worker.stop()
 
 
 @pytest.fixture
@@ -59,9 +68,13 @@ def eventually():
 
 @pytest.fixture
 def is_gone():
-    """Whether no process has that pid any more; a zombie of ours counts as a process."""
+    """Whether the process has ended and nobody here has yet to reap it; init takes its time with orphans."""
 
     def gone(pid):
-        return not psutil.pid_exists(pid)
+        try:
+            process = psutil.Process(pid)
+            return process.status() == psutil.STATUS_ZOMBIE and process.ppid() == 1
+        except psutil.NoSuchProcess:
+            return True
 
     return gone

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import ml_dtypes  # noqa: F401  registers bfloat16 with numpy
 import numpy as np
 import orjson
@@ -50,7 +52,7 @@ def tensors(draw):
 def feed(decoder, data, sizes=()):
     """Every frame that `data` completes, read in pieces of these sizes, then in whatever fits."""
     frames, sizes, data = [], list(sizes), memoryview(data)
-    while len(data):
+    while data:
         into = decoder.get_buffer()
         count = min(len(into), len(data), sizes.pop(0) if sizes else len(data))
         into[:count] = data[:count]
@@ -78,7 +80,11 @@ def test_call_survives_when_read_in_any_pieces(inputs, outputs, timeout_s, sizes
     call = Call("serving_default", inputs, tuple(outputs), timeout_s)
     [frame] = feed(FrameDecoder(), b"".join(encode_call(call)), sizes)
     decoded = decode_call(frame)
-    assert (decoded.signature, decoded.outputs, decoded.timeout_s) == (call.signature, call.outputs, timeout_s)
+    assert (decoded.signature, decoded.outputs, decoded.timeout_s) == (
+        call.signature,
+        call.outputs,
+        timeout_s,
+    )
     assert list(decoded.inputs) == list(inputs)
     assert all(same(decoded.inputs[alias], inputs[alias]) for alias in inputs)
 
@@ -113,7 +119,9 @@ def test_large_tensor_is_a_view_of_the_received_body_when_decoded():
     assert np.shares_memory(decode_call(frame).inputs["x"], np.frombuffer(frame.body, np.uint8))
 
 
-@pytest.mark.parametrize("strided", [np.arange(12.0).reshape(3, 4).T, np.arange(2.0**18).reshape(512, 512)[:, ::2]])
+@pytest.mark.parametrize(
+    "strided", [np.arange(12.0).reshape(3, 4).T, np.arange(2.0**18).reshape(512, 512)[:, ::2]]
+)
 def test_call_survives_when_array_is_not_contiguous(strided):
     [frame] = feed(FrameDecoder(), b"".join(encode_call(Call("s", {"x": strided}))))
     assert (decode_call(frame).inputs["x"] == strided).all()
@@ -224,7 +232,5 @@ json_values = st.recursive(
 def test_decoding_raises_only_its_errors_when_header_is_any_json(header, body):
     frame = Frame(orjson.loads(orjson.dumps(header, option=orjson.OPT_PASSTHROUGH_SUBCLASS)), body)
     for decode in (decode_call, decode_result, decode_report):
-        try:
+        with contextlib.suppress(FrameError, ServingError):
             decode(frame)
-        except (FrameError, ServingError):
-            pass

@@ -15,6 +15,8 @@ from jupyter_tfserve.codec.signatures import parse_signatures
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.worker.frame import Call
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 
 def strings(*texts, shape=None):
     return np.fromiter(texts, object, len(texts)).reshape(shape or (len(texts),))
@@ -23,12 +25,14 @@ def strings(*texts, shape=None):
 def echo_inputs():
     random = np.random.default_rng(3)
     inputs = {"bool": np.array([True, False]), "string": strings(b"", b"a\0\xff\0")}
-    for name in "float double half bfloat16".split():
-        inputs[name] = random.normal(size=5).astype({"float": "f4", "double": "f8", "half": "f2"}.get(name, ml_dtypes.bfloat16))
-    for name in "int8 int16 int32 int64 uint8 uint16 uint32 uint64".split():
+    for name in ["float", "double", "half", "bfloat16"]:
+        inputs[name] = random.normal(size=5).astype(
+            {"float": "f4", "double": "f8", "half": "f2"}.get(name, ml_dtypes.bfloat16)
+        )
+    for name in ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]:
         limits = np.iinfo(name)
         inputs[name] = np.array([limits.min, 0, limits.max], name)
-    for name in "complex64 complex128".split():
+    for name in ["complex64", "complex128"]:
         inputs[name] = (random.normal(size=2) + 1j).astype(name)
     return inputs
 
@@ -72,7 +76,11 @@ def tensorflow_answers(saved_models, tmp_path_factory):
 def same(one, other):
     other = np.asarray(other, dtype=object if one.dtype == object else None)
     if one.dtype == object or one.dtype.kind in "biu":
-        return one.dtype == other.dtype and one.shape == other.shape and one.ravel().tolist() == other.ravel().tolist()
+        return (
+            one.dtype == other.dtype
+            and one.shape == other.shape
+            and one.ravel().tolist() == other.ravel().tolist()
+        )
     wide = np.complex128
     return one.dtype == other.dtype and np.allclose(one.astype(wide), other.astype(wide), rtol=1e-6)
 
@@ -116,7 +124,9 @@ async def test_aliases_of_one_tensor_each_have_it_when_they_are_fed_and_fetched(
 
 async def test_only_some_outputs_come_when_the_call_names_them(spawn):
     inputs = {"a": np.ones((1, 2), "f4"), "b": np.ones((1, 2), "f4")}
-    result = await (await spawn("multi_io")).lanes[0].run(Call("serving_default", inputs, ("total", "bigger")))
+    result = (
+        await (await spawn("multi_io")).lanes[0].run(Call("serving_default", inputs, ("total", "bigger")))
+    )
     assert list(result.outputs) == ["total", "bigger"]
 
 
@@ -134,7 +144,11 @@ X = {"x": np.array([1], "f4")}
     [
         (Call("other", X), Code.FAILED_PRECONDITION, 'Serving signature key "other" not found.'),
         (Call("__saved_model_init_op", {}), Code.FAILED_PRECONDITION, "no function of tensors"),
-        (Call("", X, ("z",)), Code.INVALID_ARGUMENT, "output tensor alias not found in signature: z Outputs expected to be in the set {y}."),
+        (
+            Call("", X, ("z",)),
+            Code.INVALID_ARGUMENT,
+            "output tensor alias not found in signature: z Outputs expected to be in the set {y}.",
+        ),
         (Call("", {}), Code.INVALID_ARGUMENT, "input size does not match signature: 0!=1"),
         (Call("", {"z": X["x"]}), Code.INVALID_ARGUMENT, "Signature input alias: x not found in request"),
         (Call("", {"x": np.array([1], "i4")}), Code.INVALID_ARGUMENT, "int32"),
