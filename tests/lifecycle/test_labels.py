@@ -1,0 +1,49 @@
+"""When a label may be set: upstream's rule, with and without its flag."""
+
+from __future__ import annotations
+
+import pytest
+
+from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.lifecycle.labels import validate_labels
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "allow_unavailable"),
+    [
+        ({}, {}, False),
+        ({}, {"A": 1, "B": 2}, False),
+        ({"A": 1}, {"A": 2}, False),
+        ({"A": 9}, {"A": 1}, False),
+        ({"A": 9}, {}, False),
+        ({}, {"A": 9}, True),
+        ({"A": 9}, {"A": 9}, True),
+        ({"A": 1}, {"A": 2}, True),
+    ],
+)
+def test_labels_pass_when_their_versions_may_be_labelled(old, new, allow_unavailable):
+    validate_labels("m", old, new, {1, 2}, allow_unavailable)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "allow_unavailable"),
+    [
+        ({}, {"A": 9}, False),
+        ({"A": 9}, {"A": 9}, False),
+        ({}, {"A": 1, "B": 9}, False),
+        ({"A": 1}, {"A": 9}, True),
+    ],
+)
+def test_labels_are_refused_in_upstream_words_when_a_version_is_not_available(old, new, allow_unavailable):
+    with pytest.raises(ServingError) as caught:
+        validate_labels("m", old, new, {1, 2}, allow_unavailable)
+    assert caught.value.code is Code.FAILED_PRECONDITION
+    assert caught.value.message == (
+        "Request to assign label to version 9 of model m, which is not currently available for inference"
+    )
+
+
+def test_label_without_a_name_is_refused():
+    with pytest.raises(ServingError) as caught:
+        validate_labels("m", {}, {"": 1}, {1})
+    assert caught.value.code is Code.INVALID_ARGUMENT
