@@ -86,7 +86,7 @@ class DataPlaneHandler(TFServeHandler):
         if self._received > self.extension_options.max_body_bytes:
             self._abandon()
             if not self._finished:
-                self.send_error(413, exc_info=(ServingError, self._too_large(), None))
+                self.send_error(413, exc_info=(web.HTTPError, self._too_large(), None))
         elif self._pipe is not None:
             await self._pipe.write(chunk)
 
@@ -133,13 +133,9 @@ class DataPlaneHandler(TFServeHandler):
         # Ours is the answer to a body that grows too large; tornado's would be a bare 400.
         self.request.connection.set_max_body_size(2 * limit + 2**20)  # type: ignore[union-attr]
 
-    def _too_large(self) -> ServingError:
+    def _too_large(self) -> web.HTTPError:
         limit = self.extension_options.max_body_bytes
-        return ServingError(
-            Code.RESOURCE_EXHAUSTED,
-            f"the body is larger than {limit} bytes",
-            "The limit is c.TFServe.max_body_bytes.",
-        )
+        return web.HTTPError(413, f"the body is larger than {limit} bytes (c.TFServe.max_body_bytes)")
 
     def _engine_request(self) -> EngineRequestHead:
         connection = self.engines.connection(DEFAULT_ENGINE)

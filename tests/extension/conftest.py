@@ -1,6 +1,6 @@
 """A Jupyter server with our extension, in the test's own event loop; its engines are the stand-in.
 
-pytest-jupyter's fixtures are imported one by one: loaded as a plugin it would run every test of this repository.
+pytest-jupyter's fixtures are imported one by one: as a plugin it would run every test of this repository.
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ from pytest_jupyter.jupyter_server import (  # noqa: F401
     jp_web_app,
 )
 from pytest_jupyter.pytest_tornasync import http_server, http_server_client, http_server_port  # noqa: F401
-from tornado.httpclient import HTTPClientError
 
 from jupyter_tfserve.engine import launch
 
@@ -109,12 +108,15 @@ class Api:
             body = json.dumps(body).encode()
         if method in ("POST", "PUT") and body is None:
             body = b""
-        arguments.setdefault("allow_nonstandard_methods", True)
-        try:
-            return await self.fetch("jupyter-tfserve", path, method=method, body=body, **arguments)
-        except HTTPClientError as error:
-            assert error.response is not None, error
-            return error.response
+        return await self.fetch(
+            "jupyter-tfserve",
+            path,
+            method=method,
+            body=body,
+            raise_error=False,
+            allow_nonstandard_methods=True,
+            **arguments,
+        )
 
 
 @pytest.fixture

@@ -88,6 +88,9 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif path == "/v1/drop":
             self.close_connection = True
+        elif path == "/v1/silence":
+            self.rfile.read(1)
+            self.close_connection = True
         elif path == "/v1/redirect":
             self.answer(302, {}, headers=[("Location", f"http://127.0.0.1:{PORT}/control/state")])
         elif path.startswith("/v1/status/"):

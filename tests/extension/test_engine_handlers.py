@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import time
 from pathlib import Path
 
 import psutil
@@ -14,6 +15,7 @@ import pytest
 
 from jupyter_tfserve._version import __version__
 from jupyter_tfserve.engine.connection import read_connection
+from jupyter_tfserve.errors import ServingError
 
 
 async def document(call):
@@ -21,6 +23,13 @@ async def document(call):
     assert response.headers["Content-Type"].startswith("application/json")
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     return response.code, json.loads(response.body)
+
+
+async def until(condition, timeout_s=20.0):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        await asyncio.sleep(0.01)
 
 
 async def test_status_lists_no_engine_when_none_was_asked_for(api):
@@ -71,7 +80,8 @@ async def test_delete_stops_the_engine_and_forgets_it(api, running):
     code, _ = await document(api("DELETE", "api/engines/default"))
     assert code == 200
     assert not psutil.pid_exists(running["pid"])
-    assert not Path(running["connection_file"]).exists()
+    with pytest.raises(ServingError):
+        read_connection(Path(running["connection_file"]))
     code, error = await document(api("GET", "api/engines/default"))
     assert (code, error["code"]) == (404, "NOT_FOUND")
 
@@ -84,20 +94,17 @@ async def test_restart_gives_a_new_process(api, running):
 
 
 @pytest.mark.fault
-async def test_engine_comes_back_when_it_is_killed(api, running):
+async def test_engine_comes_back_when_it_is_killed(api, running, engines):
     os.kill(running["pid"], signal.SIGKILL)
-    while (await document(api("GET", "api/engines/default")))[1]["restarts"] == 0:
-        await asyncio.sleep(0.01)
+    await until(lambda: engines.get("default").to_json()["restarts"] == 1)
     _, engine = await document(api("POST", "api/engines", {}))
     assert engine["pid"] != running["pid"]
     assert engine["rest_url"] == running["rest_url"]
 
 
-async def test_log_shows_the_last_lines(api, running):
-    while not (reply := await document(api("GET", "api/engines/default/log", params={"lines": "1"})))[1][
-        "lines"
-    ]:
-        await asyncio.sleep(0.01)
+async def test_log_shows_the_last_lines(api, running, engines):
+    await until(lambda: engines.log_tail("default", 1))
+    reply = await document(api("GET", "api/engines/default/log", params={"lines": "1"}))
     assert reply == (200, {"lines": ["ready"]})
 
 
@@ -190,8 +197,7 @@ async def test_engine_starts_with_the_server_when_eager(api, jp_serverapp, engin
     extension = jp_serverapp.extension_manager.extension_apps["jupyter_tfserve"]
     for app in extension:
         await app._start_jupyter_server_extension(jp_serverapp)
-    while not engines.all() or engines.all()[0].to_json()["state"] != "running":
-        await asyncio.sleep(0.01)
+    await until(lambda: [engine.to_json()["state"] for engine in engines.all()] == ["running"])
 
 
 @pytest.mark.parametrize("jp_base_url", ["/", "/user/me/", "/a%40b/"])
