@@ -1,15 +1,16 @@
 """A REST classify or regress request into serialized `tf.Example`s, and the answers' bodies.
 
 A body of examples is parsed whole before the model is looked up, as TensorFlow Serving does: nothing in it
-depends on the signature. An element's JSON spelling decides its feature's kind: `2` is an int64, `2.0` a float.
+depends on the signature. The spelling of an element decides its feature's kind: `2` is an int64, `2.0` a
+float.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
 import orjson
 
 from jupyter_tfserve.codec.classification import Classifications
@@ -129,22 +130,28 @@ def _feature_name(name: str) -> str:
 
 
 def _feature(name: str, value: JsonValue) -> Any:
+    """The Feature; a list of nothing has no kind."""
     elements = value if isinstance(value, list) else [value]
     feature = Feature()
-    if not elements:
-        return feature
-    kind = ""
-    values: list[bytes | float | int] = []
+    if elements:
+        kind = _kind(name, elements[0])
+        getattr(feature, kind).value.extend(_elements(name, elements, kind))
+    return feature
+
+
+def _elements(name: str, elements: list[Any], kind: str) -> list[Any]:
+    """The elements as a feature's list of that kind takes them."""
+    types = set(map(type, elements))
+    if types == {float} or (types == {int} and max(elements) <= _MAX_INT64):
+        return elements
+    values = []
     for element in elements:
-        element_kind = _kind(name, element)
-        if kind and element_kind != kind:
+        if _kind(name, element) != kind:
             raise invalid_argument(
                 f"Unexpected element type in feature: {name} expecting type: {_KINDS[kind]}"
             )
-        kind = element_kind
         values.append(_element(name, element))
-    getattr(feature, kind).value.extend(values)
-    return feature
+    return values
 
 
 def _kind(name: str, element: JsonValue) -> str:
@@ -172,16 +179,15 @@ def _element(name: str, element: JsonValue) -> bytes | float | int:
 
 def _float_texts(tensor: Tensor) -> list[bytes]:
     """The text of each float32, in order; NaN and infinities as bare tokens."""
-    printed = printed_doubles(tensor).reshape(-1)
-    if not printed.size:
+    values: list[float] = printed_doubles(tensor).ravel().tolist()
+    if not values:
         return []
-    texts = orjson.dumps(printed, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
-    for place in np.flatnonzero(~np.isfinite(printed)).tolist():
-        texts[place] = _non_finite(float(printed[place]))
-    return texts
+    texts = orjson.dumps(values)[1:-1].split(b",")
+    # orjson has null for what JSON has no token for.
+    return [_non_finite(values[at]) if text == b"null" else text for at, text in enumerate(texts)]
 
 
 def _non_finite(value: float) -> bytes:
-    if value != value:
+    if math.isnan(value):
         return b"NaN"
     return b"Infinity" if value > 0 else b"-Infinity"

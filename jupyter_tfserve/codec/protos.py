@@ -42,11 +42,14 @@ def _bare_tensorflow() -> Iterator[None]:
 
 
 with _bare_tensorflow():
+    from tensorflow.core.example.example_pb2 import Example
+    from tensorflow.core.example.feature_pb2 import Feature
     from tensorflow.core.framework.tensor_pb2 import TensorProto
     from tensorflow.core.framework.tensor_shape_pb2 import TensorShapeProto
     from tensorflow.core.framework.types_pb2 import DataType
     from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef, SignatureDef, TensorInfo
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+    from tensorflow_serving.apis.classification_pb2 import ClassificationRequest, ClassificationResponse
     from tensorflow_serving.apis.get_model_metadata_pb2 import (
         GetModelMetadataRequest,
         GetModelMetadataResponse,
@@ -57,11 +60,18 @@ with _bare_tensorflow():
         GetModelStatusResponse,
         ModelVersionStatus,
     )
+    from tensorflow_serving.apis.inference_pb2 import (
+        InferenceTask,
+        MultiInferenceRequest,
+        MultiInferenceResponse,
+    )
+    from tensorflow_serving.apis.input_pb2 import Input
     from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest, ReloadConfigResponse
     from tensorflow_serving.apis.model_pb2 import ModelSpec
     from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
     from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
     from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
+    from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse
     from tensorflow_serving.config.model_server_config_pb2 import (
         ModelConfig,
         ModelConfigList,
@@ -74,11 +84,17 @@ MODEL_SERVICE = "tensorflow.serving.ModelService"
 __all__ = [
     "MODEL_SERVICE",
     "PREDICTION_SERVICE",
+    "ClassificationRequest",
+    "ClassificationResponse",
     "DataType",
+    "Example",
+    "Feature",
     "GetModelMetadataRequest",
     "GetModelMetadataResponse",
     "GetModelStatusRequest",
     "GetModelStatusResponse",
+    "InferenceTask",
+    "Input",
     "MetaGraphDef",
     "ModelConfig",
     "ModelConfigList",
@@ -86,9 +102,13 @@ __all__ = [
     "ModelServiceStub",
     "ModelSpec",
     "ModelVersionStatus",
+    "MultiInferenceRequest",
+    "MultiInferenceResponse",
     "PredictRequest",
     "PredictResponse",
     "PredictionServiceStub",
+    "RegressionRequest",
+    "RegressionResponse",
     "ReloadConfigRequest",
     "ReloadConfigResponse",
     "SavedModel",

@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Final
 
+import numpy as np
+from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
-from jupyter_tfserve.codec.dtypes import by_number
-from jupyter_tfserve.codec.protos import DataType, SignatureDefMap
+from jupyter_tfserve.codec.dtypes import DTYPES, by_number, tf_name
+from jupyter_tfserve.codec.protos import DataType, SignatureDef, SignatureDefMap
 from jupyter_tfserve.codec.tensor_proto import decode_tensor
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import LimitOptions
@@ -33,6 +35,33 @@ def parse_signatures(signature_def_map: bytes) -> dict[str, Signature]:
     except DecodeError:
         raise ServingError(Code.INTERNAL, "The model's signatures could not be read") from None
     return {key: _signature(signature) for key, signature in parsed.signature_def.items()}
+
+
+def signature_text(signature: Signature) -> str:
+    """The signature as TensorFlow Serving's error texts print it: a SignatureDef in text format."""
+    proto = SignatureDef(method_name=signature.method_name)
+    for specs, infos in ((signature.inputs, proto.inputs), (signature.outputs, proto.outputs)):
+        for alias, spec in specs.items():
+            info = infos[alias]
+            info.name = spec.tensor_name
+            info.dtype = DTYPES[spec.dtype].number if spec.dtype in DTYPES else 0
+            if spec.shape is None:
+                info.tensor_shape.unknown_rank = True
+            else:
+                info.tensor_shape.SetInParent()
+                for size in spec.shape:
+                    info.tensor_shape.dim.add(size=size)
+    return str(text_format.MessageToString(proto))
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """A shape as TensorFlow prints it: `[2,3]`."""
+    return f"[{','.join(map(str, shape))}]"
+
+
+def data_type_name(dtype: np.dtype[Any]) -> str:
+    """The name of a tensor's dtype in TensorFlow's enum: `DT_FLOAT`. REQUIRES: TensorFlow has the dtype."""
+    return str(DataType.Name(DTYPES[tf_name(dtype)].number))
 
 
 def _signature(proto: Any) -> Signature:
