@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 import pytest_asyncio
@@ -31,7 +32,6 @@ from pytest_jupyter.jupyter_server import (  # noqa: F401
     jp_auth_header,
     jp_base_url,
     jp_configurable_serverapp,
-    jp_fetch,
     jp_http_port,
     jp_logging_stream,
     jp_nbconvert_templates,
@@ -98,21 +98,22 @@ def stand_in(monkeypatch, engine_flags):
 
 
 class Api:
-    """Calls our part of the Jupyter server and never raises for a status."""
+    """Calls our part of the Jupyter server with the token; never raises for a status, nor encodes a path."""
 
-    def __init__(self, fetch):
-        self.fetch = fetch
+    def __init__(self, client, root, token_header):
+        self.client, self.root, self.token_header = client, root, token_header
 
-    async def __call__(self, method, path, body=None, **arguments):
+    async def __call__(self, method, path, body=None, *, headers=None, params=None, **arguments):
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
         if method in ("POST", "PUT") and body is None:
             body = b""
-        return await self.fetch(
-            "jupyter-tfserve",
-            path,
+        query = f"?{urlencode(params)}" if params else ""
+        return await self.client.fetch(
+            f"{self.root}{path}{query}",
             method=method,
             body=body,
+            headers={**self.token_header, **(headers or {})},
             raise_error=False,
             allow_nonstandard_methods=True,
             **arguments,
@@ -120,9 +121,9 @@ class Api:
 
 
 @pytest.fixture
-def api(jp_fetch):  # noqa: F811
+def api(jp_serverapp, http_server_client, jp_auth_header, jp_base_url):  # noqa: F811
     """`await api("GET", "api/status")`"""
-    return Api(jp_fetch)
+    return Api(http_server_client, f"{jp_base_url}jupyter-tfserve/", jp_auth_header)
 
 
 @pytest.fixture
