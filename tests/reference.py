@@ -21,7 +21,12 @@ def answer(folder: str, key: str, inputs: dict[str, Any]) -> dict[str, Any]:
         signature = graph.signature_def[key]
         feed = {signature.inputs[alias].name: value for alias, value in inputs.items()}
         fetch = {alias: spec.name for alias, spec in signature.outputs.items()}
-        return {alias: np.asarray(value) for alias, value in session.run(fetch, feed).items()}
+        return {alias: as_array(value) for alias, value in session.run(fetch, feed).items()}
+
+
+def as_array(value: Any) -> Any:
+    """numpy would make a fixed-width string of `bytes`, and lose its trailing zeros."""
+    return np.array(value, object) if isinstance(value, bytes) else np.asarray(value)
 
 
 if __name__ == "__main__":

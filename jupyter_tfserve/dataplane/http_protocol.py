@@ -81,6 +81,7 @@ class HttpProtocol(asyncio.Protocol):
         self._write_blocked_since: float | None = None
         self._linger_since: float | None = None
         self._since = time.monotonic()
+        self._in_message = False
         self._new_message()
 
     # The transport's side

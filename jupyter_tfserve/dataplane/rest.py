@@ -15,6 +15,7 @@ import orjson
 
 from jupyter_tfserve.codec.json_models import encode_error, encode_metadata, encode_status
 from jupyter_tfserve.codec.json_predict import bind_predict, encode_predict, parse_predict
+from jupyter_tfserve.codec.protos import SignatureDefMap
 from jupyter_tfserve.dataplane.http_message import HttpRequest, HttpResponse, error_page
 from jupyter_tfserve.dataplane.predict import DataPlane, SignatureNotFound
 from jupyter_tfserve.errors import HTTP_STATUS, Code, ServingError, invalid_argument
@@ -132,7 +133,7 @@ class RestApi:
             )
         if route.verb == "metadata":
             version, signature_defs = self._data_plane.metadata(route.spec)
-            return encode_metadata(route.spec.name, version, signature_defs)
+            return encode_metadata(route.spec.name, version, SignatureDefMap.FromString(signature_defs))
         if route.verb == "models":
             return orjson.dumps(self._list_models())
         raise invalid_argument(f"Malformed request: {request.method} {request.target}")

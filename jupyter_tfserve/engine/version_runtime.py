@@ -27,10 +27,11 @@ STEADY_AFTER_S = 60.0
 
 
 class WorkerLane:
-    """A worker's lane as the scheduler wants it."""
+    """A worker's lane as the scheduler wants it. `on_lost` is called before the batch is given back."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, on_lost: Callable[[], None]) -> None:
         self._lane = lane
+        self._on_lost = on_lost
 
     async def run_batch(
         self, signature: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None
@@ -39,6 +40,7 @@ class WorkerLane:
         try:
             result = await self._lane.run(Call(signature, inputs, outputs, timeout_s))
         except LaneLost as lost:
+            self._on_lost()
             raise LaneGone(lost.message) from None
         return result.outputs
 
@@ -62,6 +64,7 @@ class VersionRuntime:
         self._scheduler = BatchScheduler(options)
         self._worker: Worker | None = None
         self._lanes: list[WorkerLane] = []
+        self._lost: asyncio.Future[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self.signatures: Mapping[str, Signature] = {}
         self.signature_defs = b""
@@ -101,7 +104,8 @@ class VersionRuntime:
 
     def _adopt(self, worker: Worker) -> None:
         self._worker = worker
-        self._lanes = [WorkerLane(lane) for lane in worker.lanes]
+        self._lost = asyncio.get_running_loop().create_future()
+        self._lanes = [WorkerLane(lane, self._drop_lanes) for lane in worker.lanes]
         for lane in self._lanes:
             self._scheduler.add_lane(lane)
 
@@ -111,13 +115,21 @@ class VersionRuntime:
         failures = 0
         while True:
             started = loop.time()
-            reason = await asyncio.shield(worker.died)
-            self._drop_lanes()
+            reason = await self._end_of(worker)
             self._on_crash(self._id, reason)
             failures = 0 if loop.time() - started > STEADY_AFTER_S else failures
             worker = await self._respawn(failures)
             failures += 1
             self._adopt(worker)
+
+    async def _end_of(self, worker: Worker) -> str:
+        """Why the worker ended, when it is gone. A lane that was lost because it spoke nonsense ends it too."""
+        assert self._lost is not None
+        await asyncio.wait([worker.died, self._lost], return_when=asyncio.FIRST_COMPLETED)
+        self._drop_lanes()
+        await worker.stop()
+        self._worker = None
+        return await worker.died
 
     async def _respawn(self, failures: int) -> Worker:
         while True:
@@ -129,7 +141,9 @@ class VersionRuntime:
                 logger.warning("Restarting the worker of %s failed: %s", self._id, error)
 
     def _drop_lanes(self) -> None:
-        self._worker = None
+        """One lost lane is a lost worker: a batch that is given back must not go to its other lanes."""
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(None)
         for lane in self._lanes:
             self._scheduler.remove_lane(lane)
         self._lanes = []
