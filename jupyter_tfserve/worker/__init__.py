@@ -1,5 +1,5 @@
 """One process per loaded version: fork server, worker process, and the lanes between it and the engine.
 
-The engine imports `pool`, `lane` and `frame`. `saved_model` and `main` are the worker's own and the only
-modules that import TensorFlow.
+The engine imports `pool`, `lane` and `frame`. `forkserver`, `main` and `saved_model` run in processes of
+their own; only the last two import TensorFlow.
 """

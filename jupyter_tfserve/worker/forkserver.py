@@ -20,16 +20,12 @@ import random
 import select
 import signal
 import socket
-import struct
 import sys
-import warnings
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
-from jupyter_tfserve.worker.main import WorkerOrder, serve
-
-LENGTH: Final = struct.Struct("<I")
-MAX_SOCKETS: Final = 128
+from jupyter_tfserve.worker.main import import_quietly, serve
+from jupyter_tfserve.worker.order import LENGTH, MAX_SOCKETS, WorkerOrder
 
 
 class ForkServer:
@@ -126,30 +122,9 @@ def _receive(sock: socket.socket, size: int) -> bytes:
     return bytes(parts)
 
 
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Standard error goes nowhere: TensorFlow's import greets there before any log level counts."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
 def import_tensorflow() -> None:
     """Everything that a worker imports is in memory afterwards, out of the garbage collector's reach."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _silence():
-        import tensorflow as tf
-
-        from jupyter_tfserve.worker import saved_model  # noqa: F401
-
-    tf.get_logger().setLevel("ERROR")
+    import_quietly()
     # A fork copies a page when its objects' collector fields change: freeze them.
     gc.collect()
     gc.freeze()
@@ -158,8 +133,6 @@ def import_tensorflow() -> None:
 def main() -> None:
     """Runs the fork server on the inherited socket whose number is the only argument."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # TensorFlow's import leaves an idle thread; Python 3.12 warns of every fork beside one.
-    warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
     control = socket.socket(fileno=int(sys.argv[1]))
     try:
         import_tensorflow()

@@ -9,22 +9,17 @@ import asyncio
 import contextlib
 import itertools
 import json
-import os
-import signal
-import site
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Final
 
-import jupyter_tfserve
 from jupyter_tfserve.errors import Code, ServingError
-from jupyter_tfserve.worker.forkserver import LENGTH
-from jupyter_tfserve.worker.main import WorkerOrder
+from jupyter_tfserve.worker.order import LENGTH, WorkerOrder
+from jupyter_tfserve.worker.process import WorkerProcess, start_module
 
+FORK_SERVER: Final = "jupyter_tfserve.worker.forkserver"
 RECEIVE_BYTES: Final = 64 * 2**10
 
 
@@ -33,42 +28,6 @@ class ForkServerLost(ServingError):
 
     def __init__(self) -> None:
         super().__init__(Code.UNAVAILABLE, "The fork server died before it started the worker")
-
-
-class WorkerProcess:
-    """A forked process. `exited` resolves with its exit code: negative for a signal, None if unknown."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self.exited: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-        self._pidfd = _open_pidfd(pid)
-
-    def kill(self) -> None:
-        """SIGKILL, unless the process has ended already."""
-        if self.exited.done():
-            return
-        with contextlib.suppress(ProcessLookupError):
-            # Through a pidfd the signal can't hit a stranger that has got the number since.
-            if self._pidfd is not None:
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-            elif not hasattr(os, "pidfd_open"):
-                os.kill(self.pid, signal.SIGKILL)
-
-    def end(self, status: int | None) -> None:
-        """The process is gone, and reaped."""
-        if self._pidfd is not None:
-            asyncio.get_running_loop().remove_reader(self._pidfd)
-            os.close(self._pidfd)
-            self._pidfd = None
-        if not self.exited.done():
-            self.exited.set_result(status)
-
-    def watch_alone(self) -> None:
-        """From now on nobody reports this process's end: watch for it."""
-        if self._pidfd is None:
-            self.end(None)
-        else:
-            asyncio.get_running_loop().add_reader(self._pidfd, self.end, None)
 
 
 class ForkServerLauncher:
@@ -89,7 +48,7 @@ class ForkServerLauncher:
             ours, theirs = socket.socketpair()
             ours.setblocking(False)
             try:
-                process = await asyncio.to_thread(_start_fork_server, theirs)
+                process = await asyncio.to_thread(start_module, FORK_SERVER, [str(theirs.fileno())], [theirs])
             except OSError as error:
                 ours.close()
                 raise ServingError(
@@ -101,7 +60,10 @@ class ForkServerLauncher:
 
     async def ready(self) -> None:
         """Waits until TensorFlow has been imported; FAILED_PRECONDITION if it can't be."""
-        await (await self._running()).ready()
+        try:
+            await (await self._running()).ready()
+        except ForkServerLost:
+            await (await self._running()).ready()
 
     async def launch(self, order: WorkerOrder, sockets: Sequence[socket.socket]) -> WorkerProcess:
         """A process that has `sockets` (control first, then lanes) and follows `order`.
@@ -244,39 +206,6 @@ class _Connection:
             worker.watch_alone()
         self._gone = self._loop.create_task(asyncio.to_thread(_reap, self._process))
         self._on_lost(self)
-
-
-def _start_fork_server(control: socket.socket) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "jupyter_tfserve.worker.forkserver", str(control.fileno())]
-    return subprocess.Popen(  # noqa: S603  our own interpreter and module
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=2,  # what a model prints belongs in the log, never in a protocol on standard output
-        pass_fds=(control.fileno(),),
-        env=_environment(),
-    )
-
-
-def _environment() -> dict[str, str]:
-    """The engine's own, without Jupyter's tokens, which a model has no business to read."""
-    kept = {name: value for name, value in os.environ.items() if not _is_jupyter_token(name)}
-    # The folder that the user works in must not shadow modules that we import.
-    kept["PYTHONSAFEPATH"] = "1"
-    root = str(Path(jupyter_tfserve.__path__[0]).parent)
-    if root not in [*site.getsitepackages(), site.getusersitepackages()]:
-        kept["PYTHONPATH"] = os.pathsep.join(filter(None, [root, kept.get("PYTHONPATH")]))
-    return kept
-
-
-def _is_jupyter_token(name: str) -> bool:
-    return name.startswith(("JUPYTER", "JPY_")) and "TOKEN" in name
-
-
-def _open_pidfd(pid: int) -> int | None:
-    # OSError: an old kernel, or the process has ended; then its exit is about to be reported.
-    with contextlib.suppress(AttributeError, OSError):
-        return os.pidfd_open(pid)
-    return None
 
 
 def _reap(process: subprocess.Popen[bytes]) -> None:

@@ -1,20 +1,22 @@
 """The worker's process: loads one SavedModel, then answers its lanes, each in a blocking thread of its own.
 
 The mirror image of the engine's event loop. Ends with the engine: the control socket's end of file exits the
-process at once, even while a lane hangs inside TensorFlow. TensorFlow is imported by `load_worker` only, so
-that a fork server, which has imported it already, and a fresh process share this code.
+process at once, even while a lane hangs inside TensorFlow. A fork server's child begins at `serve`; a fresh
+process is `python -m jupyter_tfserve.worker.main ORDER CONTROL_FD LANE_FD...`. TensorFlow is imported only
+when a model is loaded; the engine imports nothing of this.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
+import sys
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,21 +30,12 @@ from jupyter_tfserve.worker.frame import (
     encode_report,
     encode_result,
 )
+from jupyter_tfserve.worker.order import WorkerOrder
 
 if TYPE_CHECKING:
     from jupyter_tfserve.worker.saved_model import LoadedModel
 
 OOM_SCORE: Final = "500"
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerOrder:
-    """What a worker is to load: sent by the engine, as JSON."""
-
-    path: str
-    tags: tuple[str, ...]
-    intra_op_parallelism: int
-    inter_op_parallelism: int
 
 
 def serve(order: WorkerOrder, control: socket.socket, lanes: Sequence[socket.socket]) -> None:
@@ -88,6 +81,11 @@ def _answer(model: LoadedModel, frame: Frame) -> list[Buffer]:
 
 
 def _load(order: WorkerOrder) -> LoadedModel:
+    try:
+        import_quietly()
+    except ImportError as error:
+        reason = str(error).partition("\n")[0]
+        raise ServingError(Code.FAILED_PRECONDITION, f"TensorFlow cannot be imported: {reason}") from error
     from jupyter_tfserve.worker.saved_model import LoadOptions, load_saved_model
 
     options = LoadOptions(order.tags, order.intra_op_parallelism, order.inter_op_parallelism)
@@ -108,7 +106,45 @@ def _exit_with_engine(control: socket.socket) -> None:
     os._exit(0)
 
 
+def import_quietly() -> None:
+    """Imports TensorFlow and what uses it; ImportError if that is impossible."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _silence():
+        import tensorflow as tf
+
+        from jupyter_tfserve.worker import saved_model  # noqa: F401
+
+    tf.get_logger().setLevel("ERROR")
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Standard error goes nowhere: TensorFlow's import greets there before any log level counts."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def _offer_to_oom_killer() -> None:
     # A model that eats the memory should take itself down, not the engine or the notebook.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write(OOM_SCORE)
+
+
+def main() -> None:
+    """Serves the order and the inherited sockets on the command line."""
+    control, *lanes = [socket.socket(fileno=int(number)) for number in sys.argv[2:]]
+    serve(WorkerOrder(**json.loads(sys.argv[1])), control, lanes)
+
+
+if __name__ == "__main__":
+    main()
+    # Not through the interpreter's exit: a lane's thread may be inside TensorFlow.
+    os._exit(0)

@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,11 +19,12 @@ from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.options import WorkerOptions
 from jupyter_tfserve.types import ServableId
 from jupyter_tfserve.worker.control import ControlConnection
-from jupyter_tfserve.worker.forkserver import MAX_SOCKETS
 from jupyter_tfserve.worker.frame import FrameError, decode_report
+from jupyter_tfserve.worker.fresh import FreshLauncher
 from jupyter_tfserve.worker.lane import Lane
-from jupyter_tfserve.worker.launcher import ForkServerLauncher, WorkerProcess
-from jupyter_tfserve.worker.main import WorkerOrder
+from jupyter_tfserve.worker.launcher import ForkServerLauncher
+from jupyter_tfserve.worker.order import MAX_SOCKETS, WorkerOrder
+from jupyter_tfserve.worker.process import Launcher, WorkerProcess
 
 EXIT_TIMEOUT_S: Final = 2.0
 """How long a process may take to end, or its end to be reported, after its control socket has ended."""
@@ -72,13 +74,13 @@ class Worker:
 
 
 class WorkerPool:
-    """Starts workers, from one fork server; nothing of it outlives `close`, or the engine."""
+    """Starts workers, from one fork server where that is safe; none outlives `close`, or the engine."""
 
-    def __init__(self, options: WorkerOptions) -> None:
+    def __init__(self, options: WorkerOptions, launcher: Launcher | None = None) -> None:
         if options.lanes >= MAX_SOCKETS:
             raise invalid_argument(f"lanes must be below {MAX_SOCKETS}; was {options.lanes}")
         self._options = options
-        self._launcher = ForkServerLauncher()
+        self._launcher = launcher or _best_launcher()
         self._spawning: set[asyncio.Task[Worker]] = set()
         self._workers: set[Worker] = set()
         self._closed = False
@@ -172,6 +174,11 @@ class WorkerPool:
             intra_op_parallelism=self._options.intra_op_parallelism,
             inter_op_parallelism=self._options.inter_op_parallelism,
         )
+
+
+def _best_launcher() -> Launcher:
+    # Elsewhere a fork of a process that has loaded TensorFlow and the system's frameworks may crash.
+    return ForkServerLauncher() if sys.platform.startswith("linux") else FreshLauncher()
 
 
 async def _give_up(task: asyncio.Task[Worker]) -> None:
