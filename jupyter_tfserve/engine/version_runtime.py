@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from jupyter_tfserve.batching.scheduler import BatchScheduler, BatchStatistics, LaneGone
 from jupyter_tfserve.codec.signatures import parse_signatures
@@ -125,7 +126,8 @@ class VersionRuntime:
     async def _end_of(self, worker: Worker) -> str:
         """Why the worker ended, when it is gone. A lane that was lost because it spoke nonsense ends it too."""
         assert self._lost is not None
-        await asyncio.wait([worker.died, self._lost], return_when=asyncio.FIRST_COMPLETED)
+        ends: list[asyncio.Future[Any]] = [worker.died, self._lost]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         self._drop_lanes()
         await worker.stop()
         self._worker = None
