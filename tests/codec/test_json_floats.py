@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -50,6 +50,7 @@ def test_printed_float32_is_the_decimal_of_tensorflow_serving(value: float, prin
     assert printed_doubles(single).tolist() == [printed]
 
 
+@example([0x7F800001, 0xFFC00000, 0x80000001])
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=200))
 def test_printed_doubles_is_the_definition_for_any_bits(bits: list[int]) -> None:
     values = np.array(bits, np.uint32).view(np.float32)
