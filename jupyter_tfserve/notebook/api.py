@@ -8,7 +8,8 @@ server.query("regression_experiments@test", [[1.0], [2.0]])
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,20 +70,22 @@ class Server:
         self._engine = engine
         self._notes = notes
         self._root: Path | None = None
-        self._client: tuple[str, str, ControlClient] | None = None
+        self._client: ControlClient | None = None
+        self._address = ("", "")
+        self._close_client: Callable[[], object] = lambda: None
 
     @property
     def client(self) -> ControlClient:
         """The engine's control API, at the address that it has now."""
         connection = self._engine.connection()
-        if self._client is not None:
-            url, token, client = self._client
-            if (url, token) == (connection.control_url, connection.token):
-                return client
-            client.close()
-        client = ControlClient(connection.control_url, connection.token)
-        self._client = (connection.control_url, connection.token, client)
-        return client
+        address = (connection.control_url, connection.token)
+        if self._client is None or self._address != address:
+            self._close_client()
+            client = ControlClient(*address)
+            self._client, self._address = client, address
+            # Handles are dropped rather than closed: a cell is run again, a kernel ends.
+            self._close_client = weakref.finalize(self, client.close)
+        return self._client
 
     @property
     def is_running(self) -> bool:
@@ -114,7 +117,7 @@ class Server:
                 f"{path} holds no models yet: `%tfserve save model --name NAME` puts the first one there."
             )
             return ()
-        opened = self.client.open(str(folder), name, create=True)
+        opened = self.client.open(str(folder), name, create=not folder.exists())
         for note in opened.notes:
             self._note(note)
         if not settle(self.client, opened.models, LOAD_TIMEOUT_S):
@@ -142,9 +145,8 @@ class Server:
     def stop(self) -> None:
         """Requests in flight are answered, then the engine is gone."""
         self._engine.stop()
-        if self._client is not None:
-            self._client[2].close()
-            self._client = None
+        self._close_client()
+        self._client = None
 
     def save(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,8 @@ from jupyter_tfserve.notebook.jupyter_server import find_jupyter_server
 
 NOTEBOOK: Final = "01_quickstart.ipynb"
 LAB_TIMEOUT_S: Final = 60.0
+STOP_TIMEOUT_S: Final = 20.0
+TERMINATED: Final = 143
 POLL_S: Final = 0.1
 
 
@@ -99,6 +102,8 @@ def _open_lab(folder: Path, lab_arguments: Sequence[str], *, browser: bool) -> i
             "JupyterLab is not installed here.",
             "pip install 'jupyter_tfserve[lab]', or open the notebook with what you have.",
         )
+    # A plain kill of the demo must not leave JupyterLab behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     lab = subprocess.Popen(command, cwd=folder)  # noqa: S603
     try:
         url = _lab_url(lab)
@@ -106,8 +111,16 @@ def _open_lab(folder: Path, lab_arguments: Sequence[str], *, browser: bool) -> i
             _say(f"Open {url}\nStop with Ctrl-C.")
         return lab.wait()
     finally:
-        if lab.poll() is None:
-            lab.terminate()
+        _end(lab)
+
+
+def _end(lab: subprocess.Popen[bytes]) -> None:
+    if lab.poll() is None:
+        lab.terminate()
+        try:
+            lab.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            lab.kill()
             lab.wait()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,16 +32,20 @@ def make_data() -> tuple[Tensor, Tensor]:
 
 def make_models(base_path: Path) -> None:
     """Version 1, a line, and version 2, a curve, are under `base_path`; versions that exist are kept."""
+    for number, build in enumerate((_line, _curve), start=1):
+        if not (base_path / str(number)).exists():
+            save_version(_train(build), base_path)
+
+
+def _train(build: Callable[[], Any]) -> Any:
     import keras
 
     keras.utils.set_random_seed(7)
     x, y = make_data()
-    for number, build in enumerate((_line, _curve), start=1):
-        if not (base_path / str(number)).exists():
-            model = build()
-            model.compile(optimizer=_adam(), loss="mse")
-            model.fit(x, y, epochs=EPOCHS, batch_size=POINTS, verbose=0)
-            save_version(model, base_path)
+    model = build()
+    model.compile(optimizer=keras.optimizers.Adam(0.05), loss="mse")
+    model.fit(x, y, epochs=EPOCHS, batch_size=POINTS, verbose=0)
+    return model
 
 
 def _line() -> Any:
@@ -54,12 +59,6 @@ def _curve() -> Any:
 
     hidden = [keras.layers.Dense(32, activation="tanh") for _ in range(2)]
     return keras.Sequential([keras.Input((1,), name="x"), *hidden, keras.layers.Dense(1)])
-
-
-def _adam() -> Any:
-    import keras
-
-    return keras.optimizers.Adam(0.05)
 
 
 if __name__ == "__main__":

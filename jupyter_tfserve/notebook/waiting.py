@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from jupyter_tfserve.engine.client import ControlClient
-from jupyter_tfserve.engine.client_state import ModelState, VersionState
+from jupyter_tfserve.engine.client_state import ModelState, State, VersionState
 from jupyter_tfserve.errors import Code, ServingError
 
 STEP_S: Final = 1.0
 COMING: Final = ("START", "LOADING")
+RECENT_EVENTS: Final = 200
 
 
 def await_version(client: ControlClient, model: ModelState, version: int, timeout_s: float) -> VersionState:
@@ -34,25 +36,33 @@ def await_version(client: ControlClient, model: ModelState, version: int, timeou
 
 
 def settle(client: ControlClient, names: Iterable[str], timeout_s: float) -> bool:
-    """Whether no version of these models is on its way up any more, waited for at most `timeout_s`."""
+    """Whether all versions of these models are up, gone or have failed; waited for at most `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     wanted = set(names)
+    failed: set[tuple[str, int]] = set()
     while True:
-        coming = [
-            (model.name, version.version)
-            for model in client.state().models
-            if model.name in wanted
-            for version in model.versions
-            if version.state in COMING and version.error_code == "OK"
-        ]
+        state = client.state()
+        coming = [pair for pair in _coming(state, wanted) if pair not in failed]
         if not coming:
             return True
         try:
-            _wait_a_step(client, *coming[0], deadline)
+            reached = _wait_a_step(client, *coming[0], deadline)
         except ServingError as error:
             if error.code is not Code.DEADLINE_EXCEEDED:
                 raise
             return False
+        if reached is not None and reached.error_code != "OK":
+            failed.add(coming[0])
+
+
+def _coming(state: State, names: set[str]) -> list[tuple[str, int]]:
+    return [
+        (model.name, version.version)
+        for model in state.models
+        if model.name in names
+        for version in model.versions
+        if version.state in COMING
+    ]
 
 
 def _wait_a_step(client: ControlClient, model: str, version: int, deadline: float) -> VersionState | None:
@@ -69,8 +79,24 @@ def _wait_a_step(client: ControlClient, model: str, version: int, deadline: floa
     except ServingError as error:
         if error.code is not Code.DEADLINE_EXCEEDED:
             raise
-    versions = (item for known in client.state().models if known.name == model for item in known.versions)
-    return next((item for item in versions if item.version == version), None)
+    return _with_failure(client, model, version)
+
+
+def _with_failure(client: ControlClient, model: str, version: int) -> VersionState | None:
+    """The version's state; between two attempts to load it, with the last attempt's error.
+
+    The engine tries a failed load again for minutes, as TensorFlow Serving does, and says LOADING meanwhile.
+    """
+    state = client.state()
+    versions = (item for known in state.models if known.name == model for item in known.versions)
+    found = next((item for item in versions if item.version == version), None)
+    if found is None or found.state not in COMING:
+        return found
+    for event in client.history(RECENT_EVENTS):
+        is_ours = (event["model"], event["version"], event["kind"]) == (model, version, "error")
+        if is_ours and event["time"] >= state.engine.started:
+            return replace(found, error_code="UNKNOWN", error_message=event["detail"])
+    return found
 
 
 def _load_error(model: ModelState, reached: VersionState) -> ServingError:
