@@ -39,14 +39,14 @@ class ModelFleet(Generic[LoaderT]):
             else:
                 self._watches[name] = ModelWatch(config, self._context)
                 self._watches[name].start()
-        self._manager.announce()
+        self._manager.changes.announce()
 
     def stop(self) -> None:
         """Looks no more and lets go whoever waits for a look or a first load; what is loaded stays."""
         for watch in self._watches.values():
             watch.stop()
         self._watches.clear()
-        self._manager.announce()
+        self._manager.changes.announce()
 
     def problem(self, model: str) -> str | None:
         """Why the folder of a served model is unusable, if it is."""
@@ -73,7 +73,7 @@ class ModelFleet(Generic[LoaderT]):
     async def wait_looked(self, models: Collection[str]) -> None:
         """Returns when each of `models` was looked at; at once for those that never will be by themselves."""
         if self._context.period_s >= 0:
-            await self._manager.wait_until(lambda: True if self._have_looked(models) else None)
+            await self._manager.changes.wait_until(lambda: True if self._have_looked(models) else None)
 
     def _have_looked(self, models: Collection[str]) -> bool:
         return all(self._watches[name].has_looked for name in models if name in self._watches)
@@ -88,7 +88,9 @@ class ModelFleet(Generic[LoaderT]):
 
     async def wait_first_load(self, model: str, timeout_s: float | None) -> None:
         """As `ServerCore.wait_first_load`."""
-        await self._manager.wait_until(lambda: None if self.first_load_pending(model) else True, timeout_s)
+        await self._manager.changes.wait_until(
+            lambda: None if self.first_load_pending(model) else True, timeout_s
+        )
 
     async def wait_version(self, model: str, version: int, timeout_s: float | None) -> VersionStatus:
         """As `ServerCore.wait_version`."""
@@ -100,7 +102,7 @@ class ModelFleet(Generic[LoaderT]):
             statuses = (s for s in self._manager.statuses(model) if s.version == version)
             return next((status for status in statuses if status.is_concluded), None)
 
-        return await self._manager.wait_until(concluded, timeout_s)
+        return await self._manager.changes.wait_until(concluded, timeout_s)
 
     async def wait_added(self, models: Collection[str], noun: str) -> None:
         """Returns when each of `models` has a version that is up; UNKNOWN in upstream's words if one failed.
@@ -113,7 +115,7 @@ class ModelFleet(Generic[LoaderT]):
             known = {name: w.first_outcome for name, w in watches.items() if w.first_outcome is not None}
             return known if len(known) == len(watches) else None
 
-        ended = await self._manager.wait_until(outcomes)
+        ended = await self._manager.changes.wait_until(outcomes)
         failed = {name: status for name, status in ended.items() if status.state is LifecycleState.END}
         if failed:
             reasons = "".join(
@@ -126,7 +128,7 @@ class ModelFleet(Generic[LoaderT]):
     def _on_look(self, model: str, look: Look | None) -> None:
         if look is not None:
             self._manager.set_aspired_versions(model, look.aspired)
-        self._manager.announce()
+        self._manager.changes.announce()
 
     def _on_state(
         self, servable: ServableId, before: LifecycleState | None, after: LifecycleState, message: str

@@ -69,16 +69,18 @@ class History:
         self._wall = wall
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="history")
         self._database: sqlite3.Connection | None = None
-        self._pending = 0
+        # Each counter has one writer: the event loop the first, the history's thread the others.
+        self._recorded = 0
+        self._taken = 0
         self._written = 0
         self._is_closed = False
         self._is_warned = False
 
     def record(self, kind: EventKind, model: str | None, version: int | None, detail: str) -> None:
         """Notes an event that happened now. Returns at once; nothing to do after `close`. Event loop only."""
-        if self._is_closed or self._pending >= MAX_PENDING:
+        if self._is_closed or self._recorded - self._taken >= MAX_PENDING:
             return
-        self._pending += 1
+        self._recorded += 1
         event = HistoryEvent(self._wall(), kind.value, model, version, detail)
         self._thread.submit(self._write, event)
 
@@ -99,7 +101,7 @@ class History:
     # Below: the history's own thread.
 
     def _write(self, event: HistoryEvent) -> None:
-        self._pending -= 1
+        self._taken += 1
         try:
             database = self._opened()
             row = (event.time, event.kind, event.model, event.version, event.detail)
@@ -162,7 +164,7 @@ class History:
 
 def _private(path: Path) -> str:
     """The path, with a file there that only this user can read: SQLite gives its own files the same mode."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     return str(path)
 
 

@@ -10,9 +10,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias
 
 from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.lifecycle.changes import Changes
 from jupyter_tfserve.lifecycle.clock import Clock, SystemClock, sleep_or_event
 from jupyter_tfserve.lifecycle.policy import Action, ActionKind, VersionSnapshot, next_action
 from jupyter_tfserve.lifecycle.serving_map import ServedVersion, ServingMap
@@ -28,7 +29,6 @@ from jupyter_tfserve.options import LifecycleOptions
 from jupyter_tfserve.types import ServableId
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 StateListener: TypeAlias = Callable[[ServableId, "LifecycleState | None", LifecycleState, str], None]
 """Called on the loop after each change with the old state (None: new) and the new one, and a text if there is
@@ -49,6 +49,7 @@ class Manager(Generic[LoaderT]):
         clock: Clock | None = None,
     ) -> None:
         self.serving_map: ServingMap[LoaderT] = ServingMap()
+        self.changes = Changes()
         self._loader_factory = loader_factory
         self._options = options
         self._clock: Clock = clock or SystemClock()
@@ -58,7 +59,6 @@ class Manager(Generic[LoaderT]):
         self._unloads: set[asyncio.Task[None]] = set()
         self._draining: set[ServedVersion[LoaderT]] = set()
         self._listeners: list[StateListener] = []
-        self._waiters: set[asyncio.Event] = set()
         self._unaspired = asyncio.Event()
         self._is_closed = False
 
@@ -121,21 +121,6 @@ class Manager(Generic[LoaderT]):
         """Calls `listener` after every change from now on."""
         self._listeners.append(listener)
 
-    async def wait_until(self, poll: Callable[[], T | None], timeout_s: float | None = None) -> T:
-        """The first value other than None that `poll` gives; it is asked now and after every change.
-
-        DEADLINE_EXCEEDED after `timeout_s` (None: no limit). May be cancelled at any time.
-        """
-        changed = asyncio.Event()
-        self._waiters.add(changed)
-        try:
-            return await asyncio.wait_for(_first_value(poll, changed), timeout_s)
-        except asyncio.TimeoutError:
-            message = "Timed out while waiting for a change of the served versions"
-            raise ServingError(Code.DEADLINE_EXCEEDED, message) from None
-        finally:
-            self._waiters.discard(changed)
-
     async def wait_for_state(
         self,
         model: str,
@@ -143,18 +128,16 @@ class Manager(Generic[LoaderT]):
         goals: Collection[LifecycleState],
         timeout_s: float | None = None,
     ) -> VersionStatus:
-        """The version's status once its state is one of `goals`; it need not be known yet."""
+        """The version's status once its state is one of `goals`; it need not be known yet.
+
+        DEADLINE_EXCEEDED after `timeout_s` (None: no limit).
+        """
 
         def reached() -> VersionStatus | None:
             harness = self._harnesses.get(model, {}).get(version)
             return harness.status if harness is not None and harness.state in goals else None
 
-        return await self.wait_until(reached, timeout_s)
-
-    def announce(self) -> None:
-        """Makes every `wait_until` ask again: for changes that this manager does not see."""
-        for waiter in self._waiters:
-            waiter.set()
+        return await self.changes.wait_until(reached, timeout_s)
 
     async def close(self, drain_timeout_s: float | None = None) -> None:
         """Unloads everything and returns when it is gone; loads under way are cancelled.
@@ -302,14 +285,7 @@ class Manager(Generic[LoaderT]):
         message = harness.status.message if text is None else text
         for listener in self._listeners:
             listener(harness.id, before, harness.state, message)
-        self.announce()
-
-
-async def _first_value(poll: Callable[[], T | None], changed: asyncio.Event) -> T:
-    while (value := poll()) is None:
-        changed.clear()
-        await changed.wait()
-    return value
+        self.changes.announce()
 
 
 async def _attempt(servable: ServableId, step: Coroutine[Any, Any, None]) -> ServingError | None:

@@ -119,7 +119,7 @@ def _write_synced(path: Path, content: bytes) -> None:
     # A file that a crash left behind may have any mode; a new one has ours.
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
@@ -128,7 +128,7 @@ def _write_synced(path: Path, content: bytes) -> None:
 
 def _sync_folder(folder: Path) -> None:
     """Makes a rename in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

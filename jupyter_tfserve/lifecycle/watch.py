@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from jupyter_tfserve.errors import ServingError
+from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.clock import Clock, sleep_or_event
 from jupyter_tfserve.lifecycle.config import ModelConfig
 from jupyter_tfserve.lifecycle.source import Look, Source
@@ -95,6 +95,10 @@ class ModelWatch:
             look = await asyncio.to_thread(source.look, live, context.clock.monotonic(), context.clock.wall())
         except ServingError as error:
             problem = error
+        except Exception:
+            # The loop that supervises a folder must not end by a look that went wrong in a new way.
+            log.exception("looking for versions of %s failed", self.config.name)
+            problem = ServingError(Code.INTERNAL, f"Looking for versions of {self.config.name} failed")
         if source is self._source and not self._is_stopped:
             self._take(look, problem)
         return source

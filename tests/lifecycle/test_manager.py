@@ -326,6 +326,20 @@ async def test_version_never_serves_when_its_loader_dies_as_the_load_ends(manage
     assert AVAILABLE not in [state for _, state, _ in log]
 
 
+async def test_version_serves_when_its_loader_died_in_an_earlier_attempt_only(make_manager, loaders, spin):
+    manager = make_manager(max_num_load_retries=1, load_retry_interval_micros=-1)
+    loaders.is_holding = True
+    loaders.fail(1, "died")
+    manager.set_aspired_versions("m", aspired(1))
+    await spin()
+    manager.fail(ServableId("m", 1), ServingError(Code.UNAVAILABLE, "killed by signal 9"))
+    loaders.finish(1)
+    await spin()
+    loaders.finish(1)
+    await spin()
+    assert manager.statuses("m") == (VersionStatus(1, AVAILABLE),)
+
+
 async def test_failure_is_ignored_when_the_version_is_not_up(manager, spin):
     error = ServingError(Code.UNAVAILABLE, "late")
     manager.fail(ServableId("unknown", 1), error)

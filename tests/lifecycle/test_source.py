@@ -167,6 +167,17 @@ def test_changing_version_starts_its_quiet_time_anew(tmp_path, make_version):
     assert versions(source, now=13.0) == [1]
 
 
+def test_version_starts_its_quiet_time_anew_when_it_was_gone_meanwhile(tmp_path, make_version):
+    folder = make_version(tmp_path, 1, age_s=0)
+    source = Source("m", str(tmp_path), Latest())
+    assert versions(source, now=10.0) == []
+    folder.rename(tmp_path / "away")
+    assert versions(source, now=10.5) == []
+    (tmp_path / "away").rename(folder)
+    assert versions(source, now=11.0) == []
+    assert versions(source, now=12.0) == [1]
+
+
 def test_quiet_version_needs_no_second_look_when_its_files_are_old(tmp_path, make_version):
     make_version(tmp_path, 1, age_s=1.5)
     assert versions(Source("m", str(tmp_path), Latest(), settle_s=1.0)) == [1]
