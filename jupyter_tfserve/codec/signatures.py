@@ -19,6 +19,9 @@ from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import LimitOptions
 from jupyter_tfserve.types import Signature, Tensor, TensorSpec
 
+PREDICT_METHODS: Final = tuple(f"tensorflow/serving/{verb}" for verb in ("predict", "classify", "regress"))
+"""The method names of signatures that Predict takes where names are checked."""
+
 _REFERENCE_OFFSET: Final = 100
 """DT_FLOAT_REF is DT_FLOAT + 100, and so on. A TF1 variable is fed and fetched as its plain type."""
 
@@ -35,6 +38,16 @@ def parse_signatures(signature_def_map: bytes) -> dict[str, Signature]:
     except DecodeError:
         raise ServingError(Code.INTERNAL, "The model's signatures could not be read") from None
     return {key: _signature(signature) for key, signature in parsed.signature_def.items()}
+
+
+def check_predict_method(signature: Signature) -> None:
+    """INTERNAL unless the signature's method is predict, classify or regress (upstream's optional check)."""
+    if signature.method_name not in PREDICT_METHODS:
+        raise ServingError(
+            Code.INTERNAL,
+            f"Expected prediction signature method_name to be one of {{{', '.join(PREDICT_METHODS)}}}. "
+            f"Was: {signature.method_name}",
+        )
 
 
 def signature_text(signature: Signature) -> str:

@@ -8,11 +8,16 @@ from typing import Any, Final
 
 import grpc.aio
 
+from jupyter_tfserve.codec.protos import MODEL_SERVICE, PREDICTION_SERVICE
+from jupyter_tfserve.dataplane.grpc_health import HEALTH_SERVICE, HealthService
+from jupyter_tfserve.dataplane.grpc_options import ChannelArguments, GrpcOptions
+from jupyter_tfserve.dataplane.grpc_reflection import reflection_handlers
 from jupyter_tfserve.dataplane.grpc_service import GrpcServices, Predictor
+from jupyter_tfserve.dataplane.tls import server_credentials
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import LimitOptions, ListenOptions
 
-__all__ = ["GrpcServer", "Predictor"]
+__all__ = ["GrpcOptions", "GrpcServer", "Predictor"]
 
 _UNLIMITED: Final = -1
 
@@ -20,8 +25,16 @@ _UNLIMITED: Final = -1
 class GrpcServer:
     """A grpc.aio server on the running loop, on a TCP port, a Unix socket or both, as `listen` says."""
 
-    def __init__(self, predictor: Predictor, listen: ListenOptions, limits: LimitOptions) -> None:
-        self._services = GrpcServices(predictor, limits)
+    def __init__(
+        self,
+        predictor: Predictor,
+        listen: ListenOptions,
+        limits: LimitOptions,
+        options: GrpcOptions | None = None,
+    ) -> None:
+        self._options = options or GrpcOptions()
+        self._services = GrpcServices(predictor, limits, self._options)
+        self._health = HealthService()
         self._listen = listen
         self._limits = limits
         self._server: Any = None
@@ -32,9 +45,10 @@ class GrpcServer:
         UNAVAILABLE if an address cannot be had; nothing listens then. REQUIRES: not started.
         """
         server = grpc.aio.server(
-            options=_channel_options(self._limits), maximum_concurrent_rpcs=self._limits.max_connections
+            options=_channel_options(self._limits, self._options.channel_arguments),
+            maximum_concurrent_rpcs=self._limits.max_connections,
         )
-        server.add_generic_rpc_handlers(tuple(self._services.generic_handlers()))
+        server.add_generic_rpc_handlers(tuple(self._handlers()))
         try:
             port = self._bind(server)
             await server.start()
@@ -48,49 +62,73 @@ class GrpcServer:
         """Takes no more calls, lets those in flight end within `grace_s`, cancels the rest. Idempotent."""
         server, self._server = self._server, None
         if server is not None:
+            self._health.close()
             await server.stop(grace_s)
 
+    def set_serving(self, is_serving: bool) -> None:
+        """What the health service says from now on; SERVING at first."""
+        self._health.set_serving(is_serving)
+
+    def _handlers(self) -> list[Any]:
+        handlers = self._services.generic_handlers()
+        services = [PREDICTION_SERVICE, MODEL_SERVICE]
+        if self._options.enable_grpc_healthcheck_service:
+            handlers.append(self._health.generic_handler())
+            services.append(HEALTH_SERVICE)
+        return handlers + reflection_handlers(services)
+
     def _bind(self, server: Any) -> int:
-        listen = self._listen
+        listen, tls = self._listen, self._options.tls
+        credentials = None if tls is None else server_credentials(tls)
         if listen.grpc_socket_path:
-            _bind_socket(server, listen.grpc_socket_path)
+            _bind_socket(server, listen.grpc_socket_path, credentials)
         if listen.grpc_port == 0:
             return 0
-        return _bind_port(server, listen.host, max(listen.grpc_port, 0))
+        return _bind_port(server, listen.host, max(listen.grpc_port, 0), credentials)
 
 
-def _channel_options(limits: LimitOptions) -> list[tuple[str, int]]:
-    return [
+def _channel_options(limits: LimitOptions, arguments: ChannelArguments) -> list[tuple[str, int | str]]:
+    """Ours, and the user's in their place where both name the same."""
+    options: dict[str, int | str] = {
         # Without this a second server would share the port, and each would get some of the calls.
-        ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", limits.max_body_bytes),
-        ("grpc.max_send_message_length", _UNLIMITED),
-        ("grpc.max_metadata_size", limits.max_header_bytes),
-    ]
+        "grpc.so_reuseport": 0,
+        "grpc.max_receive_message_length": limits.max_body_bytes,
+        "grpc.max_send_message_length": _UNLIMITED,
+        "grpc.max_metadata_size": limits.max_header_bytes,
+    }
+    options.update(arguments)
+    return list(options.items())
 
 
-def _bind_port(server: Any, host: str, port: int) -> int:
+def _bind_port(server: Any, host: str, port: int, credentials: Any) -> int:
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    bound = _add_port(server, address)
+    bound = _add_port(server, address, credentials)
     if bound != 0:
         return bound
     if _is_port_taken(host, port):
         raise ServingError(Code.UNAVAILABLE, f"gRPC port {port} is already in use")
-    raise ServingError(Code.UNAVAILABLE, f"gRPC cannot listen on {address}")
+    raise _cannot_listen(f"on {address}", credentials)
 
 
-def _bind_socket(server: Any, path: str) -> None:
+def _bind_socket(server: Any, path: str, credentials: Any) -> None:
     # grpcio removes whatever socket it finds there; one that is being served is not ours to take.
     if _is_socket_served(path):
         raise ServingError(Code.UNAVAILABLE, f"gRPC socket {path} is already in use")
-    if _add_port(server, f"unix:{path}") == 0:
-        raise ServingError(Code.UNAVAILABLE, f"gRPC cannot listen on the socket {path}")
+    if _add_port(server, f"unix:{path}", credentials) == 0:
+        raise _cannot_listen(f"on the socket {path}", credentials)
 
 
-def _add_port(server: Any, address: str) -> int:
+def _cannot_listen(where: str, credentials: Any) -> ServingError:
+    hint = "Check that the key of ssl_config_file fits its certificate" if credentials else None
+    return ServingError(Code.UNAVAILABLE, f"gRPC cannot listen {where}", hint)
+
+
+def _add_port(server: Any, address: str, credentials: Any) -> int:
     """The bound port, or 0. grpcio raises since 1.60 or so where it returned 0 before."""
     try:
-        return int(server.add_insecure_port(address))
+        if credentials is None:
+            return int(server.add_insecure_port(address))
+        return int(server.add_secure_port(address, credentials))
     except RuntimeError:
         return 0
 

@@ -1,17 +1,13 @@
 """PredictionService and ModelService: messages in, messages out, the work done by a `Predictor`.
 
-On the data path this is the gRPC edge, the sibling of `rest`: parse, ask the predictor, encode. Handlers get
-raw bytes, so that a body which is no message is the caller's INVALID_ARGUMENT; grpcio would say INTERNAL.
+On the data path this is the sibling of `rest`: parse, ask the predictor, encode. Classify, Regress and
+MultiInference are `grpc_inference`'s.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
-
-import grpc
-from google.protobuf.message import DecodeError
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from jupyter_tfserve.codec.protos import (
     MODEL_SERVICE,
@@ -25,28 +21,29 @@ from jupyter_tfserve.codec.protos import (
     ReloadConfigResponse,
     SignatureDefMap,
 )
+from jupyter_tfserve.codec.signatures import check_predict_method
+from jupyter_tfserve.dataplane.grpc_edge import (
+    Handler,
+    generic_handler,
+    named_spec,
+    parse_message,
+    requested_spec,
+    serialize,
+)
+from jupyter_tfserve.dataplane.grpc_inference import ExampleMethods
+from jupyter_tfserve.dataplane.grpc_options import GrpcOptions
 from jupyter_tfserve.dataplane.grpc_predict import bind_predict_request, encode_predict_response
-from jupyter_tfserve.dataplane.grpc_status import GRPC_STATUS, truncate_message
-from jupyter_tfserve.errors import Code, ServingError, invalid_argument
+from jupyter_tfserve.dataplane.inference import Predictor as InferencePredictor
+from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.options import LimitOptions
 from jupyter_tfserve.types import ModelSpec, Signature, Tensors
 
 if TYPE_CHECKING:
-    from jupyter_tfserve.dataplane.predict import Bind, Prediction
     from jupyter_tfserve.lifecycle.states import VersionStatus
 
-_LOG: Final = logging.getLogger(__name__)
 
-_NOT_OFFERED: Final = ("Classify", "Regress", "MultiInference")
-
-_Handler: TypeAlias = Callable[[bytes, Any], Awaitable[bytes]]
-
-
-class Predictor(Protocol):
+class Predictor(InferencePredictor, Protocol):
     """What the services need: `dataplane.predict.DataPlane`. Every method raises ServingError."""
-
-    async def predict(self, spec: ModelSpec, bind: Bind, timeout_s: float | None) -> Prediction:
-        """The outputs of one run, and the version that gave them."""
 
     def metadata(self, spec: ModelSpec) -> tuple[int, bytes]:
         """The version that answers, and its serialized SignatureDefMap."""
@@ -61,32 +58,45 @@ class Predictor(Protocol):
 class GrpcServices:
     """Both services of one engine. Cancelling a call cancels what the predictor does for it, nothing else."""
 
-    def __init__(self, predictor: Predictor, limits: LimitOptions) -> None:
+    def __init__(self, predictor: Predictor, limits: LimitOptions, options: GrpcOptions) -> None:
         self._predictor = predictor
         self._limits = limits
+        self._as_content = options.enable_serialization_as_tensor_content
+        self._check_method_names = options.enable_signature_method_name_check
+        self._examples = ExampleMethods(predictor, limits, self._check_method_names)
 
     def generic_handlers(self) -> list[Any]:
         """The handlers to add to a grpc.aio server."""
-        prediction: dict[str, _Handler] = {"Predict": self._predict, "GetModelMetadata": self._metadata}
-        prediction.update((method, _not_offered(method)) for method in _NOT_OFFERED)
-        model = {"GetModelStatus": self._status, "HandleReloadConfigRequest": self._reload_config}
-        return [_generic_handler(PREDICTION_SERVICE, prediction), _generic_handler(MODEL_SERVICE, model)]
+        prediction: dict[str, Handler] = {
+            "Predict": self._predict,
+            "GetModelMetadata": self._metadata,
+            **self._examples.handlers(),
+        }
+        model: dict[str, Handler] = {
+            "GetModelStatus": self._status,
+            "HandleReloadConfigRequest": self._reload_config,
+        }
+        return [generic_handler(PREDICTION_SERVICE, prediction), generic_handler(MODEL_SERVICE, model)]
 
     async def _predict(self, body: bytes, context: Any) -> bytes:
-        request = _parse(PredictRequest, body)
+        request = parse_message(PredictRequest, body)
         limits = self._limits
 
         def bind(signature: Signature, _key: str) -> tuple[Tensors, tuple[str, ...]]:
+            if self._check_method_names:
+                check_predict_method(signature)
             return bind_predict_request(request, signature, limits)
 
-        answer = await self._predictor.predict(_named_spec(request), bind, context.time_remaining())
-        return encode_predict_response(answer.name, answer.version, answer.signature_name, answer.outputs)
+        answer = await self._predictor.predict(named_spec(request), bind, context.time_remaining())
+        return encode_predict_response(
+            answer.name, answer.version, answer.signature_name, answer.outputs, self._as_content
+        )
 
     async def _metadata(self, body: bytes, _context: Any) -> bytes:
-        request = _parse(GetModelMetadataRequest, body)
-        _model_spec(request)
+        request = parse_message(GetModelMetadataRequest, body)
+        requested_spec(request)
         _check_metadata_fields(request.metadata_field)
-        spec = _named_spec(request)
+        spec = named_spec(request)
         version, signature_def_map = self._predictor.metadata(spec)
         response = GetModelMetadataResponse()
         response.model_spec.name = spec.name
@@ -94,21 +104,21 @@ class GrpcServices:
         packed = response.metadata["signature_def"]
         packed.type_url = f"type.googleapis.com/{SignatureDefMap.DESCRIPTOR.full_name}"
         packed.value = signature_def_map
-        return _serialize(response)
+        return serialize(response)
 
     async def _status(self, body: bytes, _context: Any) -> bytes:
-        request = _parse(GetModelStatusRequest, body)
+        request = parse_message(GetModelStatusRequest, body)
         response = GetModelStatusResponse()
-        for known in self._predictor.status(_model_spec(request)):
+        for known in self._predictor.status(requested_spec(request)):
             entry = response.model_version_status.add()
             entry.version = known.version
             entry.state = int(known.state)
             entry.status.error_code = int(known.code)
             entry.status.error_message = known.message
-        return _serialize(response)
+        return serialize(response)
 
     async def _reload_config(self, body: bytes, _context: Any) -> bytes:
-        request = _parse(ReloadConfigRequest, body)
+        request = parse_message(ReloadConfigRequest, body)
         if request.config.WhichOneof("config") != "model_config_list":
             raise invalid_argument(
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. "
@@ -120,74 +130,7 @@ class GrpcServices:
         for name in request.metric_names:
             # No metric is kept by TensorFlow Serving's names, and an unknown one has not increased.
             response.metric.add(name=name, int64_value_increase=0)
-        return _serialize(response)
-
-
-def _generic_handler(service: str, handlers: Mapping[str, _Handler]) -> Any:
-    methods = {
-        name: grpc.unary_unary_rpc_method_handler(_edge(handler)) for name, handler in handlers.items()
-    }
-    return grpc.method_handlers_generic_handler(service, methods)
-
-
-def _edge(handler: _Handler) -> _Handler:
-    """The handler with its errors turned into a status."""
-
-    async def answer(body: bytes, context: Any) -> bytes:
-        try:
-            return await handler(body, context)
-        except ServingError as error:
-            code, message = error.code, error.message
-        except Exception:
-            # The request edge: a fault of ours costs this call only, and tells nothing of the inside.
-            _LOG.exception("A gRPC call failed unexpectedly")
-            code, message = Code.INTERNAL, "The server failed to answer this request"
-        await context.abort(GRPC_STATUS[code], truncate_message(message))
-        raise AssertionError("abort always raises")
-
-    return answer
-
-
-def _not_offered(method: str) -> _Handler:
-    async def refuse(_body: bytes, _context: Any) -> bytes:
-        raise ServingError(Code.UNIMPLEMENTED, f"{method} is not offered by this server; use Predict")
-
-    return refuse
-
-
-def _parse(message_type: Any, body: bytes) -> Any:
-    message = message_type()
-    try:
-        message.ParseFromString(body)
-    except DecodeError:
-        raise invalid_argument(f"The request body is not a {message_type.DESCRIPTOR.full_name}") from None
-    return message
-
-
-def _serialize(message: Any) -> bytes:
-    encoded: bytes = message.SerializeToString()
-    return encoded
-
-
-def _model_spec(request: Any) -> ModelSpec:
-    """The request's ModelSpec; version 0 is a version, and an empty label is a label."""
-    if not request.HasField("model_spec"):
-        raise invalid_argument("Missing ModelSpec")
-    spec = request.model_spec
-    choice = spec.WhichOneof("version_choice")
-    return ModelSpec(
-        name=spec.name,
-        version=spec.version.value if choice == "version" else None,
-        label=spec.version_label if choice == "version_label" else None,
-        signature_name=spec.signature_name,
-    )
-
-
-def _named_spec(request: Any) -> ModelSpec:
-    spec = _model_spec(request)
-    if not spec.name:
-        raise invalid_argument("ModelSpec has no name specified.")
-    return spec
+        return serialize(response)
 
 
 def _check_metadata_fields(fields: Sequence[str]) -> None:

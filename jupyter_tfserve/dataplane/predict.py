@@ -6,13 +6,15 @@ A request is routed once: decoded, run and encoded by one version, which stays l
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.config_proto import models_from_reload
 from jupyter_tfserve.lifecycle.core import ServerCore
+from jupyter_tfserve.lifecycle.serving_map import ServableHandle
 from jupyter_tfserve.lifecycle.states import VersionStatus
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tensors
 
@@ -80,6 +82,14 @@ class DataPlane:
             inputs, outputs = await asyncio.to_thread(bind, signature, key) if offload else bind(signature, key)
             answer = await servable.run(key, inputs, outputs, timeout_s)
             return Prediction(spec.name, handle.id.version, key, answer)
+
+    @contextlib.asynccontextmanager
+    async def held(self, spec: ModelSpec, timeout_s: float | None) -> AsyncIterator[ServableHandle[Any]]:
+        """One version for several runs, loaded until the block ends. Waits for the first load too."""
+        if self._core.first_load_pending(spec.name):
+            await self._wait_first_load(spec.name, timeout_s)
+        with self._core.serving_map.lookup(spec) as handle:
+            yield handle
 
     def metadata(self, spec: ModelSpec) -> tuple[int, bytes]:
         """The version that answers for `spec`, and its serialized SignatureDefMap."""

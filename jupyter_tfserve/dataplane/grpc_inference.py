@@ -1,0 +1,106 @@
+"""Classify, Regress and MultiInference of the PredictionService: messages in, messages out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jupyter_tfserve.codec.classification import Classifications, put_classifications
+from jupyter_tfserve.codec.examples import ExampleRequest, MultiExampleRequest, example_input
+from jupyter_tfserve.codec.protos import (
+    ClassificationRequest,
+    ClassificationResponse,
+    MultiInferenceRequest,
+    MultiInferenceResponse,
+    RegressionRequest,
+    RegressionResponse,
+)
+from jupyter_tfserve.codec.regression import Regressions, put_regressions
+from jupyter_tfserve.dataplane.grpc_edge import Handler, named_spec, parse_message, serialize, to_model_spec
+from jupyter_tfserve.dataplane.inference import (
+    Inference,
+    InferenceOptions,
+    InferenceTask,
+    Predictor,
+    classify,
+    multi_inference,
+    regress,
+)
+from jupyter_tfserve.options import LimitOptions
+
+
+class ExampleMethods:
+    """The PredictionService's methods that take `tf.Example`s."""
+
+    def __init__(self, predictor: Predictor, limits: LimitOptions, check_method_names: bool) -> None:
+        self._predictor = predictor
+        self._options = InferenceOptions(limits, check_method_names)
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """The handlers by method."""
+        return {
+            "Classify": self._classify,
+            "Regress": self._regress,
+            "MultiInference": self._multi_inference,
+        }
+
+    async def _classify(self, body: bytes, context: Any) -> bytes:
+        request = _parse(ExampleRequest, body, ClassificationRequest)
+        answer = await classify(
+            self._predictor,
+            named_spec(request),
+            example_input(request.input),
+            self._options,
+            context.time_remaining(),
+        )
+        response = ClassificationResponse()
+        _put_model_spec(answer, response.model_spec)
+        put_classifications(answer.result, response.result)
+        return serialize(response)
+
+    async def _regress(self, body: bytes, context: Any) -> bytes:
+        request = _parse(ExampleRequest, body, RegressionRequest)
+        answer = await regress(
+            self._predictor,
+            named_spec(request),
+            example_input(request.input),
+            self._options,
+            context.time_remaining(),
+        )
+        response = RegressionResponse()
+        _put_model_spec(answer, response.model_spec)
+        put_regressions(answer.result, response.result)
+        return serialize(response)
+
+    async def _multi_inference(self, body: bytes, context: Any) -> bytes:
+        request = _parse(MultiExampleRequest, body, MultiInferenceRequest)
+        # A task without a ModelSpec is one with an empty name: this method has no "Missing ModelSpec".
+        tasks = [InferenceTask(to_model_spec(task.model_spec), task.method_name) for task in request.tasks]
+        answers = await multi_inference(
+            self._predictor, tasks, example_input(request.input), self._options, context.time_remaining()
+        )
+        response = MultiInferenceResponse()
+        for answer in answers:
+            result = response.results.add()
+            _put_model_spec(answer, result.model_spec)
+            _put_result(answer.result, result)
+        return serialize(response)
+
+
+def _parse(message_type: Any, body: bytes, documented_type: Any) -> Any:
+    return parse_message(message_type, body, documented_type.DESCRIPTOR.full_name)
+
+
+def _put_model_spec(answer: Inference[Any], model_spec: Any) -> None:
+    model_spec.name = answer.name
+    model_spec.version.value = answer.version
+    model_spec.signature_name = answer.signature_name
+
+
+def _put_result(result: Classifications | Regressions, message: Any) -> None:
+    if isinstance(result, Classifications):
+        message.classification_result.SetInParent()
+        put_classifications(result, message.classification_result)
+    else:
+        message.regression_result.SetInParent()
+        put_regressions(result, message.regression_result)

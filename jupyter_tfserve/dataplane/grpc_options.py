@@ -1,0 +1,42 @@
+"""How the gRPC port differs from its defaults, and what `--grpc_channel_arguments` means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from jupyter_tfserve.dataplane.tls import TlsOptions
+from jupyter_tfserve.errors import invalid_argument
+
+ChannelArguments: TypeAlias = "tuple[tuple[str, int | str], ...]"
+
+_MAX_INT32: Final = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcOptions:
+    """tensorflow_model_server's gRPC switches, by its own names; `tls` is its `ssl_config_file`."""
+
+    channel_arguments: ChannelArguments = ()
+    tls: TlsOptions | None = None
+    enable_grpc_healthcheck_service: bool = False
+    enable_serialization_as_tensor_content: bool = False
+    enable_signature_method_name_check: bool = False
+
+
+def parse_channel_arguments(text: str) -> ChannelArguments:
+    """The arguments in `name=value,name=value`: an int where the value looks like one, else a string.
+
+    gRPC ignores names that it doesn't know. INVALID_ARGUMENT for an entry without a name or a value's sign.
+    """
+    return tuple(_argument(entry) for entry in text.split(",")) if text else ()
+
+
+def _argument(entry: str) -> tuple[str, int | str]:
+    name, equals, value = entry.partition("=")
+    if not equals or not name:
+        raise invalid_argument(f'--grpc_channel_arguments: "{entry}" is not of the form name=value')
+    digits = value.removeprefix("-")
+    if digits.isascii() and digits.isdigit() and len(digits) < 20 and abs(int(value)) <= _MAX_INT32:
+        return name, int(value)
+    return name, value

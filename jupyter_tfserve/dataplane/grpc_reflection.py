@@ -1,0 +1,28 @@
+"""Server reflection: tools such as grpcurl ask a server for its services and their messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+REFLECTION_SERVICES: Final = ("grpc.reflection.v1.ServerReflection", reflection.SERVICE_NAME)
+"""`v1` and `v1alpha` differ in their name alone, so one servicer answers both."""
+
+
+def reflection_handlers(services: Iterable[str]) -> list[Any]:
+    """What a grpc.aio server is given; descriptors come from the generated messages that are in use."""
+    servicer = reflection.aio.ReflectionServicer(  # type: ignore[attr-defined,unused-ignore]
+        (*services, reflection.SERVICE_NAME)
+    )
+    handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    return [
+        grpc.method_handlers_generic_handler(service, {"ServerReflectionInfo": handler})
+        for service in REFLECTION_SERVICES
+    ]
