@@ -18,7 +18,7 @@ from jupyter_tfserve.batching.queue import BatchQueue, expire
 from jupyter_tfserve.batching.task import BatchTask, batch_rows, size_bytes
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import BatchOptions
-from jupyter_tfserve.types import Signature, Tensors
+from jupyter_tfserve.types import Tensors
 
 SWEEP_INTERVAL_S = 0.02
 VERIFIED_BATCHES = 2
@@ -87,13 +87,13 @@ class BatchScheduler:
 
     async def submit(
         self,
-        name: str,
-        signature: Signature,
+        signature: str,
         inputs: Tensors,
         outputs: tuple[str, ...],
         timeout_s: float | None = None,
+        batchable: bool = True,
     ) -> Tensors:
-        """This request's outputs by alias, views into the batch's.
+        """This request's outputs by alias, views into the batch's. `batchable` is `is_batchable` of the signature.
 
         DEADLINE_EXCEEDED after `timeout_s`, UNAVAILABLE when the queue is full, the scheduler is closed, or the
         model's process died twice under this request; otherwise the model's own error. Cancelling leaves the queue.
@@ -102,10 +102,10 @@ class BatchScheduler:
             raise self._closed
         now = self._clock()
         task = BatchTask(
-            signature=name,
+            signature=signature,
             inputs=inputs,
             outputs=outputs,
-            rows=batch_rows(signature, inputs),
+            rows=batch_rows(inputs) if batchable else 0,
             size_bytes=size_bytes(inputs),
             enqueued=now,
             deadline=None if timeout_s is None else now + timeout_s,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from jupyter_tfserve.types import Signature, Tensor, Tensors
+from jupyter_tfserve.types import Signature, Tensors
 
 
 @dataclass(slots=True, eq=False)
@@ -37,33 +37,29 @@ class BatchTask:
         return (self.signature, self.outputs, inner)
 
 
-def batch_rows(signature: Signature, inputs: Tensors) -> int:
-    """How many rows the request brings, or 0 if it can't share a batch.
-
-    A signature can be batched only if every input and output may vary in its first dimension; where it
-    declares no rank, the request's own tensors decide.
+def is_batchable(signature: Signature) -> bool:
+    """Whether every input and output may vary in its first dimension. Where the signature declares no rank,
+    the request's own tensors decide.
     """
-    if not inputs or not _is_batchable(signature):
-        return 0
+    specs = (*signature.inputs.values(), *signature.outputs.values())
+    return bool(signature.inputs) and all(spec.shape is None or spec.shape[:1] == (-1,) for spec in specs)
+
+
+def batch_rows(inputs: Tensors) -> int:
+    """How many rows the request brings: the first dimension that all its tensors share, or 0."""
     rows = -1
     for tensor in inputs.values():
         if tensor.ndim == 0 or (rows >= 0 and tensor.shape[0] != rows):
             return 0
         rows = tensor.shape[0]
-    return rows
+    return max(rows, 0)
 
 
 def size_bytes(inputs: Tensors) -> int:
     """What a request's tensors hold in memory, strings included."""
-    return sum(_tensor_bytes(tensor) for tensor in inputs.values())
-
-
-def _tensor_bytes(tensor: Tensor) -> int:
-    if tensor.dtype == object:
-        return int(tensor.nbytes) + sum(len(text) for text in tensor.flat)
-    return int(tensor.nbytes)
-
-
-def _is_batchable(signature: Signature) -> bool:
-    specs = (*signature.inputs.values(), *signature.outputs.values())
-    return all(spec.shape is None or spec.shape[:1] == (-1,) for spec in specs)
+    size = 0
+    for tensor in inputs.values():
+        size += tensor.nbytes
+        if tensor.dtype == object:
+            size += sum(map(len, tensor.flat))
+    return size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Coroutine, Sequence
@@ -35,6 +36,7 @@ def serve(arguments: Sequence[str]) -> int:
         from jupyter_tfserve.engine.engine import Engine
 
         async def run() -> None:
+            _tune_garbage_collection()
             await Engine(options, initial).run()
 
         _run(run())
@@ -51,6 +53,15 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         asyncio.run(work)
     else:
         uvloop.run(work)
+
+
+def _tune_garbage_collection() -> None:
+    """Requests leave no cycles behind, and the default thresholds have the collector look at every one of them in
+    vain: that cost a quarter of a request's time. What was imported is never garbage.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _versions() -> str:

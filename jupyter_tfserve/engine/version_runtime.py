@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_tfserve.batching.scheduler import BatchScheduler, BatchStatistics, LaneGone
+from jupyter_tfserve.batching.task import is_batchable
 from jupyter_tfserve.codec.signatures import parse_signatures
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import BatchOptions
@@ -68,6 +69,7 @@ class VersionRuntime:
         self._lost: asyncio.Future[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self.signatures: Mapping[str, Signature] = {}
+        self._batchable: set[str] = set()
         self.signature_defs = b""
 
     @property
@@ -85,6 +87,7 @@ class VersionRuntime:
         worker = await self._pool.spawn(self._id, self._path)
         self.signature_defs = worker.signature_defs
         self.signatures = parse_signatures(worker.signature_defs)
+        self._batchable = {key for key, signature in self.signatures.items() if is_batchable(signature)}
         self._adopt(worker)
         self._keeper = asyncio.get_running_loop().create_task(self._keep_alive(worker))
 
@@ -101,7 +104,7 @@ class VersionRuntime:
 
     async def run(self, key: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None) -> Tensors:
         """The outputs by alias; errors as `BatchScheduler.submit` has them."""
-        return await self._scheduler.submit(key, self.signatures[key], inputs, outputs, timeout_s)
+        return await self._scheduler.submit(key, inputs, outputs, timeout_s, key in self._batchable)
 
     def _adopt(self, worker: Worker) -> None:
         self._worker = worker

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jupyter_tfserve.batching.scheduler import BatchScheduler, LaneGone
+from jupyter_tfserve.batching.task import is_batchable
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import BatchOptions
 from jupyter_tfserve.types import Signature, Tensors, TensorSpec
@@ -43,7 +44,8 @@ class HeldLane:
 
 def ask(scheduler: BatchScheduler, *values: float, timeout_s: float | None = None, signature: Signature = ROWS):
     rows = np.array(values, np.float32)
-    return asyncio.ensure_future(scheduler.submit("serving_default", signature, {"x": rows}, ("y",), timeout_s))
+    batchable = is_batchable(signature)
+    return asyncio.ensure_future(scheduler.submit("serving_default", {"x": rows}, ("y",), timeout_s, batchable))
 
 
 async def turns(count: int = 5) -> None:
@@ -253,7 +255,7 @@ async def test_signatures_take_turns_when_one_is_busy() -> None:
     scheduler.add_lane(lane)
     flood = [ask(scheduler, 1) for _ in range(5)]
     await turns()
-    other = asyncio.ensure_future(scheduler.submit("other", ROWS, {"x": np.float32([7])}, ("y",)))
+    other = asyncio.ensure_future(scheduler.submit("other", {"x": np.float32([7])}, ("y",)))
     await turns()
     lane.gate.set()
     await asyncio.gather(other, *flood)
