@@ -1,6 +1,6 @@
 """TLS of the gRPC port from `--ssl_config_file`: a text `SSLConfig` that holds PEM contents, not paths.
 
-The message's own proto file is not shipped with tensorflow-serving-api, so it is described here, field by field
+The message's own proto file is not shipped with tensorflow-serving-api, so it is described here
 (ssl_config.proto). REST stays plain, as upstream's does.
 """
 
@@ -27,7 +27,7 @@ _FIELDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class TlsOptions:
-    """A server's key and certificate chain, in PEM; with `client_verify` clients must show one by `custom_ca`."""
+    """A server's key and certificate chain in PEM. `client_verify`: clients need one by `custom_ca`."""
 
     server_key: bytes = field(repr=False)
     server_cert: bytes
@@ -36,9 +36,9 @@ class TlsOptions:
 
 
 def parse_ssl_config(text: str, name: str) -> TlsOptions:
-    """The TLS options in a text SSLConfig. INVALID_ARGUMENT if it is none; `name` is the file as the user gave it.
+    """The TLS options in a text SSLConfig; INVALID_ARGUMENT if it is none.
 
-    No text of an error quotes the file, since it holds a key.
+    `name` is the file as the user gave it. No error quotes its text, since it holds a key.
     """
     message = _message_class()()
     try:
@@ -65,7 +65,7 @@ def parse_ssl_config(text: str, name: str) -> TlsOptions:
 
 
 def server_credentials(tls: TlsOptions) -> Any:
-    """gRPC's credentials for a port. A key that does not fit its certificate shows only when the port is bound."""
+    """gRPC's credentials for a port. Whether key and certificate fit shows only when it is bound."""
     return grpc.ssl_server_credentials(
         [(tls.server_key, tls.server_cert)],
         root_certificates=tls.custom_ca or None,
