@@ -385,6 +385,29 @@ async def test_label_comes_back_when_its_version_is_available_again(
     assert second.states()[0].labels == {"stable": 1}
 
 
+@pytest.mark.parametrize("change", ["label", "config"])
+async def test_label_is_seen_at_once_when_it_is_set_while_it_waits_to_come_back(
+    make_core, base, loaders, make_version, reach, change
+):
+    core = make_core(allow_version_labels_for_unavailable_models=True)
+    for version in (1, 2):
+        make_version(base / "m", version)
+    await core.apply_config([config(base, policy=All(), labels={"stable": 1})])
+    await core.remove_model("m")
+    await reach(lambda: served(core) == set())
+    loaders.is_holding = True
+    await core.open_models(resolve_base_path(str(base)))
+    await reach(lambda: len(loaders.held) == 2)
+    loaders.finish(2)
+    await core.wait_version("m", 2, WAIT_S)
+    assert core.serving_map.labels("m") == {}
+    if change == "label":
+        assert await core.set_label("m", "stable", 2) is None
+    else:
+        await core.apply_config([config(base, policy=All(), labels={"stable": 2})])
+    assert core.serving_map.lookup(ModelSpec("m", label="stable")).id.version == 2
+
+
 async def test_label_is_known_at_once_after_a_crash(make_core, base, loaders, make_version):
     first = make_core()
     make_version(base / "m", 1)

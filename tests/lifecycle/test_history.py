@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import stat
 import threading
 
@@ -44,6 +46,10 @@ async def test_oldest_events_go_when_there_are_too_many(tmp_path):
     history = History(tmp_path, max_rows=10)
     for number in range(600):
         history.record(EventKind.LOAD, "m", number, "")
+    await history.events()
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as reader:
+        (rows,) = reader.execute("SELECT COUNT(*) FROM events").fetchone()
+    assert rows < 300
     await history.close()
     reopened = History(tmp_path, max_rows=1000)
     assert [event.version for event in await reopened.events(1000)] == list(range(599, 589, -1))

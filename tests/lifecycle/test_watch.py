@@ -118,3 +118,42 @@ async def test_look_hands_nothing_over_when_the_watch_is_stopped_meanwhile(
     gate.set()
     await asyncio.wait_for(looking, 20)
     assert watching.published == []
+
+
+async def test_look_ends_with_the_new_folder_when_the_folder_changes_meanwhile(
+    watching, tmp_path, make_version, reach, slow_look
+):
+    gate, entered = slow_look
+    make_version(tmp_path / "old", 1)
+    make_version(tmp_path / "new", 2)
+    watch = watching(tmp_path / "old", period_s=-1)
+    looking = asyncio.create_task(watch.look())
+    await reach(entered.is_set)
+    watch.reconfigure(ModelConfig("m", str(tmp_path / "new")))
+    gate.set()
+    await asyncio.wait_for(looking, 20)
+    assert [list(look.aspired) for look in watching.published] == [[2]]
+
+
+async def test_new_folder_is_looked_at_when_the_period_is_zero(
+    watching, tmp_path, make_version, reach, clock
+):
+    make_version(tmp_path / "old", 1)
+    make_version(tmp_path / "new", 2)
+    watch = watching(tmp_path / "old", period_s=0)
+    await reach(lambda: len(watching.published) == 1)
+    watch.reconfigure(ModelConfig("m", str(tmp_path / "new")))
+    await reach(lambda: len(watching.published) == 2)
+    assert list(watching.published[1].aspired) == [2]
+
+
+async def test_next_look_comes_by_itself_when_a_look_on_demand_found_changing_files(
+    watching, tmp_path, make_version, reach, clock
+):
+    make_version(tmp_path, 1, age_s=0)
+    watch = watching(tmp_path, period_s=-1, settle_s=0.5)
+    await watch.look()
+    assert watch.unsettled == {1}
+    await reach(lambda: clock.sleepers)
+    await clock.advance(0.5)
+    await reach(lambda: list(watching.published[-1].aspired) == [1])
