@@ -20,9 +20,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from jupyter_tfserve.engine.connection import Connection, new_connection_path
+from jupyter_tfserve.engine.log_file import remove_log, remove_old_logs
 from jupyter_tfserve.engine.supervisor import (
     Supervisor,
     SupervisorOptions,
+    SupervisorState,
     SupervisorStatus,
 )
 from jupyter_tfserve.errors import Code, ServingError
@@ -193,7 +195,9 @@ class Launched:
     state_dir: StateDir
 
     def close(self) -> None:
-        """Let the state directory go."""
+        """Let the state directory go, and the log unless it tells why the engine failed."""
+        if self.supervisor.status().state is SupervisorState.STOPPED:
+            remove_log(self.supervisor.log_path)
         if self.state_dir.lock is not None:
             os.close(self.state_dir.lock)
             self.state_dir = StateDir(self.state_dir.path, None)
@@ -212,6 +216,7 @@ async def prepare_engine(
     ports = choose_ports(options)
     state_dir = await hold_state_dir(state_path(root, name))
     connection_file = new_connection_path()
+    remove_old_logs(connection_file.parent, time.time())
 
     def command(last: Connection | None) -> list[str]:
         now = ports if last is None else ports_of(last)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 MAX_LOG_BYTES: Final = 4 * 2**20
+MAX_LOG_AGE_S: Final = 7 * 24 * 3600.0
 MAX_REASON_CHARACTERS: Final = 500
 TAIL_BYTES: Final = 256 * 2**10
 START_FAILURE: Final = "Failed to start server. Error: "
@@ -35,6 +36,21 @@ def bound_log(path: Path, max_bytes: int = MAX_LOG_BYTES) -> None:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(kept)
         os.truncate(path, 0)
+
+
+def remove_log(path: Path) -> None:
+    """The log and what was cut off it are gone."""
+    for name in (path, path.with_name(path.name + ".1")):
+        with contextlib.suppress(OSError):
+            name.unlink()
+
+
+def remove_old_logs(directory: Path, now: float, max_age_s: float = MAX_LOG_AGE_S) -> None:
+    """Logs that nobody wrote to for long are gone: their owners died and could not tidy up."""
+    for path in directory.glob("tfserve-*.log*"):
+        with contextlib.suppress(OSError):
+            if now - path.stat().st_mtime > max_age_s:
+                path.unlink()
 
 
 def read_tail(path: Path, max_bytes: int = TAIL_BYTES, start: int = 0) -> bytes:

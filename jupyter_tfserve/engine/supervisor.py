@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import json
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -22,7 +19,22 @@ from jupyter_tfserve.engine.connection import Connection, read_connection, remov
 from jupyter_tfserve.engine.control_call import ControlCaller, Reply
 from jupyter_tfserve.engine.engine_process import EngineProcess
 from jupyter_tfserve.engine.log_file import bound_log, tail_lines
+from jupyter_tfserve.engine.supervision import (
+    RestartRule,
+    SupervisorOptions,
+    SupervisorState,
+    SupervisorStatus,
+)
 from jupyter_tfserve.errors import Code, ServingError
+
+__all__ = [
+    "RestartRule",
+    "Supervisor",
+    "SupervisorOptions",
+    "SupervisorState",
+    "SupervisorStatus",
+    "ThreadedSupervisor",
+]
 
 POLL_S: Final = 0.05
 LOG_CHECK_S: Final = 30.0
@@ -33,59 +45,6 @@ _Result = TypeVar("_Result")
 
 Command = Callable[[Connection | None], Sequence[str]]
 """The command line, given the last run's connection: a restarted engine takes the same ports again."""
-
-
-class SupervisorState(enum.Enum):
-    """Where the engine is in its life, seen from outside."""
-
-    STOPPED = "stopped"
-    STARTING = "starting"
-    RUNNING = "running"
-    BACKING_OFF = "restarting"
-    STOPPING = "stopping"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class SupervisorOptions:
-    """How patient a supervisor is: it gives up after `max_restarts` restarts within `restart_window_s`."""
-
-    ready_timeout_s: float = 60.0
-    stop_timeout_s: float = 15.0
-    first_delay_s: float = 0.2
-    max_delay_s: float = 30.0
-    max_restarts: int = 8
-    restart_window_s: float = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class SupervisorStatus:
-    """A snapshot. `reason` tells why it is not running; `started` is in seconds of the epoch."""
-
-    state: SupervisorState
-    pid: int | None
-    connection: Connection | None = field(repr=False)
-    restarts: int
-    reason: str | None
-    started: float | None
-
-
-class RestartRule:
-    """When to start again after a crash: delays double, and too many crashes in a while end it. Pure."""
-
-    def __init__(self, options: SupervisorOptions) -> None:
-        self._options = options
-        self._crashes: deque[float] = deque()
-
-    def next_delay(self, now: float) -> float | None:
-        """Seconds to wait after a crash at `now` (monotonic), or None to give up."""
-        while self._crashes and now - self._crashes[0] > self._options.restart_window_s:
-            self._crashes.popleft()
-        if len(self._crashes) >= self._options.max_restarts:
-            return None
-        delay = self._options.first_delay_s * 2.0 ** len(self._crashes)
-        self._crashes.append(now)
-        return min(delay, self._options.max_delay_s)
 
 
 class Supervisor:

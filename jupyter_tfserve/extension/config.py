@@ -51,7 +51,7 @@ class TFServe(Configurable):  # type: ignore[misc]
         help="'eager' starts the engine with the server, 'lazy' when it is asked for.",
     ).tag(config=True)
     engine_arguments: Any = List(
-        Unicode(), help="Further flags of `jupyter tfserve serve` for every engine."
+        Unicode(), help="Further flags of `jupyter tfserve serve` for every engine; their paths absolute."
     ).tag(config=True)
     max_body_bytes: Any = Int(
         256 * 2**20, min=1, help="Largest request body that the proxy passes on, in bytes."

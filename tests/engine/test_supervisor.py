@@ -18,7 +18,7 @@ import pytest
 from jupyter_tfserve.engine import launch
 from jupyter_tfserve.engine.connection import read_connection
 from jupyter_tfserve.engine.engine_process import engine_environment
-from jupyter_tfserve.engine.log_file import bound_log, last_reason, open_log, tail_lines
+from jupyter_tfserve.engine.log_file import bound_log, last_reason, open_log, remove_old_logs, tail_lines
 from jupyter_tfserve.engine.supervisor import (
     RestartRule,
     Supervisor,
@@ -345,6 +345,14 @@ def test_last_reason_prefers_the_named_one_and_bounds_it(tmp_path):
     assert last_reason(tmp_path / "none", 0) is None
     assert tail_lines(log, 1) == ["later noise"]
     assert tail_lines(log, 0) == []
+
+
+def test_old_logs_are_removed_and_young_ones_kept(tmp_path):
+    for name in ("tfserve-a.log", "tfserve-a.log.1", "tfserve-b.log", "tfserve-a.json"):
+        (tmp_path / name).write_text("")
+        os.utime(tmp_path / name, (0, 100 if "-a" in name else 1000))
+    remove_old_logs(tmp_path, now=1050, max_age_s=100)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tfserve-a.json", "tfserve-b.log"]
 
 
 def test_engine_environment_holds_no_jupyter_secret():

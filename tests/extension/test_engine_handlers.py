@@ -76,12 +76,13 @@ async def test_engines_of_two_names_are_two_processes(api, running):
     assert [engine["name"] for engine in listed["engines"]] == ["default", "second"]
 
 
-async def test_delete_stops_the_engine_and_forgets_it(api, running):
+async def test_delete_stops_the_engine_and_leaves_no_file_of_it(api, running, jp_runtime_dir):
     code, _ = await document(api("DELETE", "api/engines/default"))
     assert code == 200
     assert not psutil.pid_exists(running["pid"])
     with pytest.raises(ServingError):
         read_connection(Path(running["connection_file"]))
+    assert list(jp_runtime_dir.glob("tfserve-*")) == []
     code, error = await document(api("GET", "api/engines/default"))
     assert (code, error["code"]) == (404, "NOT_FOUND")
 
@@ -179,6 +180,15 @@ async def test_environment_gains_nothing_from_the_extension(api, running):
     token = read_connection(Path(running["connection_file"])).token
     assert token not in " ".join(os.environ.values())
     assert not [name for name in os.environ if "TFSERVE" in name]
+
+
+async def test_accident_shows_neither_trace_nor_text(api, engines, monkeypatch):
+    def fail():
+        raise RuntimeError("/secret/path")
+
+    monkeypatch.setattr(engines, "all", fail)
+    code, error = await document(api("GET", "api/status"))
+    assert (code, error) == (500, {"error": "Internal Server Error", "code": "INTERNAL", "hint": None})
 
 
 async def test_unknown_path_answers_in_json(api):

@@ -49,7 +49,15 @@ async def available(api, *versions):
                 request_timeout=90,
             )
         )
-        assert (code, state["state"]) == (200, "AVAILABLE"), state
+        assert (code, state.get("state")) == (200, "AVAILABLE"), json.dumps(
+            (state, await described(api)), indent=1
+        )
+
+
+async def described(api):
+    """What a failure of these tests needs to be understood."""
+    log = await reply(api("GET", "api/engines/default/log"))
+    return (await reply(api("GET", f"{CONTROL}/state")))[1], log[1]["lines"]
 
 
 async def until(condition, timeout_s=30.0):
