@@ -103,6 +103,7 @@ class ListenOptions:
     rest_port: int = 8501
     grpc_socket_path: str = ""
     rest_timeout_ms: int = 30_000
+    rest_enable_cors: bool = False
 
     def __post_init__(self) -> None:
         for name in ("grpc_port", "rest_port"):

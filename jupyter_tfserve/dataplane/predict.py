@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.lifecycle.config_proto import models_from_reload
 from jupyter_tfserve.lifecycle.core import ServerCore
 from jupyter_tfserve.lifecycle.serving_map import ServableHandle
@@ -33,7 +33,9 @@ class Servable(Protocol):
     def signature_defs(self) -> bytes:
         """The serialized SignatureDefMap."""
 
-    async def run(self, key: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None) -> Tensors:
+    async def run(
+        self, key: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None
+    ) -> Tensors:
         """The outputs by alias."""
 
 
@@ -79,7 +81,9 @@ class DataPlane:
             signature = servable.signatures.get(key)
             if signature is None:
                 raise SignatureNotFound(key, servable.signatures)
-            inputs, outputs = await asyncio.to_thread(bind, signature, key) if offload else bind(signature, key)
+            inputs, outputs = (
+                await asyncio.to_thread(bind, signature, key) if offload else bind(signature, key)
+            )
             answer = await servable.run(key, inputs, outputs, timeout_s)
             return Prediction(spec.name, handle.id.version, key, answer)
 
@@ -97,7 +101,15 @@ class DataPlane:
             return handle.id.version, handle.loader.signature_defs
 
     def status(self, spec: ModelSpec) -> Sequence[VersionStatus]:
-        """Every version ever seen of the model, or the one that `spec` names, in descending order."""
+        """Every version ever seen of the model, or the one that `spec` names, in descending order.
+
+        Unlike upstream a label counts: an unknown one is refused in predict's words.
+        """
+        if spec.label is not None:
+            version = self._core.serving_map.labels(spec.name).get(spec.label)
+            if version is None:
+                raise invalid_argument(f"Unrecognized servable version label: {spec.label}")
+            spec = ModelSpec(spec.name, version)
         return self._core.model_status(spec)
 
     async def reload_config(self, config: Any) -> None:

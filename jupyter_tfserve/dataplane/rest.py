@@ -1,78 +1,55 @@
-"""TensorFlow Serving's REST API: the URL grammar, and each route's way from HTTP to the data plane.
+"""TensorFlow Serving's REST API: each route's way from HTTP to the data plane and back.
 
-Follows http_rest_api_util.cc and http_rest_api_handler.cc; docs/compatibility.md lists where it differs on purpose.
+Follows http_rest_api_handler.cc; the URL grammar is `rest_routes`'s. docs/compatibility.md lists where both
+differ on purpose.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
-from urllib.parse import unquote
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import orjson
 
+from jupyter_tfserve.codec.gzip_body import BodyTooLarge, inflate
+from jupyter_tfserve.codec.json_examples import (
+    ExampleDocument,
+    encode_classify,
+    encode_regress,
+    parse_examples,
+)
 from jupyter_tfserve.codec.json_models import encode_error, encode_metadata, encode_status
 from jupyter_tfserve.codec.json_predict import bind_predict, encode_predict, parse_predict
 from jupyter_tfserve.codec.protos import SignatureDefMap
-from jupyter_tfserve.dataplane.http_message import HttpRequest, HttpResponse, error_page
+from jupyter_tfserve.codec.signatures import check_predict_method
+from jupyter_tfserve.dataplane.http_message import HTML, JSON, HttpRequest, HttpResponse, error_page
+from jupyter_tfserve.dataplane.inference import InferenceOptions, classify, regress
 from jupyter_tfserve.dataplane.predict import DataPlane, SignatureNotFound
+from jupyter_tfserve.dataplane.rest_routes import METHODS, Route, Verb, allowed_methods, find_route
 from jupyter_tfserve.errors import HTTP_STATUS, Code, ServingError, invalid_argument
 from jupyter_tfserve.options import LimitOptions
-from jupyter_tfserve.types import ModelSpec, Signature, Tensors, parse_version
+from jupyter_tfserve.types import ModelSpec, Signature, Tensors
 
-OFFLOADED_BODY_BYTES = 1 << 20
+OFFLOADED_BODY_BYTES: Final = 1 << 20
 """Bodies from this size on are decoded in a thread: the loop goes on answering others."""
+OFFLOADED_GZIP_BYTES: Final = 4096
+"""The same for compressed ones: each of these bytes may become a thousand."""
 
-_POST = re.compile(
-    r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
-    r":(?P<verb>predict|classify|regress)",
-    re.IGNORECASE,
-)
-_GET = re.compile(
-    r"/v1/models(?:/(?P<name>[^/:]+))?(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
-    r"(?P<verb>/metadata)?",
-    re.IGNORECASE,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """What a URL means: `verb` is `predict`, `metadata`, `status` or `models`."""
-
-    verb: str
-    spec: ModelSpec
-
-
-def parse_route(method: str, target: str) -> Route:
-    """The route of a request line below `/v1/`; INVALID_ARGUMENT for anything outside the grammar.
-
-    Unlike upstream a query string is no part of the model's name.
-    """
-    path = target.partition("?")[0].partition("#")[0]
-    match = (_POST if method == "POST" else _GET).fullmatch(path) if method in ("GET", "HEAD", "POST") else None
-    if match is None:
-        raise invalid_argument(f"Malformed request: {method} {target}")
-    name, version, label, verb = match.group("name", "version", "label", "verb")
-    spec = ModelSpec(
-        unquote(name or ""), _version(version), None if label is None else unquote(label)
-    )
-    if method == "POST":
-        return Route(verb, spec)
-    if not spec.name:
-        if version is None and label is None and verb is None:
-            return Route("models", spec)
-        raise invalid_argument("Missing model name in request.")
-    return Route("metadata" if verb == "/metadata" else "status", spec)
-
-
-_cached_route = lru_cache(maxsize=1024)(parse_route)
-_CACHED_TARGET = 256
+_CORS_HEADERS: Final[Mapping[str, str]] = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, GET",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
 class RestApi:
-    """Answers `/v1/…`, `/healthz` and `/readyz`. `list_models` and `is_ready` are the engine's."""
+    """Answers `/v1/…`, `/healthz` and `/readyz`. `list_models` and `is_ready` are the engine's.
+
+    `enable_cors` lets web pages of any origin ask; `check_method_names` is upstream's
+    `--enable_signature_method_name_check`.
+    """
 
     def __init__(
         self,
@@ -81,26 +58,50 @@ class RestApi:
         timeout_ms: int,
         list_models: Callable[[], object],
         is_ready: Callable[[], bool],
+        enable_cors: bool = False,
+        check_method_names: bool = False,
     ) -> None:
         self._data_plane = data_plane
         self._limits = limits
         self._timeout_s = timeout_ms / 1000 if timeout_ms > 0 else None
         self._list_models = list_models
         self._is_ready = is_ready
+        self._headers = _CORS_HEADERS if enable_cors else _NO_HEADERS
+        self._check_method_names = check_method_names
+        self._inference_options = InferenceOptions(limits, check_method_names)
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
         """The answer to one request; errors become answers here."""
-        target = request.target
-        if target[:4].lower() != "/v1/":
-            return self._outside(target.partition("?")[0])
+        target, method = request.target, request.method
+        if target[:4].lower() != "/v1/" or method not in METHODS or not target.isascii():
+            return self._outside(request)
         try:
-            parse = _cached_route if len(target) <= _CACHED_TARGET else parse_route
-            route = parse(request.method, target)
-            if route.verb == "predict":
-                return HttpResponse(200, await self._predict(route.spec, request.body))
-            return HttpResponse(200, self._inspect(route, request))
+            if method == "OPTIONS":
+                return HttpResponse(200, b"", HTML, {"Allow": allowed_methods(target), **self._headers})
+            route = find_route(method, target)
+            body = request.body
+            if method == "POST" and "gzip" in request.headers.get("content-encoding", "").lower():
+                body = await self._inflated(body)
+            if route.verb is Verb.PREDICT:
+                answer = await self._predict(route.spec, body)
+            else:
+                answer = await self._answer(route, body)
+            return HttpResponse(200, answer, JSON, self._headers)
         except ServingError as error:
-            return error_response(error)
+            return error_response(error, self._headers)
+
+    async def _answer(self, route: Route, body: bytes) -> bytes:
+        match route.verb:
+            case Verb.CLASSIFY:
+                return await self._classify(route.spec, body)
+            case Verb.REGRESS:
+                return await self._regress(route.spec, body)
+            case Verb.METADATA:
+                return await self._metadata(route.spec)
+            case Verb.STATUS:
+                return self._status(route.spec)
+            case _:
+                return orjson.dumps(self._list_models())
 
     async def _predict(self, spec: ModelSpec, body: bytes) -> bytes:
         limits = self._limits
@@ -109,11 +110,13 @@ class RestApi:
 
         def bind(signature: Signature, key: str) -> tuple[Tensors, tuple[str, ...]]:
             nonlocal row_format
+            if self._check_method_names:
+                check_predict_method(signature)
             inputs, row_format = bind_predict(document, signature, limits)
             return inputs, tuple(signature.outputs)
 
         if document.signature_name:
-            spec = ModelSpec(spec.name, spec.version, spec.label, document.signature_name)
+            spec = _with_signature(spec, document.signature_name)
         offload = len(body) >= OFFLOADED_BODY_BYTES
         try:
             prediction = await self._data_plane.predict(spec, bind, self._timeout_s, offload)
@@ -123,22 +126,53 @@ class RestApi:
             raise invalid_argument(message, error.hint) from None
         return encode_predict(prediction.outputs, row_format)
 
-    def _inspect(self, route: Route, request: HttpRequest) -> bytes:
-        if route.verb == "status":
-            return encode_status(
-                [
-                    (status.version, status.state.name, status.code.name, status.message)
-                    for status in self._data_plane.status(route.spec)
-                ]
-            )
-        if route.verb == "metadata":
-            version, signature_defs = self._data_plane.metadata(route.spec)
-            return encode_metadata(route.spec.name, version, SignatureDefMap.FromString(signature_defs))
-        if route.verb == "models":
-            return orjson.dumps(self._list_models())
-        raise invalid_argument(f"Malformed request: {request.method} {request.target}")
+    async def _classify(self, spec: ModelSpec, body: bytes) -> bytes:
+        document = await self._examples(body)
+        spec = _with_signature(spec, document.signature_name)
+        answer = await classify(
+            self._data_plane, spec, document.input, self._inference_options, self._timeout_s
+        )
+        return encode_classify(answer.result)
 
-    def _outside(self, path: str) -> HttpResponse:
+    async def _regress(self, spec: ModelSpec, body: bytes) -> bytes:
+        document = await self._examples(body)
+        spec = _with_signature(spec, document.signature_name)
+        answer = await regress(
+            self._data_plane, spec, document.input, self._inference_options, self._timeout_s
+        )
+        return encode_regress(answer.result)
+
+    async def _examples(self, body: bytes) -> ExampleDocument:
+        if len(body) >= OFFLOADED_BODY_BYTES:
+            return await asyncio.to_thread(parse_examples, body, self._limits)
+        return parse_examples(body, self._limits)
+
+    def _status(self, spec: ModelSpec) -> bytes:
+        return encode_status(
+            [
+                (status.version, status.state.name, status.code.name, status.message)
+                for status in self._data_plane.status(spec)
+            ]
+        )
+
+    async def _metadata(self, spec: ModelSpec) -> bytes:
+        async with self._data_plane.held(spec, self._timeout_s) as handle:
+            signature_defs = SignatureDefMap.FromString(handle.loader.signature_defs)
+            return encode_metadata(spec.name, handle.id.version, signature_defs)
+
+    async def _inflated(self, body: bytes) -> bytes:
+        limit = self._limits.max_body_bytes
+        if len(body) >= OFFLOADED_GZIP_BYTES:
+            return await asyncio.to_thread(inflate, body, limit)
+        return inflate(body, limit)
+
+    def _outside(self, request: HttpRequest) -> HttpResponse:
+        """What is none of the API's: health, and pages of the HTTP library's kind."""
+        if request.method not in METHODS:
+            return error_page(501)
+        if not request.target.isascii():
+            return error_page(400)
+        path = request.target.partition("?")[0]
         if path == "/healthz":
             return HttpResponse(200, b'{"status": "ok"}')
         if path == "/readyz":
@@ -147,16 +181,13 @@ class RestApi:
         return error_page(404)
 
 
-def error_response(error: ServingError) -> HttpResponse:
+def error_response(error: ServingError, headers: Mapping[str, str] = _NO_HEADERS) -> HttpResponse:
     """The error as TensorFlow Serving's JSON body, its hint beside it."""
-    retry = {"Retry-After": "1"} if error.code in (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED) else {}
-    return HttpResponse(HTTP_STATUS[error.code], encode_error(error.message, error.hint), headers=retry)
+    status = 413 if isinstance(error, BodyTooLarge) else HTTP_STATUS[error.code]
+    if error.code is Code.UNAVAILABLE:
+        headers = {**headers, "Retry-After": "1"}
+    return HttpResponse(status, encode_error(error.message, error.hint), JSON, headers)
 
 
-def _version(digits: str | None) -> int | None:
-    if digits is None:
-        return None
-    version = parse_version(digits.lstrip("0") or "0")
-    if version is None:
-        raise invalid_argument(f"Failed to convert version: {digits} to numeric.")
-    return version
+def _with_signature(spec: ModelSpec, signature_name: str) -> ModelSpec:
+    return ModelSpec(spec.name, spec.version, spec.label, signature_name)

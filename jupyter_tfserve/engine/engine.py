@@ -66,7 +66,9 @@ class Engine:
         listen, limits = self._options.listen, self._options.limits
         data_plane = DataPlane(self._core)
         calls = ControlCalls(self._core, self._history, self.describe, self._stopping.set)
-        rest = RestApi(data_plane, limits, listen.rest_timeout_ms, calls.models, self.is_ready)
+        rest = RestApi(
+            data_plane, limits, listen.rest_timeout_ms, calls.models, self.is_ready, listen.rest_enable_cors
+        )
         local_only = listen.host in (LOOPBACK, "::1", "localhost")
         self._rest = HttpServer(rest.handle, limits, local_only)
         self._control = HttpServer(ControlApi(calls.router(), self._token, rest.handle).handle, limits)

@@ -35,6 +35,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("grpc_socket_path", "", "also serve gRPC on this UNIX socket"),
     Flag("rest_api_port", 8501, "REST port; 0 switches REST off, -1 picks a free port"),
     Flag("rest_api_timeout_in_ms", 30_000, "time limit of a REST prediction; 0 or less: none"),
+    Flag("rest_api_enable_cors_support", False, "web pages of any origin may ask the REST port"),
     Flag("host", "127.0.0.1", "address to listen on", ours=True),
     Flag("model_name", "", "name of the model at --model_base_path; default: default"),
     Flag("model_base_path", "", "folder with numbered version folders"),
@@ -62,8 +63,9 @@ FLAGS: tuple[Flag, ...] = (
     Flag("grpc_max_threads", 0, "gRPC threads", inert=_ONE_LOOP),
     Flag("num_unload_threads", 0, "unload threads", inert="versions unload independently of each other"),
     Flag("flush_filesystem_caches", True, "flush file system caches", inert="nothing is cached"),
-    Flag("remove_unused_fields_from_bundle_metagraph", True, "save memory", inert="workers keep only what runs"),
-    Flag("rest_api_enable_cors_support", False, "CORS headers", inert=_LATER),
+    Flag(
+        "remove_unused_fields_from_bundle_metagraph", True, "save memory", inert="workers keep only what runs"
+    ),
     Flag("enable_per_model_batching_parameters", False, "batching_params.pbtxt per version", inert=_LATER),
     Flag("tensorflow_session_config_file", "", "ConfigProto", inert=_LATER),
     Flag("platform_config_file", "", "PlatformConfigMap", inert=_LATER),
@@ -111,7 +113,11 @@ def usage() -> str:
     lines = ["usage: jupyter tfserve serve [--flag=value …]", "", "TensorFlow Serving's flags:"]
     lines += [_usage_line(flag) for flag in FLAGS if not flag.ours and not flag.inert]
     lines += ["", "Ours:", *(_usage_line(flag) for flag in FLAGS if flag.ours)]
-    lines += ["", "Accepted, without effect:", *(f"  --{flag.name}: {flag.inert}" for flag in FLAGS if flag.inert)]
+    lines += [
+        "",
+        "Accepted, without effect:",
+        *(f"  --{flag.name}: {flag.inert}" for flag in FLAGS if flag.inert),
+    ]
     return "\n".join(lines)
 
 

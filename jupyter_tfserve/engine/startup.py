@@ -91,6 +91,7 @@ def _listen(flags: _Flags) -> ListenOptions:
         rest_port=flags.number("rest_api_port"),
         grpc_socket_path=flags.text("grpc_socket_path"),
         rest_timeout_ms=flags.number("rest_api_timeout_in_ms"),
+        rest_enable_cors=flags.is_set("rest_api_enable_cors_support"),
     )
 
 
@@ -220,7 +221,10 @@ def _read_config(file: str) -> tuple[ModelConfig, ...] | None:
     try:
         return parse_config(text)
     except ServingError as error:
-        print(f"Error parsing text-format tensorflow.serving.ModelServerConfig: {error.message}", file=sys.stderr)
+        print(
+            f"Error parsing text-format tensorflow.serving.ModelServerConfig: {error.message}",
+            file=sys.stderr,
+        )
         raise invalid_argument(f"Invalid protobuf file: '{file}'", error.message) from None
 
 
