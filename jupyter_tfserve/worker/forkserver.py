@@ -136,8 +136,8 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     try:
         import_tensorflow()
-    except ImportError as error:
-        _tell(control, {"broken": str(error).splitlines()[0]})
+    except Exception as error:  # the loader call: a broken installation raises anything, not only ImportError
+        _tell(control, {"broken": str(error).partition("\n")[0]})
         return
     ForkServer(control).run()
 

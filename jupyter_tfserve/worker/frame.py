@@ -28,7 +28,8 @@ Buffer: TypeAlias = "bytes | memoryview"
 
 PREFIX: Final = struct.Struct("<IQ")
 MAX_HEADER_BYTES: Final = 16 * 2**20
-MAX_BODY_BYTES: Final = 8 * 2**30
+MAX_BODY_BYTES: Final = 2 * 2**30
+"""Also what a gRPC message may hold. The engine allocates what a worker announces, so it is bounded."""
 SMALL_BYTES: Final = 64 * 2**10
 """Up to here one joined write and one read cost less than avoiding the copy."""
 
@@ -218,6 +219,10 @@ def _encode(header: dict[str, Any], tensors: Tensors) -> list[Buffer]:
         size = _append_strings(parts, tensor) if dtype.numpy is _STRING else _append_numbers(parts, tensor)
         described.append((alias, dtype.name, tensor.shape, size))
         offset += padding + size
+    if offset > MAX_BODY_BYTES:
+        raise ServingError(
+            Code.RESOURCE_EXHAUSTED, f"The tensors have {offset} bytes; a batch may have {MAX_BODY_BYTES}"
+        )
     header["x"] = described
     text = orjson.dumps(header)
     parts[0] = PREFIX.pack(len(text), offset) + text

@@ -11,7 +11,7 @@ import itertools
 import json
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -36,78 +36,58 @@ class ForkServerLauncher:
     def __init__(self) -> None:
         self._ids = itertools.count(1)
         self._server: _Connection | None = None
-        self._starting = asyncio.Lock()
-        self._restart: asyncio.Task[None] | None = None
         self._closed = False
 
     async def start(self) -> None:
         """Starts the fork server if none runs; returns before it has imported TensorFlow."""
-        async with self._starting:
-            if self._server is not None or self._closed:
-                return
-            ours, theirs = socket.socketpair()
-            ours.setblocking(False)
-            try:
-                process = await asyncio.to_thread(start_module, FORK_SERVER, [str(theirs.fileno())], [theirs])
-            except OSError as error:
-                ours.close()
-                raise ServingError(
-                    Code.UNAVAILABLE, f"The fork server cannot be started: {error.strerror}"
-                ) from error
-            finally:
-                theirs.close()
-            self._server = _Connection(process, ours, self._lost)
+        self._running()
 
     async def ready(self) -> None:
         """Waits until TensorFlow has been imported; FAILED_PRECONDITION if it can't be."""
         try:
-            await (await self._running()).ready()
+            await self._running().ready()
         except ForkServerLost:
-            await (await self._running()).ready()
+            await self._running().ready()
 
     async def launch(self, order: WorkerOrder, sockets: Sequence[socket.socket]) -> WorkerProcess:
-        """A process that has `sockets` (control first, then lanes) and follows `order`.
+        """A process that has `sockets`, control first, then its lanes, and follows `order`.
 
         A fork server that dies meanwhile is replaced and asked once more.
         """
         try:
-            return await (await self._running()).ask(next(self._ids), order, sockets)
+            return await self._running().ask(next(self._ids), order, sockets)
         except ForkServerLost:
-            return await (await self._running()).ask(next(self._ids), order, sockets)
+            return await self._running().ask(next(self._ids), order, sockets)
 
     async def close(self) -> None:
         """The fork server is gone afterwards; workers are not touched."""
         self._closed = True
-        if self._restart is not None:
-            self._restart.cancel()
-        server = self._server
-        if server is not None:
-            await server.close()
+        if self._server is not None:
+            await self._server.close()
 
-    async def _running(self) -> _Connection:
-        await self.start()
-        if self._server is None:
+    def _running(self) -> _Connection:
+        """The fork server, started if need be; without an await, so that nothing is lost when cancelled."""
+        if self._closed:
             raise ServingError(Code.UNAVAILABLE, "No worker can be started: the engine is stopping")
+        if self._server is None:
+            self._server = _Connection(*_start_fork_server(), self._lost)
         return self._server
 
     def _lost(self, server: _Connection) -> None:
-        if self._server is not server:
-            return
         self._server = None
         # One that died before it was ready would die again: the next order tries, not a loop.
         if server.was_ready and not self._closed:
-            self._restart = asyncio.get_running_loop().create_task(self._start_again())
-
-    async def _start_again(self) -> None:
-        # The next order starts it as well, and has a caller who can be told why it can't.
-        with contextlib.suppress(ServingError):
-            await self.start()
+            # The next order starts it as well, and has a caller who can be told why it can't.
+            with contextlib.suppress(ServingError):
+                self._running()
 
 
 class _Connection:
     """One fork server process and the socket to it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, on_lost: Any) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], sock: socket.socket, on_lost: Callable[[_Connection], None]
+    ) -> None:
         self._process = process
         self._sock = sock
         self._on_lost = on_lost
@@ -206,6 +186,22 @@ class _Connection:
             worker.watch_alone()
         self._gone = self._loop.create_task(asyncio.to_thread(_reap, self._process))
         self._on_lost(self)
+
+
+def _start_fork_server() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """The process and our end of its socket. Blocks for some 5 ms."""
+    try:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with theirs:
+            try:
+                return start_module(FORK_SERVER, [str(theirs.fileno())], [theirs]), ours
+            except OSError:
+                ours.close()
+                raise
+    except OSError as error:
+        text = f"The fork server cannot be started: {error.strerror}"
+        raise ServingError(Code.UNAVAILABLE, text) from error
 
 
 def _reap(process: subprocess.Popen[bytes]) -> None:

@@ -83,7 +83,7 @@ def _answer(model: LoadedModel, frame: Frame) -> list[Buffer]:
 def _load(order: WorkerOrder) -> LoadedModel:
     try:
         import_quietly()
-    except ImportError as error:
+    except Exception as error:  # the loader call: a broken installation raises anything, not only ImportError
         reason = str(error).partition("\n")[0]
         raise ServingError(Code.FAILED_PRECONDITION, f"TensorFlow cannot be imported: {reason}") from error
     from jupyter_tfserve.worker.saved_model import LoadOptions, load_saved_model
@@ -107,7 +107,7 @@ def _exit_with_engine(control: socket.socket) -> None:
 
 
 def import_quietly() -> None:
-    """Imports TensorFlow and what uses it; ImportError if that is impossible."""
+    """Imports TensorFlow and what uses it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _silence():
         import tensorflow as tf

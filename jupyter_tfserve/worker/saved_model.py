@@ -27,6 +27,7 @@ _STACK_BEGINS: Final = (
     "\n\nOriginal stack trace",
     "\nDetected at node",
 )
+_LOAD_PREFIX: Final = "Graph execution error:\n\n"
 _IN_CALLING_THREAD: Final = -1
 _MIN_TIMEOUT_MS: Final = 64
 _MAX_TIMEOUT_MS: Final = 2**30
@@ -253,4 +254,4 @@ def _without_stack(message: str) -> str:
     """The message up to where a Python or graph stack begins: that shows the model builder's paths."""
     for begin in _STACK_BEGINS:
         message = message.partition(begin)[0]
-    return message.strip()
+    return message.removeprefix(_LOAD_PREFIX).strip()

@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as st_np
 
 from jupyter_tfserve.codec.dtypes import DTYPES
 from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.worker import frame
 from jupyter_tfserve.worker.frame import (
     MAX_BODY_BYTES,
     PREFIX,
@@ -57,9 +58,9 @@ def feed(decoder, data, sizes=()):
         count = min(len(into), len(data), sizes.pop(0) if sizes else len(data))
         into[:count] = data[:count]
         data = data[count:]
-        frame = decoder.received(count)
-        if frame is not None:
-            frames.append(frame)
+        received = decoder.received(count)
+        if received is not None:
+            frames.append(received)
     return frames
 
 
@@ -78,8 +79,8 @@ def same(one, other):
 )
 def test_call_survives_when_read_in_any_pieces(inputs, outputs, timeout_s, sizes):
     call = Call("serving_default", inputs, tuple(outputs), timeout_s)
-    [frame] = feed(FrameDecoder(), b"".join(encode_call(call)), sizes)
-    decoded = decode_call(frame)
+    [received] = feed(FrameDecoder(), b"".join(encode_call(call)), sizes)
+    decoded = decode_call(received)
     assert (decoded.signature, decoded.outputs, decoded.timeout_s) == (
         call.signature,
         call.outputs,
@@ -95,8 +96,8 @@ def test_result_survives_when_body_is_around_or_above_the_small_size(size):
     data = b"".join(encode_result({"y": values, "z": np.float64(3).reshape(())}, 0.25))
     decoder = FrameDecoder()
     for _ in range(2):
-        [frame] = feed(decoder, data, [1, 11, 5, 70_000, 1])
-        result = decode_result(frame)
+        [received] = feed(decoder, data, [1, 11, 5, 70_000, 1])
+        result = decode_result(received)
         assert (result.outputs["y"] == values).all()
         assert result.outputs["z"] == 3
         assert result.compute_s == 0.25
@@ -104,8 +105,10 @@ def test_result_survives_when_body_is_around_or_above_the_small_size(size):
 
 def test_call_survives_when_header_is_larger_than_the_scratch_buffer():
     outputs = tuple(f"output_{number}" * 10 for number in range(2000))
-    [frame] = feed(FrameDecoder(), b"".join(encode_call(Call("s", {"x": np.ones(9)}, outputs))), [65_000] * 5)
-    assert decode_call(frame).outputs == outputs
+    [received] = feed(
+        FrameDecoder(), b"".join(encode_call(Call("s", {"x": np.ones(9)}, outputs))), [65_000] * 5
+    )
+    assert decode_call(received).outputs == outputs
 
 
 def test_large_tensor_is_not_copied_when_encoded():
@@ -115,42 +118,50 @@ def test_large_tensor_is_not_copied_when_encoded():
 
 
 def test_large_tensor_is_a_view_of_the_received_body_when_decoded():
-    [frame] = feed(FrameDecoder(), b"".join(encode_call(Call("s", {"x": np.zeros(2**20, np.float32)}))))
-    assert np.shares_memory(decode_call(frame).inputs["x"], np.frombuffer(frame.body, np.uint8))
+    [received] = feed(FrameDecoder(), b"".join(encode_call(Call("s", {"x": np.zeros(2**20, np.float32)}))))
+    assert np.shares_memory(decode_call(received).inputs["x"], np.frombuffer(received.body, np.uint8))
 
 
 @pytest.mark.parametrize(
     "strided", [np.arange(12.0).reshape(3, 4).T, np.arange(2.0**18).reshape(512, 512)[:, ::2]]
 )
 def test_call_survives_when_array_is_not_contiguous(strided):
-    [frame] = feed(FrameDecoder(), b"".join(encode_call(Call("s", {"x": strided}))))
-    assert (decode_call(frame).inputs["x"] == strided).all()
+    [received] = feed(FrameDecoder(), b"".join(encode_call(Call("s", {"x": strided}))))
+    assert (decode_call(received).inputs["x"] == strided).all()
 
 
 def test_arrays_are_aligned_when_sizes_are_odd():
     inputs = {"a": np.ones(3, np.bool_), "b": np.ones(5, np.complex128), "c": np.ones(1, np.int64)}
-    [frame] = feed(FrameDecoder(), b"".join(encode_call(Call("s", inputs))))
-    assert all(tensor.flags.aligned for tensor in decode_call(frame).inputs.values())
+    [received] = feed(FrameDecoder(), b"".join(encode_call(Call("s", inputs))))
+    assert all(tensor.flags.aligned for tensor in decode_call(received).inputs.values())
 
 
 def test_error_is_raised_again_when_the_answer_is_one():
     sent = ServingError(Code.INVALID_ARGUMENT, "no ☃")
-    [frame] = feed(FrameDecoder(), b"".join(encode_error(sent)))
+    [received] = feed(FrameDecoder(), b"".join(encode_error(sent)))
     for decode in (decode_result, decode_report):
         with pytest.raises(ServingError, match="no ☃") as raised:
-            decode(frame)
+            decode(received)
         assert raised.value.code is Code.INVALID_ARGUMENT
 
 
 def test_report_survives_when_sent():
-    [frame] = feed(FrameDecoder(), b"".join(encode_report(b"\0defs" * 50_000)))
-    assert decode_report(frame) == b"\0defs" * 50_000
+    [received] = feed(FrameDecoder(), b"".join(encode_report(b"\0defs" * 50_000)))
+    assert decode_report(received) == b"\0defs" * 50_000
 
 
 def test_unknown_dtype_is_unimplemented_when_encoded():
     with pytest.raises(ServingError) as raised:
         encode_result({"y": np.zeros(2, "datetime64[s]")}, 0)
     assert raised.value.code is Code.UNIMPLEMENTED
+
+
+def test_encoding_is_refused_when_the_tensors_exceed_the_limit(monkeypatch):
+    monkeypatch.setattr(frame, "MAX_BODY_BYTES", 1000)
+    encode_result({"y": np.zeros(125)}, 0)
+    with pytest.raises(ServingError, match="The tensors have 1008 bytes; a batch may have 1000") as raised:
+        encode_result({"y": np.zeros(126)}, 0)
+    assert raised.value.code is Code.RESOURCE_EXHAUSTED
 
 
 def frame_with(tensors, body, **header):
@@ -214,8 +225,8 @@ def test_decoder_refuses_when_bytes_are_no_frame(data):
 @given(st.binary(max_size=200), st.integers(0, 60))
 def test_decoder_raises_only_frame_errors_when_bytes_are_noise(noise, header_bytes):
     try:
-        for frame in feed(FrameDecoder(), PREFIX.pack(header_bytes, len(noise) % 7) + noise):
-            decode_call(frame)
+        for received in feed(FrameDecoder(), PREFIX.pack(header_bytes, len(noise) % 7) + noise):
+            decode_call(received)
     except FrameError:
         pass
 
@@ -230,7 +241,7 @@ json_values = st.recursive(
 @settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("soxtce"), json_values, max_size=6), st.binary(max_size=32))
 def test_decoding_raises_only_its_errors_when_header_is_any_json(header, body):
-    frame = Frame(orjson.loads(orjson.dumps(header, option=orjson.OPT_PASSTHROUGH_SUBCLASS)), body)
+    received = Frame(orjson.loads(orjson.dumps(header, option=orjson.OPT_PASSTHROUGH_SUBCLASS)), body)
     for decode in (decode_call, decode_result, decode_report):
         with contextlib.suppress(FrameError, ServingError):
-            decode(frame)
+            decode(received)
