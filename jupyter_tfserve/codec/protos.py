@@ -49,6 +49,7 @@ with _bare_tensorflow():
     from tensorflow.core.framework.types_pb2 import DataType
     from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef, SignatureDef, TensorInfo
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+    from tensorflow_serving.apis import model_service_pb2, prediction_service_pb2
     from tensorflow_serving.apis.classification_pb2 import ClassificationRequest, ClassificationResponse
     from tensorflow_serving.apis.get_model_metadata_pb2 import (
         GetModelMetadataRequest,
@@ -78,8 +79,9 @@ with _bare_tensorflow():
         ModelServerConfig,
     )
 
-PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
-MODEL_SERVICE = "tensorflow.serving.ModelService"
+# From the descriptors, which reflection then finds: the stubs' modules do not load them.
+PREDICTION_SERVICE: str = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name
+MODEL_SERVICE: str = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
 
 __all__ = [
     "MODEL_SERVICE",

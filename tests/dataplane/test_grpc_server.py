@@ -15,7 +15,7 @@ import pytest
 
 from jupyter_tfserve.codec import protos
 from jupyter_tfserve.codec.tensor_proto import encode_tensor
-from jupyter_tfserve.dataplane.grpc_server import GrpcServer
+from jupyter_tfserve.dataplane.grpc_server import GrpcOptions, GrpcServer
 from jupyter_tfserve.errors import Code, ServingError, not_found
 from jupyter_tfserve.options import LimitOptions, ListenOptions
 from jupyter_tfserve.types import ModelSpec, Signature, Tensors, TensorSpec
@@ -53,6 +53,7 @@ class FakePredictor:
         self.timeouts: list[float | None] = []
         self.configs: list[protos.ModelServerConfig] = []
         self.error: Exception | None = None
+        self.signature = SIGNATURE
         self.blocks = False
         self.entered = asyncio.Event()
         self.cancelled = asyncio.Event()
@@ -61,7 +62,7 @@ class FakePredictor:
     async def predict(self, spec, bind, timeout_s):
         self._asked(spec)
         self.timeouts.append(timeout_s)
-        inputs, outputs = bind(SIGNATURE, "serving_default")
+        inputs, outputs = bind(self.signature, "serving_default")
         self.entered.set()
         if self.blocks:
             try:
@@ -116,10 +117,10 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def serving(limits: LimitOptions | None = None, **listen):
+async def serving(limits: LimitOptions | None = None, grpc_options: GrpcOptions | None = None, **listen):
     predictor = FakePredictor()
     options = ListenOptions(**{"grpc_port": -1, **listen})
-    server = GrpcServer(predictor, options, limits or LimitOptions())
+    server = GrpcServer(predictor, options, limits or LimitOptions(), grpc_options)
     port = await server.start()
     target = f"unix:{options.grpc_socket_path}" if port == 0 else f"127.0.0.1:{port}"
     try:
@@ -225,6 +226,9 @@ async def test_caller_learns_nothing_of_the_inside_when_the_predictor_is_broken(
     "method",
     [
         "PredictionService/Predict",
+        "PredictionService/Classify",
+        "PredictionService/Regress",
+        "PredictionService/MultiInference",
         "PredictionService/GetModelMetadata",
         "ModelService/GetModelStatus",
         "ModelService/HandleReloadConfigRequest",
@@ -234,15 +238,7 @@ async def test_malformed_bytes_are_the_callers_fault_when_no_message_parses(clie
     code, details = await failure(client.send_bytes(method, b"\xff\xff\xff"))
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert details.startswith("The request body is not a tensorflow.serving.")
-
-
-@pytest.mark.parametrize("method", ["Classify", "Regress", "MultiInference"])
-async def test_method_is_unimplemented_when_not_offered(client, method):
-    code, details = await failure(client.send_bytes(f"PredictionService/{method}", b""))
-    assert (code, details) == (
-        grpc.StatusCode.UNIMPLEMENTED,
-        f"{method} is not offered by this server; use Predict",
-    )
+    assert details.endswith("Request")
 
 
 async def test_method_is_unimplemented_when_unknown(client):
@@ -384,6 +380,37 @@ async def test_call_is_refused_when_too_many_are_in_flight():
         assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
         client.predictor.released.set()
         await first
+
+
+async def test_tensors_are_sent_as_content_when_the_option_is_on():
+    options = GrpcOptions(enable_serialization_as_tensor_content=True)
+    async with serving(grpc_options=options) as client:
+        response = await client.prediction.Predict(request(output_filter=["y"]), timeout=20)
+        assert response.outputs["y"].tensor_content == np.float32(3).tobytes()
+        assert not response.outputs["y"].float_val
+
+
+async def test_predict_checks_the_method_name_only_when_the_option_is_on(client):
+    odd = Signature("some/method", {"x": X}, {"y": X})
+    client.predictor.signature = odd
+    await client.prediction.Predict(request(), timeout=20)
+    options = GrpcOptions(enable_signature_method_name_check=True)
+    async with serving(grpc_options=options) as checking:
+        await checking.prediction.Predict(request(), timeout=20)
+        checking.predictor.signature = odd
+        assert await failure(checking.prediction.Predict(request(), timeout=20)) == (
+            grpc.StatusCode.INTERNAL,
+            "Expected prediction signature method_name to be one of {tensorflow/serving/predict, "
+            "tensorflow/serving/classify, tensorflow/serving/regress}. Was: some/method",
+        )
+
+
+async def test_channel_argument_replaces_ours_when_it_has_the_same_name():
+    arguments = (("grpc.max_receive_message_length", 1000), ("of.nobody", "text"))
+    async with serving(grpc_options=GrpcOptions(channel_arguments=arguments)) as client:
+        code, _ = await failure(client.prediction.Predict(request(np.ones(1000)), timeout=20))
+        assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        await client.prediction.Predict(request(), timeout=20)
 
 
 async def test_start_fails_with_the_port_when_it_is_taken(client):
