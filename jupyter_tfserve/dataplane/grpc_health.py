@@ -45,8 +45,8 @@ class HealthService:
         )
 
     def set_serving(self, is_serving: bool) -> None:
-        """SERVING from now on, or NOT_SERVING; who watches is told."""
-        self._is_serving = is_serving
+        """SERVING from now on, or NOT_SERVING; who watches is told. Nothing after `close` counts."""
+        self._is_serving = is_serving and not self._is_closed
         self._wake()
 
     def close(self) -> None:

@@ -88,6 +88,8 @@ async def test_watch_ends_with_not_serving_when_the_server_stops():
         assert await status(watch) == SERVING
         started = time.monotonic()
         stopping = asyncio.ensure_future(server.stop(60))
+        await asyncio.sleep(0)
+        server.set_serving(True)
         assert await status(watch) == NOT_SERVING
         assert await asyncio.wait_for(watch.read(), 20) is grpc.aio.EOF
         await asyncio.wait_for(stopping, 20)

@@ -74,13 +74,18 @@ class FakeServable:
 
 
 class FakeCore:
-    """Nothing is loading: only the serving map matters."""
+    """The serving map that requests meet, or the one that they have to wait for."""
 
-    def __init__(self, serving_map: ServingMap) -> None:
+    def __init__(self, serving_map: ServingMap, first_load: ServingMap | None = None) -> None:
         self.serving_map = serving_map
+        self.first_load = first_load
 
     def first_load_pending(self, _name: str) -> bool:
-        return False
+        return self.first_load is not None
+
+    async def wait_first_load(self, _name: str, _timeout_s: float | None) -> None:
+        """Makes the map that of `first_load`, as if it had been loaded meanwhile."""
+        self.serving_map, self.first_load = self.first_load, None
 
 
 class Model:
@@ -242,6 +247,13 @@ async def test_tasks_signature_is_checked_by_the_requests_method_when_it_does_no
         INVALID,
         "Input is empty.",
     )
+
+
+async def test_tasks_wait_for_the_model_when_its_first_load_is_under_way(model):
+    loaded = ServingMap().with_version(model.served)
+    data_plane = DataPlane(FakeCore(ServingMap(), first_load=loaded))
+    answers = await multi_inference(data_plane, [task("length", REGRESS)], EXAMPLES, OPTIONS, None)
+    assert answers[0].result.values.tolist() == [1.0, 2.0]
 
 
 async def test_other_runs_are_cancelled_when_one_fails(model):
