@@ -26,6 +26,8 @@ from jupyter_tfserve.notebook.waiting import await_version, settle
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tensor
 
 LOAD_TIMEOUT_S: Final = 300.0
+SETTLE_TIMEOUT_S: Final = 60.0
+"""How long a cell waits for versions that nobody asked for by name; they go on loading afterwards."""
 MAX_CURL_LINES: Final = 8
 """Models that get a command line in a status: each costs a question to the engine."""
 
@@ -120,7 +122,7 @@ class Server:
         opened = self.client.open(str(folder), name, create=not folder.exists())
         for note in opened.notes:
             self._note(note)
-        if not settle(self.client, opened.models, LOAD_TIMEOUT_S):
+        if not settle(self.client, opened.models, SETTLE_TIMEOUT_S):
             self._note("Some versions are still loading: `%tfserve status` shows where they are.")
         return opened.models
 
@@ -204,7 +206,7 @@ class Server:
         name = self._model(model).name
         self.client.set_policy(name, policy)
         self.client.refresh(name)
-        settle(self.client, [name], LOAD_TIMEOUT_S)
+        settle(self.client, [name], SETTLE_TIMEOUT_S)
 
     def query(self, target: str, inputs: object, signature_name: str = "") -> Tensor | dict[str, Tensor]:
         """Ask `MODEL`, `MODEL@LABEL` or `MODEL/VERSION`; returns the answer as numpy.

@@ -1,4 +1,4 @@
-"""A kernel's surroundings in a folder of their own, and one real engine that the tests of this folder share."""
+"""A kernel's surroundings in a folder of their own, and one real engine that these tests share."""
 
 from __future__ import annotations
 
