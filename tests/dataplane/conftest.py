@@ -7,8 +7,8 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ class Rest:
 def make_version(base: Path, version: int) -> None:
     """A folder that looks like a version whose files have been quiet for long."""
     folder = base / str(version)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     file = folder / "saved_model.pb"
     file.write_bytes(b"model")
     for path in (file, folder):
@@ -150,9 +150,8 @@ async def serving_rest(
     **options: bool,
 ) -> AsyncIterator[Rest]:
     """As the fixture says."""
-    if not base.exists():
-        for version in (1, 2):
-            make_version(base, version)
+    for version in (1, 2):
+        make_version(base, version)
     models = FakeModels()
     lifecycle = LifecycleOptions(file_system_poll_wait_seconds=60, max_num_load_retries=0)
     core: ServerCore[FakeVersion] = ServerCore(models, lifecycle, StateStore(None), History(None))

@@ -1,4 +1,4 @@
-"""RestApi on a real ServerCore: every route's answer, every row of upstream's error table, and the departures."""
+"""RestApi on a real ServerCore: every route's answer, upstream's errors, and the departures."""
 
 from __future__ import annotations
 
@@ -124,7 +124,8 @@ async def test_all_models_are_listed(serving_rest) -> None:
         ("POST", "no:regress", examples("s", 1.0), 404, "Servable not found for request: Latest(no)"),
         ("GET", "no/metadata", b"", 404, "Servable not found for request: Latest(no)"),
         ("POST", "m/versions/9:predict", ONE, 404, "Servable not found for request: Specific(m, 9)"),
-        ("POST", "no/versions/9:regress", examples("s", 1.0), 404, "Servable not found for request: Specific(no, 9)"),
+        ("POST", "no/versions/9:regress", examples("s", 1.0), 404,
+         "Servable not found for request: Specific(no, 9)"),
         ("GET", "m/versions/9/metadata", b"", 404, "Servable not found for request: Specific(m, 9)"),
         ("POST", "m/labels/x:predict", ONE, 400, "Unrecognized servable version label: x"),
         ("POST", "no/labels/x:predict", ONE, 400, "Unrecognized servable version label: x"),
@@ -157,7 +158,8 @@ async def test_all_models_are_listed(serving_rest) -> None:
         ("POST", "m:regress", b'{"examples": [1]}', 400, "Example must be JSON object but got JSON Number"),
         ("POST", "m:regress", examples("scores", 1.0), 400,
          'No regression outputs found in SignatureDef: '),
-        ("POST", "m:classify", examples("both", 1.0), 400, "No classification inputs found in SignatureDef: "),
+        ("POST", "m:classify", examples("both", 1.0), 400,
+         "No classification inputs found in SignatureDef: "),
         ("POST", "m/version/5:predict", ONE, 400, "Malformed request: POST /v1/models/m/version/5:predict"),
         ("GET", "m:predict?a=b", b"", 400, "Malformed request: GET /v1/models/m:predict?a=b"),
         ("PUT", "m", b"", 400, "Malformed request: PUT /v1/models/m"),
