@@ -22,7 +22,7 @@ from jupyter_tfserve.notebook.query import parse_target, predict_document
 from jupyter_tfserve.notebook.save import save_version
 from jupyter_tfserve.notebook.snippets import choose_signature, curl_line, example_document
 from jupyter_tfserve.notebook.views import Model, Status, Version, model_view, version_view
-from jupyter_tfserve.notebook.waiting import await_version, settle
+from jupyter_tfserve.notebook.waiting import await_version, settle, with_failures
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tensor
 
 LOAD_TIMEOUT_S: Final = 300.0
@@ -132,7 +132,7 @@ class Server:
 
     def status(self) -> Status:
         """What runs now, for reading: models, versions, labels, addresses, and a command for each model."""
-        state = self.client.state()
+        state = with_failures(self.client, self.client.state())
         models = [
             model_view(model, self._curl(model, state.engine.rest_url) if index < MAX_CURL_LINES else "")
             for index, model in enumerate(state.models)

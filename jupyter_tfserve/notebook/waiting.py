@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,8 @@ from jupyter_tfserve.errors import Code, ServingError
 
 STEP_S: Final = 1.0
 COMING: Final = ("START", "LOADING")
+MOVING: Final = (*COMING, "UNLOADING")
+"""A version that is wanted again while it unloads comes back only after its end."""
 RECENT_EVENTS: Final = 200
 
 
@@ -39,29 +41,26 @@ def settle(client: ControlClient, names: Iterable[str], timeout_s: float) -> boo
     """Whether all versions of these models are up, gone or have failed; waited for at most `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     wanted = set(names)
-    failed: set[tuple[str, int]] = set()
     while True:
-        state = client.state()
-        coming = [pair for pair in _coming(state, wanted) if pair not in failed]
-        if not coming:
+        moving = _versions_in(MOVING, with_failures(client, client.state()), wanted)
+        if not moving:
             return True
         try:
-            reached = _wait_a_step(client, *coming[0], deadline)
+            _wait_a_step(client, *moving[0], deadline)
         except ServingError as error:
             if error.code is not Code.DEADLINE_EXCEEDED:
                 raise
             return False
-        if reached is not None and reached.error_code != "OK":
-            failed.add(coming[0])
 
 
-def _coming(state: State, names: set[str]) -> list[tuple[str, int]]:
+def _versions_in(states: tuple[str, ...], state: State, names: set[str]) -> list[tuple[str, int]]:
+    """Model and version of those that are in such a state, and not between two attempts to load."""
     return [
         (model.name, version.version)
         for model in state.models
         if model.name in names
         for version in model.versions
-        if version.state in COMING
+        if version.state in states and version.error_code == "OK"
     ]
 
 
@@ -79,24 +78,37 @@ def _wait_a_step(client: ControlClient, model: str, version: int, deadline: floa
     except ServingError as error:
         if error.code is not Code.DEADLINE_EXCEEDED:
             raise
-    return _with_failure(client, model, version)
+    return _find(with_failures(client, client.state()), model, version)
 
 
-def _with_failure(client: ControlClient, model: str, version: int) -> VersionState | None:
-    """The version's state; between two attempts to load it, with the last attempt's error.
+def with_failures(client: ControlClient, state: State) -> State:
+    """The state, where a version that failed to load and will be tried again carries its last error.
 
     The engine tries a failed load again for minutes, as TensorFlow Serving does, and says LOADING meanwhile.
     """
-    state = client.state()
-    versions = (item for known in state.models if known.name == model for item in known.versions)
-    found = next((item for item in versions if item.version == version), None)
-    if found is None or found.state not in COMING:
-        return found
+    if not _versions_in(COMING, state, {model.name for model in state.models}):
+        return state
+    errors: dict[tuple[str, int], str] = {}
     for event in client.history(RECENT_EVENTS):
-        is_ours = (event["model"], event["version"], event["kind"]) == (model, version, "error")
-        if is_ours and event["time"] >= state.engine.started:
-            return replace(found, error_code="UNKNOWN", error_message=event["detail"])
-    return found
+        # Newest first; what an earlier run of the engine wrote is about other loads.
+        if event["kind"] == "error" and event["time"] >= state.engine.started:
+            errors.setdefault((event["model"], event["version"]), event["detail"])
+    models = (replace(model, versions=_with_errors(model, errors)) for model in state.models)
+    return replace(state, models=tuple(models))
+
+
+def _with_errors(model: ModelState, errors: Mapping[tuple[str, int], str]) -> tuple[VersionState, ...]:
+    return tuple(
+        replace(version, error_code=Code.UNKNOWN.name, error_message=errors[model.name, version.version])
+        if version.state in COMING and (model.name, version.version) in errors
+        else version
+        for version in model.versions
+    )
+
+
+def _find(state: State, model: str, version: int) -> VersionState | None:
+    versions = (item for known in state.models if known.name == model for item in known.versions)
+    return next((item for item in versions if item.version == version), None)
 
 
 def _load_error(model: ModelState, reached: VersionState) -> ServingError:

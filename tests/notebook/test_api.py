@@ -105,6 +105,8 @@ def test_wait_raises_the_versions_error_when_it_cannot_load(server, models_folde
     assert time.monotonic() - began < 30
     assert caught.value.message.startswith("Version 2 of keras does not load: ")
     assert caught.value.code is not Code.DEADLINE_EXCEEDED
+    shown = next(item for item in model_named(server, "keras").versions if item.version == 2)
+    assert "to load failed" in str(shown)
     # The version before it serves on.
     assert server.query("keras/1", np.zeros((1, *keras_row(server)))) is not None
 
