@@ -70,9 +70,12 @@ with _bare_tensorflow():
     from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest, ReloadConfigResponse
     from tensorflow_serving.apis.model_pb2 import ModelSpec
     from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
+    from tensorflow_serving.apis.logging_pb2 import LogMetadata
     from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
+    from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
     from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
     from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse
+    from tensorflow_serving.config.logging_config_pb2 import LoggingConfig
     from tensorflow_serving.config.model_server_config_pb2 import (
         ModelConfig,
         ModelConfigList,
@@ -97,6 +100,8 @@ __all__ = [
     "GetModelStatusResponse",
     "InferenceTask",
     "Input",
+    "LogMetadata",
+    "LoggingConfig",
     "MetaGraphDef",
     "ModelConfig",
     "ModelConfigList",
@@ -108,6 +113,7 @@ __all__ = [
     "MultiInferenceResponse",
     "PredictRequest",
     "PredictResponse",
+    "PredictionLog",
     "PredictionServiceStub",
     "RegressionRequest",
     "RegressionResponse",
