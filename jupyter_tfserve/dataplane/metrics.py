@@ -1,0 +1,208 @@
+"""What the server counts, under TensorFlow Serving's names, so that its dashboards and alerts work here.
+
+Recorded by the request path, the batcher and the loaders, all on the event loop: a few additions, no locks.
+`metrics_text` writes it down.
+"""
+
+from __future__ import annotations
+
+import enum
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Final, TypeAlias
+
+from jupyter_tfserve.dataplane.metrics_cells import (
+    BATCH_SIZE_LIMITS,
+    EXAMPLE_LIMITS,
+    LATENCY_LIMITS,
+    MAX_CELLS,
+    QUEUING_LIMITS,
+    Counters,
+    Histogram,
+    Histograms,
+    Labels,
+)
+from jupyter_tfserve.errors import Code, ServingError
+
+PREFIX: Final = "/tensorflow/serving/"
+Sample: TypeAlias = "float | Histogram"
+
+
+class MetricKind(enum.Enum):
+    """The kinds of metric, by the words of the exposition format."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric as it stands: its cells by their label values, in the order of `label_names`."""
+
+    name: str
+    kind: MetricKind
+    label_names: Labels
+    cells: Mapping[Labels, Sample]
+    help: str = ""
+
+
+class RequestMetrics:
+    """What one protocol's requests came to. `entrypoint` is GRPC or REST."""
+
+    def __init__(self, entrypoint: str) -> None:
+        self.entrypoint = entrypoint
+        self.failures = Counters()
+        self._answered: dict[tuple[str, str], tuple[Histogram, Histogram]] = {}
+
+    def succeeded(self, model: str, api: str, began: float, run_s: float = 0) -> None:
+        """Counts an answer to what was asked at `began`, by `time.perf_counter`. `run_s`: the model's part.
+
+        REQUIRES: `model` is one that we have, or empty.
+        """
+        # On every request's way, so written out: a method call for each sample would double its cost.
+        cells = self._answered.get((model, api))
+        if cells is None:
+            cells = self._answered[model, api] = (Histogram(LATENCY_LIMITS), Histogram(LATENCY_LIMITS))
+        latency, runtime = cells
+        micros = (perf_counter() - began) * 1e6
+        latency.counts[bisect_right(LATENCY_LIMITS, micros)] += 1
+        latency.sum += micros
+        if run_s:
+            micros = run_s * 1e6
+            runtime.counts[bisect_right(LATENCY_LIMITS, micros)] += 1
+            runtime.sum += micros
+
+    def failed(self, model: str, code: Code) -> None:
+        """Counts an answer that was an error; `model` may be any text."""
+        self.failures.add(model, code.name)
+
+    def answered(self) -> Iterator[tuple[str, str, Histogram, Histogram]]:
+        """(model, API, latency, runtime) of everything that succeeded."""
+        for (model, api), (latency, runtime) in self._answered.items():
+            yield model, api, latency, runtime
+
+
+class BatchingMetrics:
+    """What the batch schedulers of all versions do, as upstream's batching session tells it."""
+
+    def __init__(self) -> None:
+        self.queuing_latency = Histogram(QUEUING_LIMITS)
+        self.input_batch_size = Histogram(BATCH_SIZE_LIMITS)
+        self.processed_batch_size = Histogram(BATCH_SIZE_LIMITS)
+        self.padding_size = Histograms(BATCH_SIZE_LIMITS)
+        self._padding: dict[int, Histogram] = {}
+
+    def dequeued(self, waited_s: float, rows: int, inputs: int) -> None:
+        """Counts a task that leaves its queue: `rows` in each of its input tensors."""
+        micros = waited_s * 1e6
+        queuing, sizes = self.queuing_latency, self.input_batch_size
+        queuing.counts[bisect_right(QUEUING_LIMITS, micros)] += 1
+        queuing.sum += micros
+        sizes.counts[bisect_right(BATCH_SIZE_LIMITS, rows)] += inputs
+        sizes.sum += rows * inputs
+
+    def ran(self, rows: int, executed_rows: int) -> None:
+        """Counts a batch of `rows`, padded to `executed_rows`."""
+        self.processed_batch_size.add(executed_rows)
+        padding = self._padding.get(executed_rows)
+        if padding is None:
+            padding = self.padding_size.cell(str(executed_rows))
+            if len(self._padding) < MAX_CELLS:
+                self._padding[executed_rows] = padding
+        padding.add(executed_rows - rows)
+
+
+class Metrics:
+    """All of TensorFlow Serving's metrics of one engine. Belongs to its event loop."""
+
+    def __init__(self) -> None:
+        self.rest = RequestMetrics("REST")
+        self.grpc = RequestMetrics("GRPC")
+        self.batching = BatchingMetrics()
+        self._example_counts = Histograms(EXAMPLE_LIMITS)
+        self._examples = Counters()
+        self._logged = Counters()
+        self._warmups = Histograms(LATENCY_LIMITS)
+        self._warmup_records = Counters()
+
+    def inferred_examples(self, model: str, count: int) -> None:
+        """Counts the examples of a MultiInference."""
+        self._example_counts.cell(model).add(count)
+        self._examples.add(model, count=count)
+
+    def request_logged(self, model: str, code: Code) -> None:
+        """Counts a sampled request's log record; `code` says whether it could be written."""
+        self._logged.add(model, code.name)
+
+    def warmed_up(self, model_path: str, error: ServingError | None, elapsed_s: float, records: int) -> None:
+        """Counts a warm-up that is over: the version's folder, what ended it early, and the records read."""
+        status = "OK" if error is None else str(error)
+        self._warmups.cell(model_path, status).add(elapsed_s * 1e6)
+        self._warmup_records.add(model_path, status, count=records)
+
+    def first_value(self, name: str) -> int:
+        """A metric's first cell by the metric's name, as `ReloadConfigRequest` asks for it; 0 if no number."""
+        for metric in self.collect():
+            if metric.name == name and metric.cells:
+                value = metric.cells[min(metric.cells)]
+                return value if isinstance(value, int) else 0
+        return 0
+
+    def collect(self) -> list[Metric]:
+        """Every metric, used or not, in the order of the names."""
+        batching, model, api = self.batching, "model_name", "API"
+        batches = sum(batching.processed_batch_size.counts)
+        latency, runtime = self._latencies()
+        found = [
+            _counter("request_count", (model, "status"), self._request_counts()),
+            _histogram("request_latency", (model, api, "entrypoint"), latency),
+            _histogram("runtime_latency", (model, api, "runtime"), runtime),
+            _histogram("request_example_counts", ("model",), self._example_counts.items()),
+            _counter("request_example_count_total", ("model",), self._examples.items()),
+            _counter("request_log_count", (model, "status_code"), self._logged.items()),
+            _histogram("model_warmup_latency", ("model_path", "status"), self._warmups.items()),
+            _counter("model_warmup_records_read", ("model_path", "status"), self._warmup_records.items()),
+            Metric(PREFIX + "mlmd_map", MetricKind.GAUGE, (model, "version"), {}),
+            _histogram(
+                "batching_session/queuing_latency", ("thread_pool_name",), {("",): batching.queuing_latency}
+            ),
+            _counter("batching_session/wrapped_run_count", (), {(): batches}),
+            _histogram(
+                "batching_session/padding_size", ("execution_batch_size",), batching.padding_size.items()
+            ),
+            _histogram("batching_session/input_batch_size", (), {(): batching.input_batch_size}),
+            _histogram("batching_session/processed_batch_size", (), {(): batching.processed_batch_size}),
+        ]
+        return sorted(found, key=lambda metric: metric.name)
+
+    def _request_counts(self) -> dict[Labels, int]:
+        counts: dict[Labels, int] = {}
+        for protocol in (self.rest, self.grpc):
+            for name, _, latency, _ in protocol.answered():
+                counts[name, "OK"] = counts.get((name, "OK"), 0) + sum(latency.counts)
+            for labels, count in protocol.failures.items().items():
+                counts[labels] = counts.get(labels, 0) + count
+        return counts
+
+    def _latencies(self) -> tuple[dict[Labels, Histogram], dict[Labels, Histogram]]:
+        latencies: dict[Labels, Histogram] = {}
+        runtimes: dict[Labels, Histogram] = {}
+        for protocol in (self.rest, self.grpc):
+            for name, api, latency, runtime in protocol.answered():
+                latencies[name, api, protocol.entrypoint] = latency
+                if any(runtime.counts):
+                    # REST's `predict` and gRPC's `Predict` are the same to a model.
+                    labels = (name, api.capitalize(), "TF1")
+                    runtimes.setdefault(labels, Histogram(LATENCY_LIMITS)).include(runtime)
+        return latencies, runtimes
+
+
+def _counter(name: str, label_names: Labels, cells: Mapping[Labels, int]) -> Metric:
+    return Metric(PREFIX + name, MetricKind.COUNTER, label_names, cells)
+
+
+def _histogram(name: str, label_names: Labels, cells: Mapping[Labels, Histogram]) -> Metric:
+    return Metric(PREFIX + name, MetricKind.HISTOGRAM, label_names, cells)
