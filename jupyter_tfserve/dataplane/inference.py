@@ -58,12 +58,13 @@ class InferenceTask:
 
 @dataclass(frozen=True, slots=True)
 class Inference(Generic[ResultT_co]):
-    """A result, in the order of the request's examples, and the version that gave it."""
+    """A result, in the order of the request's examples, the version that gave it, and how long that took."""
 
     name: str
     version: int
     signature_name: str
     result: ResultT_co
+    run_s: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ async def _infer(
     except SignatureNotFound as error:
         raise invalid_argument(f"No signature was found with the name: {error.key}", error.hint) from None
     result = method.read(answer.outputs, len(example_input.examples))
-    return Inference(answer.name, answer.version, answer.signature_name, result)
+    return Inference(answer.name, answer.version, answer.signature_name, result, answer.run_s)
 
 
 def _plan(

@@ -144,7 +144,7 @@ class Metrics:
         self._warmup_records.add(model_path, status, count=records)
 
     def first_value(self, name: str) -> int:
-        """A metric's first cell by the metric's name, as `ReloadConfigRequest` asks for it; 0 if no number."""
+        """A metric's first cell, as `ReloadConfigRequest` asks for it; 0 for what is no number."""
         for metric in self.collect():
             if metric.name == name and metric.cells:
                 value = metric.cells[min(metric.cells)]

@@ -1,7 +1,4 @@
-"""The text that Prometheus reads, as TensorFlow Serving's prometheus_exporter.cc writes it; ours have a HELP line.
-
-Pure.
-"""
+"""The text that Prometheus reads, as TensorFlow Serving's prometheus_exporter.cc writes it. Pure."""
 
 from __future__ import annotations
 

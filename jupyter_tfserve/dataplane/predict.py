@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any, Protocol, TypeAlias
 
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
@@ -51,12 +52,13 @@ class SignatureNotFound(ServingError):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """An answer and the version that gave it."""
+    """An answer, the version that gave it, and how long the model took, waiting for its batch included."""
 
     name: str
     version: int
     signature_name: str
     outputs: Tensors
+    run_s: float = 0
 
 
 class DataPlane:
@@ -84,8 +86,9 @@ class DataPlane:
             inputs, outputs = (
                 await asyncio.to_thread(bind, signature, key) if offload else bind(signature, key)
             )
+            began = perf_counter()
             answer = await servable.run(key, inputs, outputs, timeout_s)
-            return Prediction(spec.name, handle.id.version, key, answer)
+            return Prediction(spec.name, handle.id.version, key, answer, perf_counter() - began)
 
     @contextlib.asynccontextmanager
     async def held(self, spec: ModelSpec, timeout_s: float | None) -> AsyncIterator[ServableHandle[Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from time import perf_counter
 from typing import Final
 
 import orjson
@@ -25,6 +26,7 @@ from jupyter_tfserve.codec.protos import SignatureDefMap
 from jupyter_tfserve.codec.signatures import check_predict_method
 from jupyter_tfserve.dataplane.http_message import HTML, JSON, HttpRequest, HttpResponse, error_page
 from jupyter_tfserve.dataplane.inference import InferenceOptions, classify, regress
+from jupyter_tfserve.dataplane.metrics import RequestMetrics
 from jupyter_tfserve.dataplane.predict import DataPlane, SignatureNotFound
 from jupyter_tfserve.dataplane.rest_routes import METHODS, Route, Verb, allowed_methods, find_route
 from jupyter_tfserve.errors import HTTP_STATUS, Code, ServingError, invalid_argument
@@ -60,6 +62,7 @@ class RestApi:
         is_ready: Callable[[], bool],
         enable_cors: bool = False,
         check_method_names: bool = False,
+        metrics: RequestMetrics | None = None,
     ) -> None:
         self._data_plane = data_plane
         self._limits = limits
@@ -69,41 +72,54 @@ class RestApi:
         self._headers = _CORS_HEADERS if enable_cors else _NO_HEADERS
         self._check_method_names = check_method_names
         self._inference_options = InferenceOptions(limits, check_method_names)
+        self._metrics = metrics or RequestMetrics("REST")
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
         """The answer to one request; errors become answers here."""
         target, method = request.target, request.method
         if target[:4].lower() != "/v1/" or method not in METHODS or not target.isascii():
             return self._outside(request)
+        began, model = perf_counter(), ""
         try:
             if method == "OPTIONS":
+                self._metrics.succeeded("", "", began)
                 return HttpResponse(200, b"", HTML, {"Allow": allowed_methods(target), **self._headers})
             route = find_route(method, target)
+            model = route.spec.name
             body = request.body
             if method == "POST" and "gzip" in request.headers.get("content-encoding", "").lower():
                 body = await self._inflated(body)
             if route.verb is Verb.PREDICT:
-                answer = await self._predict(route.spec, body)
+                answer, run_s = await self._predict(route.spec, body)
+                self._metrics.succeeded(model, "predict", began, run_s)
             else:
-                answer = await self._answer(route, body)
+                answer, run_s = await self._answer(route, body)
+                self._metrics.succeeded(model, route.verb.value if method == "POST" else "", began, run_s)
             return HttpResponse(200, answer, JSON, self._headers)
         except ServingError as error:
+            self._metrics.failed(model, error.code)
             return error_response(error, self._headers)
+        except BaseException as error:
+            # Not for us to answer; counted here, where the model is known.
+            cancelled = isinstance(error, asyncio.CancelledError)
+            self._metrics.failed(model, Code.CANCELLED if cancelled else Code.INTERNAL)
+            raise
 
-    async def _answer(self, route: Route, body: bytes) -> bytes:
+    async def _answer(self, route: Route, body: bytes) -> tuple[bytes, float]:
+        """The body, and the time that a model took for it, as every route below tells it."""
         match route.verb:
             case Verb.CLASSIFY:
                 return await self._classify(route.spec, body)
             case Verb.REGRESS:
                 return await self._regress(route.spec, body)
             case Verb.METADATA:
-                return await self._metadata(route.spec)
+                return await self._metadata(route.spec), 0
             case Verb.STATUS:
-                return self._status(route.spec)
+                return self._status(route.spec), 0
             case _:
-                return orjson.dumps(self._list_models())
+                return orjson.dumps(self._list_models()), 0
 
-    async def _predict(self, spec: ModelSpec, body: bytes) -> bytes:
+    async def _predict(self, spec: ModelSpec, body: bytes) -> tuple[bytes, float]:
         limits = self._limits
         document = parse_predict(body, limits)
         row_format = False
@@ -124,23 +140,23 @@ class RestApi:
             # REST has a text and a code of its own for it.
             message = f'Serving signature name: "{error.key}" not found in signature def'
             raise invalid_argument(message, error.hint) from None
-        return encode_predict(prediction.outputs, row_format)
+        return encode_predict(prediction.outputs, row_format), prediction.run_s
 
-    async def _classify(self, spec: ModelSpec, body: bytes) -> bytes:
+    async def _classify(self, spec: ModelSpec, body: bytes) -> tuple[bytes, float]:
         document = await self._examples(body)
         spec = _with_signature(spec, document.signature_name)
         answer = await classify(
             self._data_plane, spec, document.input, self._inference_options, self._timeout_s
         )
-        return encode_classify(answer.result)
+        return encode_classify(answer.result), answer.run_s
 
-    async def _regress(self, spec: ModelSpec, body: bytes) -> bytes:
+    async def _regress(self, spec: ModelSpec, body: bytes) -> tuple[bytes, float]:
         document = await self._examples(body)
         spec = _with_signature(spec, document.signature_name)
         answer = await regress(
             self._data_plane, spec, document.input, self._inference_options, self._timeout_s
         )
-        return encode_regress(answer.result)
+        return encode_regress(answer.result), answer.run_s
 
     async def _examples(self, body: bytes) -> ExampleDocument:
         if len(body) >= OFFLOADED_BODY_BYTES:
