@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from jupyter_tfserve.errors import invalid_argument
 
@@ -111,14 +112,48 @@ class ListenOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmupOptions:
+    """Whether a model's recorded requests are replayed before it serves, and how often each (0: once)."""
+
+    enable_model_warmup: bool = True
+    num_request_iterations_for_warmup: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TlsOptions:
+    """A server's key and certificate chain in PEM. `client_verify`: clients need one by `custom_ca`."""
+
+    server_key: bytes = field(repr=False)
+    server_cert: bytes
+    custom_ca: bytes = b""
+    client_verify: bool = False
+
+
+ChannelArguments: TypeAlias = "tuple[tuple[str, int | str], ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcOptions:
+    """tensorflow_model_server's gRPC switches, by its own names; `tls` is its `ssl_config_file`."""
+
+    channel_arguments: ChannelArguments = ()
+    tls: TlsOptions | None = None
+    enable_grpc_healthcheck_service: bool = False
+    enable_serialization_as_tensor_content: bool = False
+    enable_signature_method_name_check: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class EngineOptions:
     """Everything an engine is started with."""
 
     listen: ListenOptions = field(default_factory=ListenOptions)
+    grpc: GrpcOptions = field(default_factory=GrpcOptions)
     limits: LimitOptions = field(default_factory=LimitOptions)
     batching: BatchOptions = field(default_factory=BatchOptions)
     worker: WorkerOptions = field(default_factory=WorkerOptions)
     lifecycle: LifecycleOptions = field(default_factory=LifecycleOptions)
+    warmup: WarmupOptions = field(default_factory=WarmupOptions)
     model_name: str = ""
     model_base_path: str = ""
     model_config_file: str = ""

@@ -1,4 +1,4 @@
-"""TFRecord files: each record with its length and the checksums of both. Pure but for the stream that is given.
+"""TFRecord files: each record with its length and the checksums of both. Pure but for the given stream.
 
     record = length (u64), masked crc32c of those 8 bytes, the bytes, masked crc32c of them     little endian
 

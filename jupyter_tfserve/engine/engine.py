@@ -6,7 +6,6 @@ One event loop owns all of it. Ports are open before any model is loaded, so tha
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import secrets
@@ -67,12 +66,18 @@ class Engine:
         data_plane = DataPlane(self._core)
         calls = ControlCalls(self._core, self._history, self.describe, self._stopping.set)
         rest = RestApi(
-            data_plane, limits, listen.rest_timeout_ms, calls.models, self.is_ready, listen.rest_enable_cors
+            data_plane,
+            limits,
+            listen.rest_timeout_ms,
+            calls.models,
+            self.is_ready,
+            listen.rest_enable_cors,
+            self._options.grpc.enable_signature_method_name_check,
         )
         local_only = listen.host in (LOOPBACK, "::1", "localhost")
         self._rest = HttpServer(rest.handle, limits, local_only)
         self._control = HttpServer(ControlApi(calls.router(), self._token, rest.handle).handle, limits)
-        self._grpc = GrpcServer(data_plane, listen, limits)
+        self._grpc = GrpcServer(data_plane, listen, limits, self._options.grpc)
 
     async def run(self) -> None:
         """Serves until SIGTERM, SIGINT, a shutdown call or the parent's end. ServingError if it can't start."""
@@ -134,11 +139,10 @@ class Engine:
         await self._pool.close()
 
     def _make_version(self, servable: ServableId, path: Path) -> VersionRuntime:
-        return VersionRuntime(servable, path, self._pool, self._options.batching, self._record_crash)
+        return VersionRuntime(servable, path, self._pool, self._options, self._record)
 
-    def _record_crash(self, servable: ServableId, reason: str) -> None:
-        logger.warning("The worker of %s is restarted: %s", servable, reason)
-        self._history.record(EventKind.CRASH, servable.name, servable.version, reason)
+    def _record(self, kind: EventKind, servable: ServableId, detail: str) -> None:
+        self._history.record(kind, servable.name, servable.version, detail)
 
     def _connection(self, control_port: int) -> Connection:
         return Connection(

@@ -12,17 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_tfserve.codec.batching_parameters import parse_batching_parameters
+from jupyter_tfserve.dataplane.grpc_options import parse_channel_arguments
+from jupyter_tfserve.dataplane.tls import parse_ssl_config
 from jupyter_tfserve.engine.flags import Value
 from jupyter_tfserve.errors import ServingError, invalid_argument
-from jupyter_tfserve.lifecycle.resolve import ResolvedModels, resolve_base_path
 from jupyter_tfserve.lifecycle.config import ModelConfig
 from jupyter_tfserve.lifecycle.config_proto import parse_config
 from jupyter_tfserve.lifecycle.core import ServerCore
+from jupyter_tfserve.lifecycle.resolve import ResolvedModels, resolve_base_path
 from jupyter_tfserve.options import (
     BatchOptions,
     EngineOptions,
+    GrpcOptions,
     LifecycleOptions,
     ListenOptions,
+    WarmupOptions,
     WorkerOptions,
 )
 
@@ -60,9 +64,13 @@ def engine_options(values: Mapping[str, Value]) -> tuple[EngineOptions, list[str
     worker = _worker(flags)
     options = EngineOptions(
         listen=_listen(flags),
+        grpc=_grpc(flags),
         batching=batching,
         worker=worker if lanes is None else replace(worker, lanes=lanes),
         lifecycle=_lifecycle(flags),
+        warmup=WarmupOptions(
+            flags.is_set("enable_model_warmup"), flags.number("num_request_iterations_for_warmup")
+        ),
         model_name=flags.text("model_name"),
         model_base_path=flags.text("model_base_path"),
         model_config_file=flags.text("model_config_file"),
@@ -92,6 +100,17 @@ def _listen(flags: _Flags) -> ListenOptions:
         grpc_socket_path=flags.text("grpc_socket_path"),
         rest_timeout_ms=flags.number("rest_api_timeout_in_ms"),
         rest_enable_cors=flags.is_set("rest_api_enable_cors_support"),
+    )
+
+
+def _grpc(flags: _Flags) -> GrpcOptions:
+    file = flags.text("ssl_config_file")
+    return GrpcOptions(
+        channel_arguments=parse_channel_arguments(flags.text("grpc_channel_arguments")),
+        tls=parse_ssl_config(read_text(file), file) if file else None,
+        enable_grpc_healthcheck_service=flags.is_set("enable_grpc_healthcheck_service"),
+        enable_serialization_as_tensor_content=flags.is_set("enable_serialization_as_tensor_content"),
+        enable_signature_method_name_check=flags.is_set("enable_signature_method_name_check"),
     )
 
 

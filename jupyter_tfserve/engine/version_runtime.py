@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from jupyter_tfserve.batching.scheduler import BatchScheduler, BatchStatistics, LaneGone
 from jupyter_tfserve.batching.task import is_batchable
 from jupyter_tfserve.codec.signatures import parse_signatures
+from jupyter_tfserve.engine.warmup import Replay, warm_up
 from jupyter_tfserve.errors import Code, ServingError
-from jupyter_tfserve.options import BatchOptions
+from jupyter_tfserve.lifecycle.history import EventKind
+from jupyter_tfserve.options import EngineOptions
 from jupyter_tfserve.types import ServableId, Signature, Tensors
 from jupyter_tfserve.worker.lane import Call, Lane, LaneLost
 from jupyter_tfserve.worker.pool import Worker, WorkerPool
@@ -26,6 +29,9 @@ logger = logging.getLogger(__name__)
 RESTART_BACKOFF_S = (0.0, 0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STEADY_AFTER_S = 60.0
 """A worker that lived so long is restarted without back-off again."""
+
+Record: TypeAlias = Callable[[EventKind, ServableId, str], None]
+"""Notes what happened to a version, and its details."""
 
 
 class WorkerLane:
@@ -55,15 +61,15 @@ class VersionRuntime:
         servable: ServableId,
         path: Path,
         pool: WorkerPool,
-        options: BatchOptions,
-        on_crash: Callable[[ServableId, str], None],
+        options: EngineOptions,
+        record: Record,
     ) -> None:
         self._id = servable
         self._path = path
         self._pool = pool
         self._options = options
-        self._on_crash = on_crash
-        self._scheduler = BatchScheduler(options)
+        self._record = record
+        self._scheduler = BatchScheduler(options.batching)
         self._worker: Worker | None = None
         self._lanes: list[WorkerLane] = []
         self._lost: asyncio.Future[None] | None = None
@@ -82,14 +88,22 @@ class VersionRuntime:
         return self._scheduler.statistics()
 
     async def load(self) -> None:
-        """Starts the worker and loads the model; returns when it can predict. The model's error otherwise."""
-        self._scheduler = BatchScheduler(self._options)
+        """Starts the worker, loads the model and warms it up; returns when it can predict.
+
+        The model's error otherwise, or the first that its warm-up met; nothing is left of it then.
+        """
+        self._scheduler = BatchScheduler(self._options.batching)
         worker = await self._pool.spawn(self._id, self._path)
         self.signature_defs = worker.signature_defs
         self.signatures = parse_signatures(worker.signature_defs)
         self._batchable = {key for key, signature in self.signatures.items() if is_batchable(signature)}
         self._adopt(worker)
         self._keeper = asyncio.get_running_loop().create_task(self._keep_alive(worker))
+        try:
+            await self._warm_up()
+        except BaseException:  # also a load that is cancelled
+            await self.unload()
+            raise
 
     async def unload(self) -> None:
         """Ends the worker; its memory is the system's again when this returns. REQUIRES: no request in flight."""
@@ -102,9 +116,27 @@ class VersionRuntime:
         if worker is not None:
             await worker.stop()
 
-    async def run(self, key: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None) -> Tensors:
+    async def run(
+        self, key: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None
+    ) -> Tensors:
         """The outputs by alias; errors as `BatchScheduler.submit` has them."""
         return await self._scheduler.submit(key, inputs, outputs, timeout_s, key in self._batchable)
+
+    async def _warm_up(self) -> None:
+        options = self._options.warmup
+        if not options.enable_model_warmup:
+            return
+        replay = Replay(
+            self._options.limits,
+            options.num_request_iterations_for_warmup,
+            self._options.worker.load_timeout_s,
+            self._options.grpc.enable_signature_method_name_check,
+        )
+        began = time.monotonic()
+        count = await warm_up(self._path, self, replay)
+        if count:
+            took_s = time.monotonic() - began
+            self._record(EventKind.WARMUP, self._id, f"{count} requests replayed in {took_s:.2f} s")
 
     def _adopt(self, worker: Worker) -> None:
         self._worker = worker
@@ -120,16 +152,16 @@ class VersionRuntime:
         while True:
             started = loop.time()
             reason = await self._end_of(worker)
-            self._on_crash(self._id, reason)
+            logger.warning("The worker of %s is restarted: %s", self._id, reason)
+            self._record(EventKind.CRASH, self._id, reason)
             failures = 0 if loop.time() - started > STEADY_AFTER_S else failures
             worker = await self._respawn(failures)
             failures += 1
             self._adopt(worker)
 
-    async def _end_of(self, worker: Worker) -> str:
+    async def _end_of(self, worker: Worker, lost: asyncio.Future[None]) -> str:
         """Why the worker ended, when it is gone. A lane that was lost because it spoke nonsense ends it too."""
-        assert self._lost is not None
-        ends: list[asyncio.Future[Any]] = [worker.died, self._lost]
+        ends: list[asyncio.Future[Any]] = [worker.died, lost]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         self._drop_lanes()
         await worker.stop()

@@ -36,6 +36,7 @@ class EventKind(enum.Enum):
     """What a row is about."""
 
     LOAD = "load"
+    WARMUP = "warmup"
     UNLOAD = "unload"
     LABEL = "label"
     POLICY = "policy"

@@ -17,7 +17,7 @@ from jupyter_tfserve.dataplane.inference import InferenceOptions, classify, regr
 from jupyter_tfserve.dataplane.predict import DataPlane
 from jupyter_tfserve.engine.version_runtime import VersionRuntime
 from jupyter_tfserve.lifecycle.serving_map import ServedVersion, ServingMap
-from jupyter_tfserve.options import BatchOptions, LimitOptions, ListenOptions, WorkerOptions
+from jupyter_tfserve.options import EngineOptions, LimitOptions, ListenOptions, WorkerOptions
 from jupyter_tfserve.types import ModelSpec, ServableId
 from jupyter_tfserve.worker.pool import WorkerPool
 
@@ -58,7 +58,7 @@ async def data_plane(model_folder):
         for name in MODELS:
             servable = ServableId(name, 123)
             runtime = VersionRuntime(
-                servable, model_folder / name / "123", pool, BatchOptions(), lambda *_: None
+                servable, model_folder / name / "123", pool, EngineOptions(), lambda *_: None
             )
             await runtime.load()
             runtimes.append(runtime)
