@@ -196,13 +196,76 @@ def make_passthrough(base: Path, version: int) -> Path:
 
 
 def make_no_signatures(base: Path, version: int) -> Path:
-    """An object saved without signatures, with two functions, so that TensorFlow doesn't choose one."""
+    """An object saved without signatures, and without functions to derive some from."""
     module = tf.Module()
-    spec = [tf.TensorSpec([None], tf.float32, name="x")]
-    module.double = tf.function(lambda x: x * 2, input_signature=spec)
-    module.triple = tf.function(lambda x: x * 3, input_signature=spec)
+    module.kept = tf.Variable(1.0)
     path = base / str(version)
     tf.saved_model.save(module, str(path))
+    return path
+
+
+def make_module(base: Path, version: int) -> Path:
+    """What TF Hub has: no signatures. `__call__`, for training and not, scales by three; see the functions."""
+
+    class Module(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = tf.Variable(3.0)
+            words = tf.lookup.KeyValueTensorInitializer(["red", "green"], tf.constant([0, 1], tf.int64))
+            self.words = tf.lookup.StaticHashTable(words, -1)
+
+        @tf.function
+        def __call__(self, x: Any, training: bool = False) -> Any:
+            return x * self.scale + (100.0 if training else 0.0)
+
+        @tf.function
+        def index(self, word: Any) -> Any:
+            """-> output_0, output_1: its number and itself."""
+            return self.words.lookup(word), word
+
+        @tf.function
+        def features(self, features: Any) -> Any:
+            """One mapping in and out: a, b -> sum."""
+            return {"sum": features["a"] + features["b"]}
+
+        @tf.function
+        def weighted(self, pair: Any, weight: Any) -> Any:
+            """pair_0, pair_1, weight -> output_0."""
+            return pair[0] + weight * pair[1]
+
+        @tf.function
+        def ragged(self, rows: Any) -> Any:
+            """No function of plain tensors."""
+            return rows.flat_values
+
+    module = Module()
+    floats = tf.TensorSpec([None], tf.float32)
+    for training in (True, False):
+        for shape in ([2], [None, 2], [None, None]):
+            module.__call__.get_concrete_function(tf.TensorSpec(shape, tf.float32), training=training)
+    for size in (2, None):
+        module.index.get_concrete_function(tf.TensorSpec([size], tf.string))
+    module.features.get_concrete_function({"a": floats, "b": floats})
+    module.weighted.get_concrete_function((floats, floats), tf.TensorSpec([], tf.float32))
+    module.ragged.get_concrete_function(tf.RaggedTensorSpec([None, None], tf.float32))
+    path = base / str(version)
+    tf.saved_model.save(module, str(path))
+    return path
+
+
+def make_unspecified_shape(base: Path, version: int) -> Path:
+    """A function saved as the only signature: x float, any shape -> y = 6 x. Key `custom`: y = 2."""
+    root = tf.train.Checkpoint()
+    root.three, root.two = tf.Variable(3.0), tf.Variable(2.0)
+    root.f = tf.function(lambda x: {"y": root.three * root.two * x})
+    root.g = tf.function(lambda x: {"y": root.two + 0 * x})
+    spec = tf.TensorSpec(None, tf.float32, name="x")
+    path = base / str(version)
+    signatures = {
+        "serving_default": root.f.get_concrete_function(spec),
+        "custom": root.g.get_concrete_function(spec),
+    }
+    tf.saved_model.save(root, str(path), signatures)
     return path
 
 

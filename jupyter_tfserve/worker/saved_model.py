@@ -20,14 +20,10 @@ from tensorflow_serving.apis import get_model_metadata_pb2
 
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument, not_found
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, Tensor, Tensors
+from jupyter_tfserve.worker.failures import op_error, run_error, without_stack
 from jupyter_tfserve.worker.frame import Call
+from jupyter_tfserve.worker.functions import derive_signatures
 
-_STACK_BEGINS: Final = (
-    "\nTraceback (most recent call last)",
-    "\n\nOriginal stack trace",
-    "\nDetected at node",
-)
-_LOAD_PREFIX: Final = "Graph execution error:\n\n"
 _IN_CALLING_THREAD: Final = -1
 _MIN_TIMEOUT_MS: Final = 64
 _MAX_TIMEOUT_MS: Final = 2**30
@@ -49,19 +45,30 @@ def load_saved_model(path: Path, options: LoadOptions) -> LoadedModel:
     otherwise TensorFlow's code.
     """
     _check_files(path)
-    graph = tf.Graph()
-    session = tf.compat.v1.Session(graph=graph, config=_session_config(options))
     try:
-        with graph.as_default():
-            meta_graph = tf.compat.v1.saved_model.load(session, list(options.tags), str(path))
+        model = _load(path, options)
     except Exception as error:  # the loader call: broken files raise anything from IndexError to OpError
         raise _load_error(error, path, options.tags) from error
-    model = LoadedModel(session, dict(meta_graph.signature_def), options.inter_op_parallelism)
     # What the load left behind lives as long as the process: no collection need walk over it again.
-    del meta_graph
     gc.collect()
     gc.freeze()
     return model
+
+
+def _load(path: Path, options: LoadOptions) -> LoadedModel:
+    session = _new_session(options)
+    with session.graph.as_default():
+        meta_graph = tf.compat.v1.saved_model.load(session, list(options.tags), str(path))
+    signatures = dict(meta_graph.signature_def)
+    if meta_graph.HasField("object_graph_def") and all(key.startswith("__") for key in signatures):
+        session.close()
+        session = _new_session(options)
+        signatures = derive_signatures(session, str(path), options.tags)
+    return LoadedModel(session, signatures, options.inter_op_parallelism)
+
+
+def _new_session(options: LoadOptions) -> Any:
+    return tf.compat.v1.Session(graph=tf.Graph(), config=_session_config(options))
 
 
 class LoadedModel:
@@ -95,7 +102,7 @@ class LoadedModel:
         except ServingError:
             raise
         except Exception as error:  # the worker run: a model may raise anything, and must not end its lane
-            raise _run_error(error) from error
+            raise run_error(error) from error
 
     def _make_runner(self, key: str, outputs: tuple[str, ...], timeout_ms: int) -> _Runner:
         with self._making:
@@ -222,7 +229,7 @@ def _check_files(path: Path) -> None:
 
 
 def _load_error(error: Exception, path: Path, tags: Sequence[str]) -> ServingError:
-    text = _without_stack(str(error))
+    text = without_stack(str(error))
     if isinstance(error, RuntimeError) and "could not be found in SavedModel" in text:
         return not_found(
             f"Could not find meta graph def matching supplied tags: {{ {' '.join(tags)} }}. "
@@ -232,26 +239,5 @@ def _load_error(error: Exception, path: Path, tags: Sequence[str]) -> ServingErr
     if isinstance(error, OSError) and "Cannot parse file" in text:
         return ServingError(Code.DATA_LOSS, f"Can't parse {path / 'saved_model.pb'} as binary proto")
     if isinstance(error, tf.errors.OpError):
-        return _op_error(error)
+        return op_error(error)
     return ServingError(Code.INTERNAL, f"The SavedModel cannot be loaded: {text}")
-
-
-def _run_error(error: Exception) -> ServingError:
-    if isinstance(error, tf.errors.OpError):
-        return _op_error(error)
-    if isinstance(error, MemoryError):
-        return ServingError(Code.RESOURCE_EXHAUSTED, "The model ran out of memory")
-    if isinstance(error, (TypeError, ValueError)):
-        return invalid_argument(_without_stack(str(error)))
-    return ServingError(Code.INTERNAL, f"The model failed: {_without_stack(str(error))}")
-
-
-def _op_error(error: Any) -> ServingError:
-    return ServingError(Code(error.error_code), _without_stack(error.message or str(error)))
-
-
-def _without_stack(message: str) -> str:
-    """The message up to where a Python or graph stack begins: that shows the model builder's paths."""
-    for begin in _STACK_BEGINS:
-        message = message.partition(begin)[0]
-    return message.removeprefix(_LOAD_PREFIX).strip()
