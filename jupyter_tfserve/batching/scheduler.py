@@ -161,7 +161,8 @@ class BatchScheduler:
             now = self._clock()
             batch = self._queue.take(now)
             if not batch:
-                return self._dispatch_later(self._queue.ready_at(), now)
+                self._dispatch_later(self._queue.ready_at(), now)
+                return
             lane = self._free.pop()
             running = asyncio.get_running_loop().create_task(self._run(lane, batch))
             self._running[running] = batch
@@ -275,7 +276,9 @@ class BatchScheduler:
             return
         if task.was_lost or self._closed is not None:
             task.future.set_exception(
-                ServingError(Code.UNAVAILABLE, f"The model's worker died while it ran the request: {gone.reason}")
+                ServingError(
+                    Code.UNAVAILABLE, f"The model's worker died while it ran the request: {gone.reason}"
+                )
             )
             return
         task.was_lost = True

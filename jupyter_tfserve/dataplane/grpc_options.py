@@ -1,27 +1,13 @@
-"""How the gRPC port differs from its defaults, and what `--grpc_channel_arguments` means."""
+"""What `--grpc_channel_arguments` means. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
-from jupyter_tfserve.dataplane.tls import TlsOptions
 from jupyter_tfserve.errors import invalid_argument
-
-ChannelArguments: TypeAlias = "tuple[tuple[str, int | str], ...]"
+from jupyter_tfserve.options import ChannelArguments
 
 _MAX_INT32: Final = 2**31 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class GrpcOptions:
-    """tensorflow_model_server's gRPC switches, by its own names; `tls` is its `ssl_config_file`."""
-
-    channel_arguments: ChannelArguments = ()
-    tls: TlsOptions | None = None
-    enable_grpc_healthcheck_service: bool = False
-    enable_serialization_as_tensor_content: bool = False
-    enable_signature_method_name_check: bool = False
 
 
 def parse_channel_arguments(text: str) -> ChannelArguments:

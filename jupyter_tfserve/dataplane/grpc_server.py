@@ -10,12 +10,12 @@ import grpc.aio
 
 from jupyter_tfserve.codec.protos import MODEL_SERVICE, PREDICTION_SERVICE
 from jupyter_tfserve.dataplane.grpc_health import HEALTH_SERVICE, HealthService
-from jupyter_tfserve.dataplane.grpc_options import ChannelArguments, GrpcOptions
 from jupyter_tfserve.dataplane.grpc_reflection import reflection_handlers
 from jupyter_tfserve.dataplane.grpc_service import GrpcServices, Predictor
+from jupyter_tfserve.dataplane.metrics import Metrics
 from jupyter_tfserve.dataplane.tls import server_credentials
 from jupyter_tfserve.errors import Code, ServingError
-from jupyter_tfserve.options import LimitOptions, ListenOptions
+from jupyter_tfserve.options import ChannelArguments, GrpcOptions, LimitOptions, ListenOptions
 
 __all__ = ["GrpcOptions", "GrpcServer", "Predictor"]
 
@@ -31,9 +31,10 @@ class GrpcServer:
         listen: ListenOptions,
         limits: LimitOptions,
         options: GrpcOptions | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._options = options or GrpcOptions()
-        self._services = GrpcServices(predictor, limits, self._options)
+        self._services = GrpcServices(predictor, limits, self._options, metrics)
         self._health = HealthService()
         self._listen = listen
         self._limits = limits

@@ -6,13 +6,13 @@ The message's own proto file is not shipped with tensorflow-serving-api, so it i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
 from jupyter_tfserve.errors import invalid_argument
+from jupyter_tfserve.options import TlsOptions
 
 _PACKAGE: Final = "jupyter_tfserve.tls"
 _PEM_BEGIN: Final = "-----BEGIN "
@@ -23,16 +23,6 @@ _FIELDS: Final = (
     ("custom_ca", 3, _FIELD.TYPE_STRING),
     ("client_verify", 4, _FIELD.TYPE_BOOL),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class TlsOptions:
-    """A server's key and certificate chain in PEM. `client_verify`: clients need one by `custom_ca`."""
-
-    server_key: bytes = field(repr=False)
-    server_cert: bytes
-    custom_ca: bytes = b""
-    client_verify: bool = False
 
 
 def parse_ssl_config(text: str, name: str) -> TlsOptions:

@@ -72,7 +72,7 @@ class VersionRuntime:
         self._scheduler = BatchScheduler(options.batching)
         self._worker: Worker | None = None
         self._lanes: list[WorkerLane] = []
-        self._lost: asyncio.Future[None] | None = None
+        self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._keeper: asyncio.Task[None] | None = None
         self.signatures: Mapping[str, Signature] = {}
         self._batchable: set[str] = set()
@@ -151,7 +151,7 @@ class VersionRuntime:
         failures = 0
         while True:
             started = loop.time()
-            reason = await self._end_of(worker)
+            reason = await self._end_of(worker, self._lost)
             logger.warning("The worker of %s is restarted: %s", self._id, reason)
             self._record(EventKind.CRASH, self._id, reason)
             failures = 0 if loop.time() - started > STEADY_AFTER_S else failures
@@ -179,7 +179,7 @@ class VersionRuntime:
 
     def _drop_lanes(self) -> None:
         """One lost lane is a lost worker: a batch that is given back must not go to its other lanes."""
-        if self._lost is not None and not self._lost.done():
+        if not self._lost.done():
             self._lost.set_result(None)
         for lane in self._lanes:
             self._scheduler.remove_lane(lane)

@@ -42,10 +42,14 @@ class HeldLane:
         return self.model(inputs)
 
 
-def ask(scheduler: BatchScheduler, *values: float, timeout_s: float | None = None, signature: Signature = ROWS):
+def ask(
+    scheduler: BatchScheduler, *values: float, timeout_s: float | None = None, signature: Signature = ROWS
+):
     rows = np.array(values, np.float32)
     batchable = is_batchable(signature)
-    return asyncio.ensure_future(scheduler.submit("serving_default", {"x": rows}, ("y",), timeout_s, batchable))
+    return asyncio.ensure_future(
+        scheduler.submit("serving_default", {"x": rows}, ("y",), timeout_s, batchable)
+    )
 
 
 async def turns(count: int = 5) -> None:

@@ -98,11 +98,23 @@ async def test_body_arrives_whole_when_sent_byte_by_byte(framing: bytes) -> None
     ("request_bytes", "status"),
     [
         (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2147483648\r\n\r\n", 413),
-        (b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + b"8\r\n12345678\r\n" * 20, 413),
+        (
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+            + b"8\r\n12345678\r\n" * 20,
+            413,
+        ),
         (get("/", **{"X-Long": "a" * 5000}), 431),
         (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n", 431),
-        (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(200)) + b"\r\n", 431),
-        (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (
+            b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+            + b"".join(b"X-%d: 1\r\n" % n for n in range(200))
+            + b"\r\n",
+            431,
+        ),
+        (
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
         (b"\x16\x03\x01\x02\x00\x01\x00", 400),
         (b"GET / HTTP/1.1\nHost localhost\n\n", 400),
         (b"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: a-miracle\r\nContent-Length: 1\r\n\r\na", 417),
@@ -154,7 +166,9 @@ async def test_any_host_name_is_served_when_not_only_local() -> None:
 async def test_expect_100_continue_is_honoured() -> None:
     async with serving() as (_, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        writer.write(
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+        )
         assert await asyncio.wait_for(reader.readline(), 10) == b"HTTP/1.1 100 Continue\r\n"
         writer.write(b"ok")
         await reader.readline()
@@ -162,7 +176,9 @@ async def test_expect_100_continue_is_honoured() -> None:
         writer.close()
 
 
-@pytest.mark.parametrize("sent", [b"GET / HT", b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nab"])
+@pytest.mark.parametrize(
+    "sent", [b"GET / HT", b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nab"]
+)
 async def test_slow_sender_is_answered_408_and_closed(sent: bytes) -> None:
     limits = LimitOptions(header_timeout_s=0.5, min_body_bytes_per_s=1000)
     async with serving(limits=limits) as (_, port):
@@ -238,7 +254,7 @@ async def test_stop_lets_the_running_request_end_and_closes_idle_connections() -
         finish.set()
         assert (await busy).endswith(b"GET / 0")
         await stopping
-        with pytest.raises(OSError, match="refused|Connect"):
+        with pytest.raises(OSError, match="refused"):
             await asyncio.open_connection("127.0.0.1", port)
 
 

@@ -13,9 +13,9 @@ import pytest
 
 from jupyter_tfserve.codec import protos
 from jupyter_tfserve.dataplane.grpc_server import GrpcOptions, GrpcServer
-from jupyter_tfserve.dataplane.tls import TlsOptions, parse_ssl_config
+from jupyter_tfserve.dataplane.tls import parse_ssl_config
 from jupyter_tfserve.errors import Code, ServingError
-from jupyter_tfserve.options import LimitOptions, ListenOptions
+from jupyter_tfserve.options import LimitOptions, ListenOptions, TlsOptions
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
 

@@ -70,7 +70,7 @@ class RunningEngine:
         return code
 
 
-@pytest.fixture()
+@pytest.fixture
 def start_engine(tmp_path: Path) -> Iterator[Callable[..., RunningEngine]]:
     """Starts an engine with the flags given, on free ports unless they name some; returns when its ports answer."""
     running: list[RunningEngine] = []
@@ -79,7 +79,8 @@ def start_engine(tmp_path: Path) -> Iterator[Callable[..., RunningEngine]]:
         file = tmp_path / f"connection-{len(running)}.json"
         log = tmp_path / f"engine-{len(running)}.log"
         command = [sys.executable, "-m", "jupyter_tfserve", "serve", f"--connection_file={file}"]
-        ports = [f"--{name}=-1" for name in ("port", "rest_api_port") if not any(f.startswith(f"--{name}=") for f in flags)]
+        named = {flag.partition("=")[0] for flag in flags}
+        ports = [f"{name}=-1" for name in ("--port", "--rest_api_port") if name not in named]
         with log.open("wb") as stream:
             process = subprocess.Popen([*command, *ports, *flags], stdin=stdin, stdout=stream, stderr=stream)
         deadline = time.monotonic() + START_DEADLINE_S
@@ -108,7 +109,7 @@ def _assert_gone(children: list[psutil.Process]) -> None:
     assert not left, f"orphans: {left}"
 
 
-@pytest.fixture()
+@pytest.fixture
 def eventually() -> Callable[..., None]:
     """Waits until a condition holds; fails with its last answer after a deadline."""
 
@@ -121,7 +122,7 @@ def eventually() -> Callable[..., None]:
     return wait
 
 
-@pytest.fixture()
+@pytest.fixture
 def run_reference(tmp_path: Path) -> Callable[[list[Any]], list[Any]]:
     """What TensorFlow itself answers: [(folder, signature, inputs)] to [outputs], in a process of its own."""
     import pickle

@@ -116,8 +116,9 @@ async def test_version_switches_lose_and_mix_nothing_under_load(saved_models, st
             await changed(engine, "PUT", "/control/models/version/policy", specific={"versions": [version]})
             wanted = [version]
             await reached(
-                lambda wanted=wanted: [v for v, s in engine.version_states("version").items() if s == "AVAILABLE"]
-                == wanted
+                lambda wanted=wanted: (
+                    [v for v, s in engine.version_states("version").items() if s == "AVAILABLE"] == wanted
+                )
             )
             switches += 1
     assert load.failures == []
@@ -145,7 +146,9 @@ async def test_label_moves_are_seen_by_every_later_request(saved_models, start_e
     assert load.failures == []
     for answer in load.answers:
         # Those that a request may see: the last move acknowledged before it began, and any under way since.
-        last = max(index for index, (_, acknowledged, _) in enumerate(moves) if acknowledged <= answer.started)
+        last = max(
+            index for index, (_, acknowledged, _) in enumerate(moves) if acknowledged <= answer.started
+        )
         assert answer.version in {version for _, _, version in moves[last:]}
     later = [a for a in load.answers if a.started > moves[-1][1]]
     assert {answer.version for answer in later} == {moves[-1][2]}
@@ -179,12 +182,16 @@ def test_poison_request_fails_alone_and_the_model_serves_on(saved_models, start_
     poisoned = engine.rest.post("/v1/models/m:predict", content='{"instances": [-1.0]}')
     assert poisoned.status_code == 503
     assert "worker" in poisoned.json()["error"]
-    eventually(lambda: engine.rest.post("/v1/models/m:predict", content='{"instances": [2.0]}').status_code == 200)
+    eventually(
+        lambda: engine.rest.post("/v1/models/m:predict", content='{"instances": [2.0]}').status_code == 200
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.fault
-def test_model_that_aborts_while_loading_leaves_all_others_serving(saved_models, start_engine, tmp_path) -> None:
+def test_model_that_aborts_while_loading_leaves_all_others_serving(
+    saved_models, start_engine, tmp_path
+) -> None:
     models = tmp_path / "models"
     models.mkdir()
     for name in ("abort_load", "half_plus_two"):
@@ -210,7 +217,10 @@ def test_new_version_in_the_folder_takes_over_and_a_broken_one_does_not(
     base = tmp_path / "version"
     shutil.copytree(saved_models / "version" / "1", base / "1")
     engine = start_engine(
-        f"--model_base_path={base}", "--model_name=v", "--file_system_poll_wait_seconds=0.1", "--max_num_load_retries=0"
+        f"--model_base_path={base}",
+        "--model_name=v",
+        "--file_system_poll_wait_seconds=0.1",
+        "--max_num_load_retries=0",
     )
     assert engine.predict("v", instances=[[0.0]])["predictions"][0]["version"] == 1
     shutil.copytree(saved_models / "version" / "2", base / "2")
@@ -237,7 +247,11 @@ def test_unloaded_version_is_a_process_gone(saved_models, start_engine) -> None:
 def test_killed_engine_leaves_no_orphan_and_keeps_what_was_acknowledged(
     saved_models, start_engine, tmp_path
 ) -> None:
-    flags = (f"--model_base_path={saved_models}/version", "--model_name=version", f"--state_dir={tmp_path}/state")
+    flags = (
+        f"--model_base_path={saved_models}/version",
+        "--model_name=version",
+        f"--state_dir={tmp_path}/state",
+    )
     engine = start_engine(*flags)
     engine.call("PUT", "/control/models/version/policy", specific={"versions": [1, 2]})
     engine.wait_version("version", 2)
@@ -246,7 +260,7 @@ def test_killed_engine_leaves_no_orphan_and_keeps_what_was_acknowledged(
     children = engine.processes()
     engine.process.kill()
     engine.process.wait(10)
-    gone, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=10)
     assert [child for child in alive if child.status() != psutil.STATUS_ZOMBIE] == []
     again = start_engine(*flags)
     answer = again.rest.post("/v1/models/version/labels/stable:predict", content=BODY)

@@ -167,7 +167,10 @@ def test_rows_json_shapes_and_texts_of_the_contract(models, start_engine) -> Non
 
     one = '{"instances": [1.0]}'
     assert refused("/v1/models/half:predict", one) == (404, "Servable not found for request: Latest(half)")
-    assert refused("/v1/models/tf1/versions/9:predict", one) == (404, "Servable not found for request: Specific(tf1, 9)")
+    assert refused("/v1/models/tf1/versions/9:predict", one) == (
+        404,
+        "Servable not found for request: Specific(tf1, 9)",
+    )
     assert refused("/v1/models/tf1/labels/x:predict", one) == (400, "Unrecognized servable version label: x")
     assert refused("/v1/models/tf1/version/1:predict", one) == (
         400,
@@ -177,7 +180,10 @@ def test_rows_json_shapes_and_texts_of_the_contract(models, start_engine) -> Non
         400,
         'Serving signature name: "s" not found in signature def',
     )
-    assert refused("/v1/models/tf1:predict", "instances = [1]") == (400, "JSON Parse error: Invalid value. at offset: 0")
+    assert refused("/v1/models/tf1:predict", "instances = [1]") == (
+        400,
+        "JSON Parse error: Invalid value. at offset: 0",
+    )
     assert refused("/v1/models/tf1:predict", '{"instances": ["x"]}') == (
         400,
         "Failed to process element: 0 of 'instances' list. Error: INVALID_ARGUMENT: "
@@ -201,7 +207,9 @@ def test_status_metadata_and_listing(models, start_engine, eventually) -> None:
     engine.wait_version("version", 3)
     eventually(lambda: engine.rest.get("/readyz").status_code == 200)
     available = {"state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
-    assert engine.rest.get("/v1/models/version").json() == {"model_version_status": [{"version": "3", **available}]}
+    assert engine.rest.get("/v1/models/version").json() == {
+        "model_version_status": [{"version": "3", **available}]
+    }
     metadata = engine.rest.get("/v1/models/version/versions/3/metadata").json()
     assert metadata["model_spec"] == {"name": "version", "signature_name": "", "version": "3"}
     serving = metadata["metadata"]["signature_def"]["signature_def"]["serving_default"]

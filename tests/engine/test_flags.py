@@ -89,7 +89,8 @@ def test_bad_value_is_refused(argument: str, message: str) -> None:
         (["--model_base_path=/m", "--batching_parameters_file=/x"], "without setting"),
         (["--port=70000", "--model_base_path=/m"], "grpc_port must be a port"),
         (
-            [f"--tensorflow_{n}_parallelism=1" for n in ("session", "intra_op", "inter_op")] + ["--model_base_path=/m"],
+            [f"--tensorflow_{n}_parallelism=1" for n in ("session", "intra_op", "inter_op")]
+            + ["--model_base_path=/m"],
             "You cannot configure all",
         ),
     ],
@@ -133,7 +134,9 @@ def test_every_flag_is_in_the_help() -> None:
     assert all(f"--{flag.name}" in usage() for flag in FLAGS)
 
 
-def test_base_path_is_called_default_when_no_name_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_base_path_is_called_default_when_no_name_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "half" / "1").mkdir(parents=True)
     (tmp_path / "half" / "1" / "saved_model.pb").touch()
     monkeypatch.chdir(tmp_path)
@@ -147,6 +150,6 @@ def test_missing_base_path_or_config_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ServingError, match="nowhere") as error:
         initial_models(options_of(f"--model_base_path={tmp_path}/nowhere"))
     assert error.value.code is Code.NOT_FOUND
-    with pytest.raises(ServingError, match="absent.config") as error:
+    with pytest.raises(ServingError, match=r"absent\.config") as error:
         initial_models(options_of(f"--model_config_file={tmp_path}/absent.config"))
     assert error.value.code is Code.INVALID_ARGUMENT
