@@ -26,14 +26,18 @@ from jupyter_tfserve.dataplane.inference import (
     multi_inference,
     regress,
 )
+from jupyter_tfserve.dataplane.metrics import Metrics
 from jupyter_tfserve.options import LimitOptions
 
 
 class ExampleMethods:
     """The PredictionService's methods that take `tf.Example`s."""
 
-    def __init__(self, predictor: Predictor, limits: LimitOptions, check_method_names: bool) -> None:
+    def __init__(
+        self, predictor: Predictor, limits: LimitOptions, check_method_names: bool, metrics: Metrics
+    ) -> None:
         self._predictor = predictor
+        self._metrics = metrics
         self._options = InferenceOptions(limits, check_method_names)
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -46,13 +50,15 @@ class ExampleMethods:
 
     async def _classify(self, body: bytes, context: Any) -> bytes:
         request = _parse(ExampleRequest, body, ClassificationRequest)
-        answer = await classify(
-            self._predictor,
-            named_spec(request),
-            example_input(request.input),
-            self._options,
-            context.time_remaining(),
-        )
+        with self._metrics.grpc.timed(request.model_spec.name, "Classify") as timer:
+            answer = await classify(
+                self._predictor,
+                named_spec(request),
+                example_input(request.input),
+                self._options,
+                context.time_remaining(),
+            )
+            timer.run_s = answer.run_s
         response = ClassificationResponse()
         _put_model_spec(answer, response.model_spec)
         put_classifications(answer.result, response.result)
@@ -60,13 +66,15 @@ class ExampleMethods:
 
     async def _regress(self, body: bytes, context: Any) -> bytes:
         request = _parse(ExampleRequest, body, RegressionRequest)
-        answer = await regress(
-            self._predictor,
-            named_spec(request),
-            example_input(request.input),
-            self._options,
-            context.time_remaining(),
-        )
+        with self._metrics.grpc.timed(request.model_spec.name, "Regress") as timer:
+            answer = await regress(
+                self._predictor,
+                named_spec(request),
+                example_input(request.input),
+                self._options,
+                context.time_remaining(),
+            )
+            timer.run_s = answer.run_s
         response = RegressionResponse()
         _put_model_spec(answer, response.model_spec)
         put_regressions(answer.result, response.result)
@@ -76,9 +84,12 @@ class ExampleMethods:
         request = _parse(MultiExampleRequest, body, MultiInferenceRequest)
         # A task without a ModelSpec is one with an empty name: this method has no "Missing ModelSpec".
         tasks = [InferenceTask(to_model_spec(task.model_spec), task.method_name) for task in request.tasks]
+        examples = example_input(request.input)
         answers = await multi_inference(
-            self._predictor, tasks, example_input(request.input), self._options, context.time_remaining()
+            self._predictor, tasks, examples, self._options, context.time_remaining()
         )
+        if answers:
+            self._metrics.inferred_examples(answers[0].name, len(examples.examples))
         response = MultiInferenceResponse()
         for answer in answers:
             result = response.results.add()

@@ -31,11 +31,11 @@ from jupyter_tfserve.dataplane.grpc_edge import (
     serialize,
 )
 from jupyter_tfserve.dataplane.grpc_inference import ExampleMethods
-from jupyter_tfserve.dataplane.grpc_options import GrpcOptions
 from jupyter_tfserve.dataplane.grpc_predict import bind_predict_request, encode_predict_response
 from jupyter_tfserve.dataplane.inference import Predictor as InferencePredictor
+from jupyter_tfserve.dataplane.metrics import Metrics
 from jupyter_tfserve.errors import invalid_argument
-from jupyter_tfserve.options import LimitOptions
+from jupyter_tfserve.options import GrpcOptions, LimitOptions
 from jupyter_tfserve.types import ModelSpec, Signature, Tensors
 
 if TYPE_CHECKING:
@@ -58,12 +58,15 @@ class Predictor(InferencePredictor, Protocol):
 class GrpcServices:
     """Both services of one engine. Cancelling a call cancels what the predictor does for it, nothing else."""
 
-    def __init__(self, predictor: Predictor, limits: LimitOptions, options: GrpcOptions) -> None:
+    def __init__(
+        self, predictor: Predictor, limits: LimitOptions, options: GrpcOptions, metrics: Metrics | None = None
+    ) -> None:
         self._predictor = predictor
         self._limits = limits
         self._as_content = options.enable_serialization_as_tensor_content
         self._check_method_names = options.enable_signature_method_name_check
-        self._examples = ExampleMethods(predictor, limits, self._check_method_names)
+        self._metrics = metrics or Metrics()
+        self._examples = ExampleMethods(predictor, limits, self._check_method_names, self._metrics)
 
     def generic_handlers(self) -> list[Any]:
         """The handlers to add to a grpc.aio server."""
@@ -87,10 +90,12 @@ class GrpcServices:
                 check_predict_method(signature)
             return bind_predict_request(request, signature, limits)
 
-        answer = await self._predictor.predict(named_spec(request), bind, context.time_remaining())
-        return encode_predict_response(
-            answer.name, answer.version, answer.signature_name, answer.outputs, self._as_content
-        )
+        with self._metrics.grpc.timed(request.model_spec.name, "Predict") as timer:
+            answer = await self._predictor.predict(named_spec(request), bind, context.time_remaining())
+            timer.run_s = answer.run_s
+            return encode_predict_response(
+                answer.name, answer.version, answer.signature_name, answer.outputs, self._as_content
+            )
 
     async def _metadata(self, body: bytes, _context: Any) -> bytes:
         request = parse_message(GetModelMetadataRequest, body)
@@ -124,12 +129,12 @@ class GrpcServices:
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. "
                 "Only ModelConfigList is currently supported"
             )
+        before = [self._metrics.first_value(name) for name in request.metric_names]
         await self._predictor.reload_config(request.config)
         response = ReloadConfigResponse()
         response.status.SetInParent()
-        for name in request.metric_names:
-            # No metric is kept by TensorFlow Serving's names, and an unknown one has not increased.
-            response.metric.add(name=name, int64_value_increase=0)
+        for name, value in zip(request.metric_names, before, strict=True):
+            response.metric.add(name=name, int64_value_increase=self._metrics.first_value(name) - value)
         return serialize(response)
 
 

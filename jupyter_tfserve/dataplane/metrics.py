@@ -6,11 +6,13 @@ Recorded by the request path, the batcher and the loaders, all on the event loop
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from time import perf_counter
+from types import TracebackType
 from typing import Final, TypeAlias
 
 from jupyter_tfserve.dataplane.metrics_cells import (
@@ -75,14 +77,42 @@ class RequestMetrics:
             runtime.counts[bisect_right(LATENCY_LIMITS, micros)] += 1
             runtime.sum += micros
 
-    def failed(self, model: str, code: Code) -> None:
-        """Counts an answer that was an error; `model` may be any text."""
-        self.failures.add(model, code.name)
+    def failed(self, model: str, error: BaseException) -> None:
+        """Counts an answer that was an error, or that nobody waits for; `model` may be any text."""
+        self.failures.add(model, _code(error).name)
+
+    def timed(self, model: str, api: str) -> RequestTimer:
+        """Counts and times what happens in its block; `run_s` is to be set on it."""
+        return RequestTimer(self, model, api)
 
     def answered(self) -> Iterator[tuple[str, str, Histogram, Histogram]]:
         """(model, API, latency, runtime) of everything that succeeded."""
         for (model, api), (latency, runtime) in self._answered.items():
             yield model, api, latency, runtime
+
+
+class RequestTimer:
+    """One request from the block's begin to its end, however that comes. `run_s`: the model's part of it."""
+
+    __slots__ = ("_api", "_began", "_metrics", "_model", "run_s")
+
+    def __init__(self, metrics: RequestMetrics, model: str, api: str) -> None:
+        self._metrics = metrics
+        self._model = model
+        self._api = api
+        self._began = perf_counter()
+        self.run_s = 0.0
+
+    def __enter__(self) -> RequestTimer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._metrics.succeeded(self._model, self._api, self._began, self.run_s)
+        else:
+            self._metrics.failed(self._model, error)
 
 
 class BatchingMetrics:
@@ -198,6 +228,12 @@ class Metrics:
                     labels = (name, api.capitalize(), "TF1")
                     runtimes.setdefault(labels, Histogram(LATENCY_LIMITS)).include(runtime)
         return latencies, runtimes
+
+
+def _code(error: BaseException) -> Code:
+    if isinstance(error, ServingError):
+        return error.code
+    return Code.CANCELLED if isinstance(error, asyncio.CancelledError) else Code.INTERNAL
 
 
 def _counter(name: str, label_names: Labels, cells: Mapping[Labels, int]) -> Metric:

@@ -97,12 +97,11 @@ class RestApi:
                 self._metrics.succeeded(model, route.verb.value if method == "POST" else "", began, run_s)
             return HttpResponse(200, answer, JSON, self._headers)
         except ServingError as error:
-            self._metrics.failed(model, error.code)
+            self._metrics.failed(model, error)
             return error_response(error, self._headers)
         except BaseException as error:
             # Not for us to answer; counted here, where the model is known.
-            cancelled = isinstance(error, asyncio.CancelledError)
-            self._metrics.failed(model, Code.CANCELLED if cancelled else Code.INTERNAL)
+            self._metrics.failed(model, error)
             raise
 
     async def _answer(self, route: Route, body: bytes) -> tuple[bytes, float]:

@@ -30,6 +30,7 @@ class Answer:
     version: int
     signature_name: str
     outputs: Tensors
+    run_s: float = 0
 
 
 class State(IntEnum):
