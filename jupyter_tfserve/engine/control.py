@@ -7,6 +7,7 @@ routes are there as well, so that the Jupyter proxy needs one address only. docs
 from __future__ import annotations
 
 import hmac
+import math
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -38,12 +39,17 @@ class ControlRequest:
         return version
 
     def number(self, name: str, default: float) -> float:
-        """A number of the query."""
+        """A finite number of the query."""
         text = self.query.get(name)
+        if text is None:
+            return default
         try:
-            return default if text is None else float(text)
+            number = float(text)
         except ValueError:
-            raise invalid_argument(f"{name}={text}: expected a number") from None
+            number = math.nan
+        if not math.isfinite(number):
+            raise invalid_argument(f"{name}={text}: expected a number")
+        return number
 
     def field(self, name: str, kind: type) -> Any:
         """A required member of the body, of the given JSON type."""
