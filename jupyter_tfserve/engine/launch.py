@@ -33,9 +33,12 @@ LOOPBACK: Final = "127.0.0.1"
 DEFAULT_REST_PORT: Final = 8501
 DEFAULT_GRPC_PORT: Final = 8500
 FREE_PORT: Final = -1
-LOCK_WAIT_S: Final = 20.0
+LOCK_WAIT_S: Final = 5.0
 LOCK_POLL_S: Final = 0.1
 MAX_TWINS: Final = 16
+PATIENCE: Final = ("--max_num_load_retries=1", "--load_retry_interval_micros=1000000")
+"""A person is waiting: a version that can't be loaded says so in seconds, not in TensorFlow Serving's five minutes.
+When its files change it is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,7 @@ def engine_command(options: LaunchOptions, ports: Ports, connection_file: Path, 
         f"--connection_file={connection_file}",
         f"--state_dir={state_dir}",
         "--exit_with_parent",
+        *PATIENCE,
     ]
     if options.host != LOOPBACK:
         command.append(f"--host={options.host}")
