@@ -42,6 +42,16 @@ class LaneGone(Exception):
         self.reason = reason
 
 
+class BatchObserver(Protocol):
+    """Is told what happens to tasks that may share a batch; on every request's way, so it must be quick."""
+
+    def dequeued(self, waited_s: float, rows: int, inputs: int) -> None:
+        """A task leaves the queue, with so many rows in each of its inputs."""
+
+    def ran(self, rows: int, executed_rows: int) -> None:
+        """A batch is given to a lane, padded to `executed_rows`."""
+
+
 @dataclass(frozen=True, slots=True)
 class BatchStatistics:
     """What the scheduler has done and holds. `padding_rows` were computed for nobody."""
@@ -59,8 +69,14 @@ class BatchStatistics:
 class BatchScheduler:
     """The queue and the lanes of one loaded version."""
 
-    def __init__(self, options: BatchOptions, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        options: BatchOptions,
+        clock: Callable[[], float] = time.monotonic,
+        observer: BatchObserver | None = None,
+    ) -> None:
         self._options = options
+        self._observer = observer
         self._clock = clock
         self._queue = BatchQueue(options)
         self._free: list[BatchLane] = []
@@ -163,6 +179,10 @@ class BatchScheduler:
             if not batch:
                 self._dispatch_later(self._queue.ready_at(), now)
                 return
+            if self._observer is not None:
+                for task in batch:
+                    if task.rows:
+                        self._observer.dequeued(now - task.enqueued, task.rows, len(task.inputs))
             lane = self._free.pop()
             running = asyncio.get_running_loop().create_task(self._run(lane, batch))
             self._running[running] = batch
@@ -259,6 +279,8 @@ class BatchScheduler:
         self._tasks += len(batch)
         self._rows += rows
         self._padding_rows += padded - rows
+        if rows and self._observer is not None:
+            self._observer.ran(rows, padded)
         first = batch[0]
         timeout_s = self._remaining(batch)
         outputs = await lane.run_batch(first.signature, merge(batch, padded), first.outputs, timeout_s)

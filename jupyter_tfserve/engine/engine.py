@@ -21,6 +21,7 @@ import psutil
 from jupyter_tfserve._version import __version__
 from jupyter_tfserve.dataplane.grpc_server import GrpcServer
 from jupyter_tfserve.dataplane.http_server import HttpServer
+from jupyter_tfserve.dataplane.metrics import Metrics
 from jupyter_tfserve.dataplane.predict import DataPlane
 from jupyter_tfserve.dataplane.rest import RestApi
 from jupyter_tfserve.engine.connection import API_LEVEL, Connection, write_connection
@@ -52,6 +53,7 @@ class Engine:
         self._started = time.time()
         self._token = secrets.token_urlsafe(32)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._metrics = Metrics()
         self._pool = WorkerPool(options.worker)
         self._history = History(options.state_dir)
         self._core: ServerCore[VersionRuntime] = ServerCore(
@@ -73,11 +75,12 @@ class Engine:
             self.is_ready,
             listen.rest_enable_cors,
             self._options.grpc.enable_signature_method_name_check,
+            self._metrics.rest,
         )
         local_only = listen.host in (LOOPBACK, "::1", "localhost")
         self._rest = HttpServer(rest.handle, limits, local_only)
         self._control = HttpServer(ControlApi(calls.router(), self._token, rest.handle).handle, limits)
-        self._grpc = GrpcServer(data_plane, listen, limits, self._options.grpc)
+        self._grpc = GrpcServer(data_plane, listen, limits, self._options.grpc, self._metrics)
 
     async def run(self) -> None:
         """Serves until SIGTERM, SIGINT, a shutdown call or the parent's end. ServingError if it can't start."""
@@ -139,7 +142,7 @@ class Engine:
         await self._pool.close()
 
     def _make_version(self, servable: ServableId, path: Path) -> VersionRuntime:
-        return VersionRuntime(servable, path, self._pool, self._options, self._record)
+        return VersionRuntime(servable, path, self._pool, self._options, self._record, self._metrics)
 
     def _record(self, kind: EventKind, servable: ServableId, detail: str) -> None:
         self._history.record(kind, servable.name, servable.version, detail)

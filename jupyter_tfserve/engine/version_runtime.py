@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from jupyter_tfserve.batching.scheduler import BatchScheduler, BatchStatistics, LaneGone
 from jupyter_tfserve.batching.task import is_batchable
 from jupyter_tfserve.codec.signatures import parse_signatures
+from jupyter_tfserve.dataplane.metrics import Metrics
 from jupyter_tfserve.engine.warmup import Replay, warm_up
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.history import EventKind
@@ -63,13 +64,16 @@ class VersionRuntime:
         pool: WorkerPool,
         options: EngineOptions,
         record: Record,
+        metrics: Metrics | None = None,
     ) -> None:
         self._id = servable
         self._path = path
         self._pool = pool
         self._options = options
         self._record = record
-        self._scheduler = BatchScheduler(options.batching)
+        self._metrics = metrics or Metrics()
+        self._scheduler = BatchScheduler(options.batching, observer=self._metrics.batching)
+        self.restarts = 0
         self._worker: Worker | None = None
         self._lanes: list[WorkerLane] = []
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -92,7 +96,7 @@ class VersionRuntime:
 
         The model's error otherwise, or the first that its warm-up met; nothing is left of it then.
         """
-        self._scheduler = BatchScheduler(self._options.batching)
+        self._scheduler = BatchScheduler(self._options.batching, observer=self._metrics.batching)
         worker = await self._pool.spawn(self._id, self._path)
         self.signature_defs = worker.signature_defs
         self.signatures = parse_signatures(worker.signature_defs)
@@ -133,9 +137,14 @@ class VersionRuntime:
             self._options.grpc.enable_signature_method_name_check,
         )
         began = time.monotonic()
-        count = await warm_up(self._path, self, replay)
+        try:
+            count = await warm_up(self._path, self, replay)
+        except ServingError as error:
+            self._metrics.warmed_up(str(self._path), error, time.monotonic() - began, 0)
+            raise
         if count:
             took_s = time.monotonic() - began
+            self._metrics.warmed_up(str(self._path), None, took_s, count)
             self._record(EventKind.WARMUP, self._id, f"{count} requests replayed in {took_s:.2f} s")
 
     def _adopt(self, worker: Worker) -> None:
@@ -154,6 +163,7 @@ class VersionRuntime:
             reason = await self._end_of(worker, self._lost)
             logger.warning("The worker of %s is restarted: %s", self._id, reason)
             self._record(EventKind.CRASH, self._id, reason)
+            self.restarts += 1
             failures = 0 if loop.time() - started > STEADY_AFTER_S else failures
             worker = await self._respawn(failures)
             failures += 1
