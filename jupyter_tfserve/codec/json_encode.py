@@ -34,22 +34,18 @@ def encode_predict(outputs: Tensors, row_format: bool) -> bytes:
     The name of a single output is left out. INVALID_ARGUMENT for no outputs, for a dtype that JSON has not,
     and in row format for a scalar output or outputs of different batch sizes.
     """
+    if len(outputs) == 1:
+        ((name, tensor),) = outputs.items()
+        if not row_format:
+            return b'{"outputs":' + _text(name, tensor) + b"}"
+        if tensor.ndim:
+            return b'{"predictions":' + _text(name, tensor) + b"}"
     if not outputs:
         raise invalid_argument("Cannot convert empty tensor map to JSON")
     if row_format:
-        batch_size = _batch_size(outputs)
-        if len(outputs) == 1:
-            return b'{"predictions":' + _single(outputs) + b"}"
-        return b'{"predictions":' + _objects(outputs, batch_size) + b"}"
-    if len(outputs) == 1:
-        return b'{"outputs":' + _single(outputs) + b"}"
+        return b'{"predictions":' + _objects(outputs, _batch_size(outputs)) + b"}"
     members = [_key(name) + _text(name, outputs[name]) for name in sorted(outputs)]
     return b'{"outputs":{' + b",".join(members) + b"}}"
-
-
-def _single(outputs: Tensors) -> bytes:
-    ((name, tensor),) = outputs.items()
-    return _text(name, tensor)
 
 
 def _key(name: str) -> bytes:
@@ -97,19 +93,22 @@ def _rows(name: str, tensor: Tensor) -> list[bytes]:
 
 def _text(name: str, tensor: Tensor) -> bytes:
     """The JSON text of a tensor of any rank."""
-    if tensor.dtype == np.object_:
+    kind = tensor.dtype.char
+    if kind == "O":
         write = _base64 if name.endswith("_bytes") else quote
         return _nested([write(element) for element in tensor.reshape(-1).tolist()], tensor.shape)
-    if tensor.size <= _LOOP_SIZE and tensor.dtype == np.float32:
-        return _few_floats(tensor)
+    if kind == "f" and tensor.size <= _LOOP_SIZE:
+        values = _printed(tensor.tolist())
+        return _with_tokens(orjson.dumps(values), values)
     numbers = _numbers(tensor)
     return _with_tokens(orjson.dumps(numbers if numbers.ndim else numbers.item(), option=_NUMPY), numbers)
 
 
-def _few_floats(tensor: Tensor) -> bytes:
-    values = [printed_float32(value) for value in tensor.reshape(-1).tolist()]
-    text = _with_tokens(orjson.dumps(values), values)
-    return text if tensor.ndim == 1 else _nested(text[1:-1].split(b","), tensor.shape)
+def _printed(value: Any) -> Any:
+    """`printed_float32` of every element of a nested list: a tensor's, so no deeper than its rank."""
+    if type(value) is float:
+        return printed_float32(value)
+    return [printed_float32(item) if type(item) is float else _printed(item) for item in value]
 
 
 def _numbers(tensor: Tensor) -> NDArray[Any]:
@@ -124,8 +123,11 @@ def _numbers(tensor: Tensor) -> NDArray[Any]:
     raise invalid_argument(f"Failed to write JSON value for tensor type: {type_name}")
 
 
-def _with_tokens(text: bytes, numbers: NDArray[Any] | list[float]) -> bytes:
-    """orjson writes null for NaN and infinities: these get their tokens here, in order."""
+def _with_tokens(text: bytes, numbers: Any) -> bytes:
+    """orjson writes null for NaN and infinities: these get their tokens here, in order.
+
+    `numbers`: the array or nested list that the text was made of.
+    """
     if b"null" not in text:
         return text
     values = np.asarray(numbers, np.float64)

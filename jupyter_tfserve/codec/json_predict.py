@@ -28,7 +28,7 @@ __all__ = ["PredictDocument", "bind_predict", "encode_predict", "parse_predict"]
 _BOTH_KEYS: Final = "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist "
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: every request makes one, and freezing triples what that costs
 class PredictDocument:
     """A parsed predict body. `signature_name` is empty if the caller named none."""
 

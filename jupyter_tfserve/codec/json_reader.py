@@ -24,7 +24,7 @@ _ORJSON_DEPTH: Final = 1024
 _MEMBER: Final = re.compile(rb'"[ \t\r\n]*:')
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: every request makes one, and freezing triples what that costs
 class JsonDocument:
     """A body and its value. In `tree`, arrays of numbers may be numpy arrays where `has_buffers`."""
 

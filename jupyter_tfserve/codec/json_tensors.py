@@ -29,6 +29,7 @@ INTEGERS: Final = {
 }
 """The range of each integer type: a literal outside of it is refused, never wrapped."""
 
+_NUMBERS: Final = frozenset({float, int})
 _FLAT_FLOAT32: Final = 3.0e38
 """Above this a double may not fit a float32: numpy would warn."""
 
@@ -49,9 +50,14 @@ def to_tensor(value: JsonTree, dtype: str, max_bytes: int) -> Tensor | None:
         flat, shape = value, [len(value)]
         while flat and type(flat[0]) is list:
             width = len(flat[0])
-            if any(type(row) is not list or len(row) != width for row in flat) or len(shape) == MAX_RANK:
+            if len(shape) == MAX_RANK:
                 return None
             shape.append(width)
+            if len(flat) == 1:  # one row, the usual request, agrees with itself
+                flat = flat[0]
+                continue
+            if any(type(row) is not list or len(row) != width for row in flat):
+                return None
             flat = list(chain.from_iterable(flat))
         if flat and type(flat[0]) is np.ndarray:
             return _stack(flat, dtype, max_bytes) if len(shape) == 1 else None
@@ -76,7 +82,7 @@ def _from_flat(flat: _Flat, dtype: str) -> Tensor | None:
     """A vector of `dtype` from scalars, or None if one of them is of another type or out of range."""
     kinds = set(map(type, flat))
     if dtype in FLOATS:
-        return _floats(flat, dtype) if kinds <= {float, int} else None
+        return _floats(flat, dtype) if kinds <= _NUMBERS else None
     if dtype in INTEGERS:
         low, high = INTEGERS[dtype]
         if kinds <= {int} and (not flat or (low <= min(flat) and max(flat) <= high)):
@@ -90,11 +96,8 @@ def _from_flat(flat: _Flat, dtype: str) -> Tensor | None:
 
 
 def _floats(flat: _Flat, dtype: str) -> Tensor:
-    if (
-        dtype == "float"
-        and len(flat) <= 64
-        and all(-_FLAT_FLOAT32 < number < _FLAT_FLOAT32 for number in flat)
-    ):
+    # A NaN in front is its list's minimum and maximum, and goes the longer way; elsewhere it hides nothing.
+    if dtype == "float" and 0 < len(flat) <= 64 and min(flat) > -_FLAT_FLOAT32 and max(flat) < _FLAT_FLOAT32:
         return np.array(flat, np.float32)
     return cast_floats(np.array(flat, np.float64), dtype)
 
