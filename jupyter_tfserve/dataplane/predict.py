@@ -50,7 +50,7 @@ class SignatureNotFound(ServingError):
         self.key = key
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: every request makes one, and freezing triples what that costs
 class Prediction:
     """An answer, the version that gave it, and how long the model took, waiting for its batch included."""
 

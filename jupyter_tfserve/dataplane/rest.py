@@ -87,8 +87,8 @@ class RestApi:
             route = find_route(method, target)
             model = route.spec.name
             body = request.body
-            if method == "POST" and "gzip" in request.headers.get("content-encoding", "").lower():
-                body = await self._inflated(body)
+            if "content-encoding" in request.headers and method == "POST":
+                body = await self._decoded(request)
             if route.verb is Verb.PREDICT:
                 answer, run_s = await self._predict(route.spec, body)
                 self._metrics.succeeded(model, "predict", began, run_s)
@@ -175,8 +175,11 @@ class RestApi:
             signature_defs = SignatureDefMap.FromString(handle.loader.signature_defs)
             return encode_metadata(spec.name, handle.id.version, signature_defs)
 
-    async def _inflated(self, body: bytes) -> bytes:
-        limit = self._limits.max_body_bytes
+    async def _decoded(self, request: HttpRequest) -> bytes:
+        """The body without its compression; an encoding that is not gzip is ignored, as upstream does."""
+        body, limit = request.body, self._limits.max_body_bytes
+        if "gzip" not in request.headers["content-encoding"].lower():
+            return body
         if len(body) >= OFFLOADED_GZIP_BYTES:
             return await asyncio.to_thread(inflate, body, limit)
         return inflate(body, limit)
