@@ -105,6 +105,8 @@ class ListenOptions:
     grpc_socket_path: str = ""
     rest_timeout_ms: int = 30_000
     rest_enable_cors: bool = False
+    rest_metrics_path: str = ""
+    """Where Prometheus may read on the REST port; empty: nowhere."""
 
     def __post_init__(self) -> None:
         for name in ("grpc_port", "rest_port"):

@@ -52,6 +52,11 @@ class HttpServer:
         await self._service.drain(grace_s)
         self._server = None
 
+    @property
+    def open_connections(self) -> int:
+        """How many there are now."""
+        return len(self._service.connections)
+
     def _sweep(self) -> None:
         self._service.date = formatdate(usegmt=True).encode()
         self._service.sweep(time.monotonic())

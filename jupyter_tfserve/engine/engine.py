@@ -19,14 +19,17 @@ from typing import Any
 import psutil
 
 from jupyter_tfserve._version import __version__
+from jupyter_tfserve.codec.monitoring_config import DEFAULT_PATH
 from jupyter_tfserve.dataplane.grpc_server import GrpcServer
 from jupyter_tfserve.dataplane.http_server import HttpServer
 from jupyter_tfserve.dataplane.metrics import Metrics
+from jupyter_tfserve.dataplane.metrics_door import with_metrics
 from jupyter_tfserve.dataplane.predict import DataPlane
 from jupyter_tfserve.dataplane.rest import RestApi
 from jupyter_tfserve.engine.connection import API_LEVEL, Connection, write_connection
 from jupyter_tfserve.engine.control import ControlApi
 from jupyter_tfserve.engine.control_calls import ControlCalls
+from jupyter_tfserve.engine.gauges import EngineMetrics
 from jupyter_tfserve.engine.startup import InitialModels
 from jupyter_tfserve.engine.version_runtime import VersionRuntime
 from jupyter_tfserve.errors import ServingError
@@ -59,6 +62,7 @@ class Engine:
         self._core: ServerCore[VersionRuntime] = ServerCore(
             self._make_version, options.lifecycle, StateStore(options.state_dir), self._history
         )
+        self._engine_metrics = EngineMetrics(self._metrics, self._core, self._open_connections)
         self._make_doors()
         self.rest_url: str | None = None
         self.grpc_address: str | None = None
@@ -78,8 +82,12 @@ class Engine:
             self._metrics.rest,
         )
         local_only = listen.host in (LOOPBACK, "::1", "localhost")
-        self._rest = HttpServer(rest.handle, limits, local_only)
-        self._control = HttpServer(ControlApi(calls.router(), self._token, rest.handle).handle, limits)
+        page, path = self._engine_metrics.page, listen.rest_metrics_path
+        handler = with_metrics(path, page, rest.handle) if path else rest.handle
+        self._rest = HttpServer(handler, limits, local_only)
+        # Whoever holds the token may always see the metrics.
+        handler = with_metrics(path or DEFAULT_PATH, page, rest.handle)
+        self._control = HttpServer(ControlApi(calls.router(), self._token, handler).handle, limits)
         self._grpc = GrpcServer(data_plane, listen, limits, self._options.grpc, self._metrics)
 
     async def run(self) -> None:
@@ -112,6 +120,7 @@ class Engine:
             loop.add_signal_handler(number, self._stopping.set)
         if self._options.exit_with_parent:
             self._run_beside(self._watch_parent())
+        self._engine_metrics.start()
         control_port = await self._listen()
         await self._pool.start()
         for note in await self._core.start():
@@ -135,11 +144,15 @@ class Engine:
         """No new requests, then answers, then models, then processes; whatever did not start is skipped."""
         if self._options.connection_file is not None:
             self._options.connection_file.unlink(missing_ok=True)
+        self._engine_metrics.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(self._rest.stop(DRAIN_S), self._grpc.stop(DRAIN_S), self._control.stop(DRAIN_S))
         await self._core.close(drain_timeout_s=DRAIN_S)
         await self._pool.close()
+
+    def _open_connections(self) -> dict[str, int]:
+        return {"rest": self._rest.open_connections, "control": self._control.open_connections}
 
     def _make_version(self, servable: ServableId, path: Path) -> VersionRuntime:
         return VersionRuntime(servable, path, self._pool, self._options, self._record, self._metrics)

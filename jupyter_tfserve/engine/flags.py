@@ -75,7 +75,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("use_alts_credentials", False, "ALTS for gRPC", inert="ALTS exists on Google's cloud only"),
     Flag("ssl_config_file", "", "SSLConfig text proto: TLS for gRPC"),
     Flag("grpc_channel_arguments", "", "gRPC server arguments, name=value,name=value"),
-    Flag("monitoring_config_file", "", "MonitoringConfig", inert=_LATER),
+    Flag("monitoring_config_file", "", "MonitoringConfig text proto: Prometheus on the REST port"),
     Flag("prefer_tflite_model", False, "use model.tflite", inert=_LATER),
     Flag("num_tflite_pools", 0, "TFLite interpreters", inert=_LATER),
     Flag("num_tflite_interpreters_per_pool", 1, "TFLite parallelism", inert=_LATER),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_tfserve.codec.batching_parameters import parse_batching_parameters
+from jupyter_tfserve.codec.monitoring_config import parse_monitoring_config
 from jupyter_tfserve.dataplane.grpc_options import parse_channel_arguments
 from jupyter_tfserve.dataplane.tls import parse_ssl_config
 from jupyter_tfserve.engine.flags import Value
@@ -100,7 +101,12 @@ def _listen(flags: _Flags) -> ListenOptions:
         grpc_socket_path=flags.text("grpc_socket_path"),
         rest_timeout_ms=flags.number("rest_api_timeout_in_ms"),
         rest_enable_cors=flags.is_set("rest_api_enable_cors_support"),
+        rest_metrics_path=_metrics_path(flags.text("monitoring_config_file")),
     )
+
+
+def _metrics_path(file: str) -> str:
+    return parse_monitoring_config(read_text(file), file) if file else ""
 
 
 def _grpc(flags: _Flags) -> GrpcOptions:
