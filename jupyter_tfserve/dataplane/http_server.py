@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import ssl
 import time
 from email.utils import formatdate
 
@@ -25,8 +26,15 @@ SWEEP_INTERVAL_S = 1.0
 class HttpServer:
     """Serves `handler` on one address. One event loop owns it."""
 
-    def __init__(self, handler: HttpHandler, limits: LimitOptions, local_only: bool = True) -> None:
+    def __init__(
+        self,
+        handler: HttpHandler,
+        limits: LimitOptions,
+        local_only: bool = True,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._service = HttpService(handler, limits, local_only)
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._sweep_handle: asyncio.TimerHandle | None = None
 
@@ -35,7 +43,14 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                lambda: HttpProtocol(self._service), host, port, backlog=1024, reuse_port=False
+                lambda: HttpProtocol(self._service),
+                host,
+                port,
+                backlog=1024,
+                reuse_port=False,
+                ssl=self._tls,
+                # A peer that never ends its handshake is none of the connections that the clock sees.
+                ssl_handshake_timeout=self._service.limits.header_timeout_s if self._tls else None,
             )
         except OSError as error:
             raise _bind_error(error, host, port) from None

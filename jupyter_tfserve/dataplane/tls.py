@@ -1,11 +1,16 @@
-"""TLS of the gRPC port from `--ssl_config_file`: a text `SSLConfig` that holds PEM contents, not paths.
+"""TLS of both ports from `--ssl_config_file`: a text `SSLConfig` that holds PEM contents, not paths.
 
 The message's own proto file is not shipped with tensorflow-serving-api, so it is described here
-(ssl_config.proto). REST stays plain, as upstream's does.
+(ssl_config.proto). Upstream's REST port stays plain.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import ssl
+import tempfile
+from collections.abc import Iterator
 from typing import Any, Final
 
 import grpc
@@ -61,6 +66,45 @@ def server_credentials(tls: TlsOptions) -> Any:
         root_certificates=tls.custom_ca or None,
         require_client_auth=tls.client_verify,
     )
+
+
+def server_context(tls: TlsOptions) -> ssl.SSLContext:
+    """TLS for an asyncio server. INVALID_ARGUMENT if key and certificate can't be used together.
+
+    The key never gets a name on a disk where the system can do without.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        with _as_file(tls.server_key + b"\n" + tls.server_cert) as path:
+            # A key with a password can't be used; without one of ours OpenSSL would ask on the terminal.
+            context.load_cert_chain(path, password=b"")
+        if tls.client_verify:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(cadata=tls.custom_ca.decode())
+    except (ssl.SSLError, UnicodeDecodeError, ValueError) as error:
+        reason = (isinstance(error, ssl.SSLError) and error.reason) or "no valid PEM"
+        raise invalid_argument(
+            f"The key and certificates of ssl_config_file can't be used: {reason}",
+            "Check that server_key is the key of server_cert and has no password",
+        ) from None
+    return context
+
+
+@contextlib.contextmanager
+def _as_file(contents: bytes) -> Iterator[str]:
+    """A path to read `contents` from while the block runs: in memory, or in a private file that is removed."""
+    if hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd"):
+        with os.fdopen(os.memfd_create("tls"), "wb") as memory:
+            memory.write(contents)
+            memory.flush()
+            yield f"/proc/self/fd/{memory.fileno()}"
+    else:
+        with tempfile.NamedTemporaryFile() as file:  # mode 0600
+            file.write(contents)
+            file.flush()
+            yield file.name
 
 
 def _message_class() -> Any:

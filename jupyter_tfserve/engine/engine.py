@@ -26,6 +26,7 @@ from jupyter_tfserve.dataplane.metrics import Metrics
 from jupyter_tfserve.dataplane.metrics_door import with_metrics
 from jupyter_tfserve.dataplane.predict import DataPlane
 from jupyter_tfserve.dataplane.rest import RestApi
+from jupyter_tfserve.dataplane.tls import server_context
 from jupyter_tfserve.engine.connection import API_LEVEL, Connection, write_connection
 from jupyter_tfserve.engine.control import ControlApi
 from jupyter_tfserve.engine.control_calls import ControlCalls
@@ -84,7 +85,8 @@ class Engine:
         local_only = listen.host in (LOOPBACK, "::1", "localhost")
         page, path = self._engine_metrics.page, listen.rest_metrics_path
         handler = with_metrics(path, page, rest.handle) if path else rest.handle
-        self._rest = HttpServer(handler, limits, local_only)
+        tls = self._options.grpc.tls
+        self._rest = HttpServer(handler, limits, local_only, server_context(tls) if tls else None)
         # Whoever holds the token may always see the metrics.
         handler = with_metrics(path or DEFAULT_PATH, page, rest.handle)
         self._control = HttpServer(ControlApi(calls.router(), self._token, handler).handle, limits)
@@ -134,7 +136,8 @@ class Engine:
         listen = self._options.listen
         if listen.rest_port:
             port = await self._rest.start(listen.host, max(listen.rest_port, 0))
-            self.rest_url = f"http://{_reachable(listen.host)}:{port}"
+            scheme = "https" if self._options.grpc.tls else "http"
+            self.rest_url = f"{scheme}://{_reachable(listen.host)}:{port}"
         port = await self._grpc.start()
         if listen.grpc_port:
             self.grpc_address = f"{_reachable(listen.host)}:{port}"

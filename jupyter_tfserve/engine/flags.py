@@ -73,7 +73,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("platform_config_file", "", "PlatformConfigMap", inert=_LATER),
     Flag("per_process_gpu_memory_fraction", 0.0, "GPU memory share", inert=_LATER),
     Flag("use_alts_credentials", False, "ALTS for gRPC", inert="ALTS exists on Google's cloud only"),
-    Flag("ssl_config_file", "", "SSLConfig text proto: TLS for gRPC"),
+    Flag("ssl_config_file", "", "SSLConfig text proto: TLS for gRPC and REST"),
     Flag("grpc_channel_arguments", "", "gRPC server arguments, name=value,name=value"),
     Flag("monitoring_config_file", "", "MonitoringConfig text proto: Prometheus on the REST port"),
     Flag("prefer_tflite_model", False, "use model.tflite", inert=_LATER),
