@@ -42,8 +42,11 @@ class LimitOptions:
 class BatchOptions:
     """One queue's batching. Defaults: no waiting, batches form only while every lane is busy.
 
-    `verify` compares a signature's first batches with single runs, so that a model whose rows are not
-    independent is never batched. `max_enqueued_rows` and `max_enqueued_bytes` bound what may wait.
+    `enabled` off: every request runs alone. `verify` compares a signature's first batches with single runs, so
+    that a model whose rows are not independent is never batched. `strict` keeps TensorFlow Serving's rules
+    instead: what can't be batched is refused, and `max_enqueued_batches` bounds each queue.
+    `max_enqueued_rows` and `max_enqueued_bytes` bound what may wait in all. `max_execution_batch_size` counts
+    with `enable_large_batch_splitting` only; 0 means `max_batch_size`.
     """
 
     max_batch_size: int = 64
@@ -51,7 +54,13 @@ class BatchOptions:
     max_enqueued_rows: int = 65_536
     max_enqueued_bytes: int = 512 * 2**20
     allowed_batch_sizes: tuple[int, ...] = ()
+    enabled: bool = True
     verify: bool = True
+    strict: bool = False
+    max_enqueued_batches: int = 10
+    pad_variable_length_inputs: bool = False
+    enable_large_batch_splitting: bool = False
+    max_execution_batch_size: int = 0
 
     def __post_init__(self) -> None:
         _check(self.max_batch_size > 0, f"max_batch_size must be positive; was {self.max_batch_size}")
@@ -59,13 +68,30 @@ class BatchOptions:
             self.batch_timeout_micros >= 0,
             f"batch_timeout_micros must be non-negative; was {self.batch_timeout_micros}",
         )
+        _check(
+            self.max_enqueued_batches >= 0,
+            f"max_enqueued_batches must be non-negative; was {self.max_enqueued_batches}",
+        )
+        _check(
+            0 <= self.execution_size <= self.max_batch_size,
+            "When enable_large_batch_splitting is true, input_batch_size_limit must be greater than or equal to "
+            "max_execution_batch_size.",
+        )
         if self.allowed_batch_sizes:
             last = self.allowed_batch_sizes[-1]
+            name = "max_execution_batch_size" if self.enable_large_batch_splitting else "max_batch_size"
             _check(
-                last == self.max_batch_size,
-                "Last entry in allowed_batch_sizes must match max_batch_size; "
-                f"last entry was {last}; expected {self.max_batch_size}",
+                last == self.execution_size,
+                f"Last entry in allowed_batch_sizes must match {name}; "
+                f"last entry was {last}; expected {self.execution_size}",
             )
+
+    @property
+    def execution_size(self) -> int:
+        """The rows of the largest batch that is run."""
+        if self.enable_large_batch_splitting and self.max_execution_batch_size:
+            return self.max_execution_batch_size
+        return self.max_batch_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +104,14 @@ class WorkerOptions:
     lanes: int = 2
     load_timeout_s: float = 300.0
     stop_timeout_s: float = 5.0
+    prefer_tflite_model: bool = False
+    num_tflite_pools: int = 0
+    """Interpreters of a TFLite model, one lane each; 0: as many as `lanes`."""
+    custom_op_libraries: tuple[str, ...] = ()
+    """Shared libraries of operations that a worker loads before its model."""
 
     def __post_init__(self) -> None:
+        _check(self.num_tflite_pools >= 0, f"num_tflite_pools must not be negative; was {self.num_tflite_pools}")
         _check(self.lanes > 0, f"lanes must be positive; was {self.lanes}")
 
 
@@ -153,6 +185,7 @@ class EngineOptions:
     grpc: GrpcOptions = field(default_factory=GrpcOptions)
     limits: LimitOptions = field(default_factory=LimitOptions)
     batching: BatchOptions = field(default_factory=BatchOptions)
+    enable_per_model_batching_parameters: bool = False
     worker: WorkerOptions = field(default_factory=WorkerOptions)
     lifecycle: LifecycleOptions = field(default_factory=LifecycleOptions)
     warmup: WarmupOptions = field(default_factory=WarmupOptions)

@@ -5,7 +5,7 @@ for and shares TensorFlow's memory with the others. Not multiprocessing's fork s
 of `__main__`, exit statuses reported. It never makes a TensorFlow session, whose threads would not survive a
 fork, and does nothing but wait, fork and reap.
 
-    engine -> here   length (u32), JSON {"id", "order"}, the worker's sockets: control first, then its lanes
+    engine -> here   length (u32), JSON {"id", "order"}, the worker's sockets: control, side, then its lanes
     here -> engine   JSON lines: {"ready": true}, {"broken": reason}, {"spawned": id, "pid"},
                      {"failed": id, "reason"}, {"exited": pid, "status"}    status: negative for a signal
 """
@@ -82,7 +82,7 @@ class ForkServer:
             for ours in (self._control, self._wake_reader, self._wake_writer):
                 ours.close()
             random.seed()
-            serve(WorkerOrder(**order), sockets[0], sockets[1:])
+            serve(WorkerOrder(**order), sockets[0], sockets[1], sockets[2:])
             status = 0
         finally:
             # Never back into the parent's loop, and no exit handlers: they are the parent's.

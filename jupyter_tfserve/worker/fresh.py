@@ -30,7 +30,7 @@ class FreshLauncher:
         """Always."""
 
     async def launch(self, order: WorkerOrder, sockets: Sequence[socket.socket]) -> WorkerProcess:
-        """A process that has `sockets`, control first, then its lanes, and follows `order`."""
+        """A process that has `sockets`, control, side, then its lanes, and follows `order`."""
         arguments = [json.dumps(asdict(order)), *(str(one.fileno()) for one in sockets)]
         try:
             popen = start_module("jupyter_tfserve.worker.main", arguments, sockets)

@@ -50,7 +50,7 @@ class ForkServerLauncher:
             await self._running().ready()
 
     async def launch(self, order: WorkerOrder, sockets: Sequence[socket.socket]) -> WorkerProcess:
-        """A process that has `sockets`, control first, then its lanes, and follows `order`.
+        """A process that has `sockets`, control, side, then its lanes, and follows `order`.
 
         A fork server that dies meanwhile is replaced and asked once more.
         """

@@ -2,8 +2,8 @@
 
 The mirror image of the engine's event loop. Ends with the engine: the control socket's end of file exits the
 process at once, even while a lane hangs inside TensorFlow. A fork server's child begins at `serve`; a fresh
-process is `python -m jupyter_tfserve.worker.main ORDER CONTROL_FD LANE_FD...`. TensorFlow is imported only
-when a model is loaded; the engine imports nothing of this.
+process is `python -m jupyter_tfserve.worker.main ORDER CONTROL_FD SIDE_FD LANE_FD...`. TensorFlow is imported
+only when a model is loaded; the engine imports nothing of this.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.types import Tensor
 from jupyter_tfserve.worker.frame import (
     Buffer,
+    Call,
     Frame,
     FrameDecoder,
     decode_call,
@@ -30,33 +32,45 @@ from jupyter_tfserve.worker.frame import (
     encode_report,
     encode_result,
 )
-from jupyter_tfserve.worker.order import WorkerOrder
-
-if TYPE_CHECKING:
-    from jupyter_tfserve.worker.saved_model import LoadedModel
+from jupyter_tfserve.worker.model import Model
+from jupyter_tfserve.worker.order import LITE_MODEL, WorkerOrder
+from jupyter_tfserve.worker.profile import Profiler
 
 OOM_SCORE: Final = "500"
 
 
-def serve(order: WorkerOrder, control: socket.socket, lanes: Sequence[socket.socket]) -> None:
-    """Loads the model, reports on `control`, answers `lanes` until each has reached its end. Blocks."""
+class Runner(Protocol):
+    """What answers a lane's calls."""
+
+    def run(self, call: Call) -> dict[str, Tensor]:
+        """The outputs by alias; ServingError."""
+
+
+def serve(
+    order: WorkerOrder, control: socket.socket, side: socket.socket, lanes: Sequence[socket.socket]
+) -> None:
+    """Loads the model, reports on `control`, answers `lanes` until each has reached its end. Blocks.
+
+    `side` is a lane for what is no prediction and must not wait behind them: profiling.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the engine
     _offer_to_oom_killer()
     threading.Thread(target=_exit_with_engine, args=(control,), daemon=True).start()
     try:
-        model = _load(order)
+        model = _load(order, len(lanes))
     except ServingError as error:
         _send(control, encode_error(error))
         return
     threads = [threading.Thread(target=serve_lane, args=(lane, model), daemon=True) for lane in lanes]
     for thread in threads:
         thread.start()
+    threading.Thread(target=serve_lane, args=(side, Profiler()), daemon=True).start()
     _send(control, encode_report(model.signature_defs))
     for thread in threads:
         thread.join()
 
 
-def serve_lane(lane: socket.socket, model: LoadedModel) -> None:
+def serve_lane(lane: socket.socket, runner: Runner) -> None:
     """Answers one call after the other until the engine closes its side."""
     decoder = FrameDecoder()
     while True:
@@ -65,14 +79,14 @@ def serve_lane(lane: socket.socket, model: LoadedModel) -> None:
             return
         frame = decoder.received(count)
         if frame is not None:
-            _send(lane, _answer(model, frame))
+            _send(lane, _answer(runner, frame))
 
 
-def _answer(model: LoadedModel, frame: Frame) -> list[Buffer]:
+def _answer(runner: Runner, frame: Frame) -> list[Buffer]:
     try:
         call = decode_call(frame)
         began = time.perf_counter()
-        outputs = model.run(call)
+        outputs = runner.run(call)
         return encode_result(outputs, time.perf_counter() - began)
     except ServingError as error:
         return encode_error(error)
@@ -80,16 +94,22 @@ def _answer(model: LoadedModel, frame: Frame) -> list[Buffer]:
         return encode_error(ServingError(Code.INTERNAL, "The model's answer cannot be sent"))
 
 
-def _load(order: WorkerOrder) -> LoadedModel:
+def _load(order: WorkerOrder, lanes: int) -> Model:
     try:
         import_quietly()
     except Exception as error:  # the loader call: a broken installation raises anything, not only ImportError
         reason = str(error).partition("\n")[0]
         raise ServingError(Code.FAILED_PRECONDITION, f"TensorFlow cannot be imported: {reason}") from error
-    from jupyter_tfserve.worker.saved_model import LoadOptions, load_saved_model
+    from jupyter_tfserve.worker.lite import load_lite_model
+    from jupyter_tfserve.worker.saved_model import LoadOptions, load_op_libraries, load_saved_model
 
-    options = LoadOptions(order.tags, order.intra_op_parallelism, order.inter_op_parallelism)
-    return load_saved_model(Path(order.path), options)
+    path = Path(order.path)
+    if order.prefer_tflite_model and (path / LITE_MODEL).is_file():
+        return load_lite_model(path, lanes)
+    load_op_libraries(order.custom_op_libraries)
+    return load_saved_model(
+        path, LoadOptions(order.tags, order.intra_op_parallelism, order.inter_op_parallelism)
+    )
 
 
 def _send(sock: socket.socket, parts: list[Buffer]) -> None:
@@ -112,7 +132,7 @@ def import_quietly() -> None:
     with _silence():
         import tensorflow as tf
 
-        from jupyter_tfserve.worker import saved_model  # noqa: F401
+        from jupyter_tfserve.worker import lite, saved_model  # noqa: F401
 
     tf.get_logger().setLevel("ERROR")
 
@@ -140,8 +160,8 @@ def _offer_to_oom_killer() -> None:
 
 def main() -> None:
     """Serves the order and the inherited sockets on the command line."""
-    control, *lanes = [socket.socket(fileno=int(number)) for number in sys.argv[2:]]
-    serve(WorkerOrder(**json.loads(sys.argv[1])), control, lanes)
+    control, side, *lanes = [socket.socket(fileno=int(number)) for number in sys.argv[2:]]
+    serve(WorkerOrder(**json.loads(sys.argv[1])), control, side, lanes)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,19 @@ LENGTH: Final = struct.Struct("<I")
 """Before each message to the fork server: how long its JSON is."""
 
 MAX_SOCKETS: Final = 128
-"""So many may travel with one message: a worker's control socket and its lanes."""
+"""So many may travel with one message: a worker's control socket, its side lane and its lanes."""
+
+LITE_MODEL: Final = "model.tflite"
+"""The file in a version's folder that is served in its SavedModel's place where that is wished."""
+
+PROFILE_START: Final = "profile_start"
+"""A call on the side lane: begin to record; its inputs are fields of TensorFlow's `ProfilerOptions`."""
+
+PROFILE_STOP: Final = "profile_stop"
+"""A call on the side lane: end, and give what was recorded as PROFILE, if that is anything."""
+
+PROFILE: Final = "xspace"
+"""An output: one serialized XSpace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +33,5 @@ class WorkerOrder:
     tags: tuple[str, ...]
     intra_op_parallelism: int
     inter_op_parallelism: int
+    prefer_tflite_model: bool = False
+    custom_op_libraries: tuple[str, ...] = ()

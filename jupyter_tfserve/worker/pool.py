@@ -11,9 +11,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
 
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.options import WorkerOptions
@@ -21,13 +24,35 @@ from jupyter_tfserve.types import ServableId
 from jupyter_tfserve.worker.control import ControlConnection
 from jupyter_tfserve.worker.frame import FrameError, decode_report
 from jupyter_tfserve.worker.fresh import FreshLauncher
-from jupyter_tfserve.worker.lane import Lane
+from jupyter_tfserve.worker.lane import Call, Lane
 from jupyter_tfserve.worker.launcher import ForkServerLauncher
-from jupyter_tfserve.worker.order import MAX_SOCKETS, WorkerOrder
+from jupyter_tfserve.worker.order import (
+    LITE_MODEL,
+    MAX_SOCKETS,
+    PROFILE,
+    PROFILE_START,
+    PROFILE_STOP,
+    WorkerOrder,
+)
 from jupyter_tfserve.worker.process import Launcher, WorkerProcess
 
+MAX_LANES: Final = MAX_SOCKETS - 2
 EXIT_TIMEOUT_S: Final = 2.0
 """How long a process may take to end, or its end to be reported, after its control socket has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """The engine's ends of a worker's sockets. The side lane carries what is no prediction."""
+
+    control: ControlConnection
+    side: Lane
+    lanes: Sequence[Lane]
+
+    def lose(self, reason: str) -> None:
+        """Fails whatever is in flight."""
+        for lane in (self.side, *self.lanes):
+            lane.lose(reason)
 
 
 class Worker:
@@ -39,21 +64,38 @@ class Worker:
 
     def __init__(
         self,
+        servable: ServableId,
         process: WorkerProcess,
-        control: ControlConnection,
-        lanes: Sequence[Lane],
+        connections: Connections,
         signature_defs: bytes,
         stop_timeout_s: float,
     ) -> None:
+        self.servable = servable
         self.pid = process.pid
         self.signature_defs = signature_defs
-        self.lanes = lanes
+        self.lanes = connections.lanes
         loop = asyncio.get_running_loop()
         self.died: asyncio.Future[str] = loop.create_future()
         self._process = process
-        self._control = control
+        self._connections = connections
         self._stop_timeout_s = stop_timeout_s
         self._watching = loop.create_task(self._watch())
+
+    async def start_profile(self, options: Mapping[str, int]) -> None:
+        """Begins to record what the process does; `options` are fields of TensorFlow's `ProfilerOptions`.
+
+        ALREADY_EXISTS while another profile is taken.
+        """
+        side = self._connections.side
+        if side.busy:
+            raise ServingError(Code.ALREADY_EXISTS, "A profile of this model is being taken")
+        await side.run(Call(PROFILE_START, {name: np.array(value) for name, value in options.items()}))
+
+    async def stop_profile(self) -> bytes:
+        """What was recorded, a serialized XSpace; empty if that is nothing. Never cancel it half-way."""
+        result = await self._connections.side.run(Call(PROFILE_STOP, {}))
+        recorded = result.outputs.get(PROFILE)
+        return b"" if recorded is None else bytes(recorded[0])
 
     async def stop(self) -> None:
         """Lets batches in hand end, for at most `stop_timeout_s`, then kills. The process is gone then."""
@@ -65,11 +107,11 @@ class Worker:
             await asyncio.wait([self.died])
 
     async def _watch(self) -> None:
-        ends: list[asyncio.Future[Any]] = [self._control.ended, self._process.exited]
+        control = self._connections.control
+        ends: list[asyncio.Future[Any]] = [control.ended, self._process.exited]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        reason = f"worker process died{await _ended(self._process, self._control)}"
-        for lane in self.lanes:
-            lane.lose(reason)
+        reason = f"worker process died{await _ended(self._process, control)}"
+        self._connections.lose(reason)
         self.died.set_result(reason)
 
 
@@ -77,13 +119,19 @@ class WorkerPool:
     """Starts workers, from one fork server where that is safe; none outlives `close`, or the engine."""
 
     def __init__(self, options: WorkerOptions, launcher: Launcher | None = None) -> None:
-        if options.lanes >= MAX_SOCKETS:
-            raise invalid_argument(f"lanes must be below {MAX_SOCKETS}; was {options.lanes}")
+        for name in ("lanes", "num_tflite_pools"):
+            if getattr(options, name) > MAX_LANES:
+                raise invalid_argument(f"{name} must be at most {MAX_LANES}; was {getattr(options, name)}")
         self._options = options
         self._launcher = launcher or _best_launcher()
         self._spawning: set[asyncio.Task[Worker]] = set()
         self._workers: set[Worker] = set()
         self._closed = False
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """Those that have loaded their models and are alive."""
+        return tuple(self._workers)
 
     async def start(self) -> None:
         """Starts the fork server; returns before it has imported TensorFlow."""
@@ -99,7 +147,7 @@ class WorkerPool:
             raise _stopping()
         # TensorFlow's own import, seconds from a cold disk, does not count as the model's time.
         await self._launcher.ready()
-        task = asyncio.get_running_loop().create_task(self._spawn(path))
+        task = asyncio.get_running_loop().create_task(self._spawn(servable, path))
         self._spawning.add(task)
         task.add_done_callback(self._spawning.discard)
         try:
@@ -127,8 +175,8 @@ class WorkerPool:
         await asyncio.gather(*(worker.stop() for worker in self._workers))
         await self._launcher.close()
 
-    async def _spawn(self, path: Path) -> Worker:
-        ours, theirs = _socket_pairs(1 + self._options.lanes)
+    async def _spawn(self, servable: ServableId, path: Path) -> Worker:
+        ours, theirs = _socket_pairs(2 + self._lane_count(path))
         try:
             process = await self._launcher.launch(self._order(path), theirs)
         except BaseException:
@@ -136,36 +184,40 @@ class WorkerPool:
             raise
         finally:
             _close_all(theirs)
-        control, lanes = ControlConnection(), [Lane() for _ in ours[1:]]
+        connections = Connections(ControlConnection(), Lane(), [Lane() for _ in ours[2:]])
         try:
-            worker = await self._load(process, control, lanes, ours)
+            signature_defs = await self._load(process, connections, ours)
         except BaseException:
-            await _abandon(process, control, lanes)
+            await _abandon(process, connections)
             _close_all(ours)
             raise
+        worker = Worker(servable, process, connections, signature_defs, self._options.stop_timeout_s)
         self._workers.add(worker)
         worker.died.add_done_callback(lambda _: self._workers.discard(worker))
         return worker
 
     async def _load(
-        self,
-        process: WorkerProcess,
-        control: ControlConnection,
-        lanes: Sequence[Lane],
-        sockets: Sequence[socket.socket],
-    ) -> Worker:
+        self, process: WorkerProcess, connections: Connections, sockets: Sequence[socket.socket]
+    ) -> bytes:
+        """The signature definitions of the model that the process has loaded."""
         loop = asyncio.get_running_loop()
-        for end, sock in zip([control, *lanes], sockets, strict=True):
+        control = connections.control
+        for end, sock in zip([control, connections.side, *connections.lanes], sockets, strict=True):
             await loop.create_unix_connection(lambda end=end: end, sock=sock)  # type: ignore[misc]
         frame = await control.report
         if frame is None:
             how = await _ended(process, control)
             raise ServingError(Code.INTERNAL, f"worker process died while loading{how}")
         try:
-            signature_defs = decode_report(frame)
+            return decode_report(frame)
         except FrameError as error:
             raise ServingError(Code.INTERNAL, "worker process sent no proper report") from error
-        return Worker(process, control, lanes, signature_defs, self._options.stop_timeout_s)
+
+    def _lane_count(self, path: Path) -> int:
+        options = self._options
+        if options.prefer_tflite_model and options.num_tflite_pools and (path / LITE_MODEL).is_file():
+            return options.num_tflite_pools
+        return options.lanes
 
     def _order(self, path: Path) -> WorkerOrder:
         return WorkerOrder(
@@ -173,6 +225,8 @@ class WorkerPool:
             tags=self._options.saved_model_tags,
             intra_op_parallelism=self._options.intra_op_parallelism,
             inter_op_parallelism=self._options.inter_op_parallelism,
+            prefer_tflite_model=self._options.prefer_tflite_model,
+            custom_op_libraries=self._options.custom_op_libraries,
         )
 
 
@@ -189,12 +243,11 @@ async def _give_up(task: asyncio.Task[Worker]) -> None:
         await task.result().stop()
 
 
-async def _abandon(process: WorkerProcess, control: ControlConnection, lanes: Sequence[Lane]) -> None:
+async def _abandon(process: WorkerProcess, connections: Connections) -> None:
     """Ends a process that never became a worker."""
     process.kill()
-    control.close()
-    for lane in lanes:
-        lane.lose("worker process died")
+    connections.control.close()
+    connections.lose("worker process died")
     await asyncio.wait([process.exited])
 
 

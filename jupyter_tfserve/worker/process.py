@@ -33,7 +33,7 @@ class Launcher(Protocol):
         """Returns when a launch would begin at once; ServingError if none ever will."""
 
     async def launch(self, order: WorkerOrder, sockets: Sequence[socket.socket]) -> WorkerProcess:
-        """A process that has `sockets`, control first, then its lanes, and follows `order`."""
+        """A process that has `sockets`, control, side, then its lanes, and follows `order`."""
 
     async def close(self) -> None:
         """The launcher's own processes are gone afterwards; workers are not touched."""

@@ -23,6 +23,7 @@ from jupyter_tfserve.types import DEFAULT_SIGNATURE, Tensor, Tensors
 from jupyter_tfserve.worker.failures import op_error, run_error, without_stack
 from jupyter_tfserve.worker.frame import Call
 from jupyter_tfserve.worker.functions import derive_signatures
+from jupyter_tfserve.worker.model import chosen_outputs, signature_not_found
 
 _IN_CALLING_THREAD: Final = -1
 _MIN_TIMEOUT_MS: Final = 64
@@ -53,6 +54,22 @@ def load_saved_model(path: Path, options: LoadOptions) -> LoadedModel:
     gc.collect()
     gc.freeze()
     return model
+
+
+def load_op_libraries(files: Sequence[str]) -> None:
+    """Makes the operations of these shared libraries known to TensorFlow. ServingError if one cannot be loaded."""
+    for file in files:
+        _load_op_library(Path(file))
+
+
+def _load_op_library(file: Path) -> None:
+    try:
+        tf.load_op_library(str(file))
+    except Exception as error:  # the loader call: a library's own initialisers run here
+        raise ServingError(
+            Code.FAILED_PRECONDITION,
+            f"The operation library {file.name} cannot be loaded: {without_stack(str(error))}",
+        ) from error
 
 
 def _load(path: Path, options: LoadOptions) -> LoadedModel:
@@ -115,7 +132,7 @@ class LoadedModel:
     def _callable_signature(self, key: str) -> Any:
         signature = self._signatures.get(key)
         if signature is None:
-            raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{key}" not found.')
+            raise signature_not_found(key)
         tensors = [*signature.inputs.values(), *signature.outputs.values()]
         if any(tensor.dtype == 0 for tensor in tensors):
             raise ServingError(Code.FAILED_PRECONDITION, f'Signature "{key}" is no function of tensors.')
@@ -184,14 +201,7 @@ def _unique(names: Mapping[str, str]) -> dict[str, str]:
 
 def _output_names(signature: Any, outputs: tuple[str, ...]) -> dict[str, str]:
     known = signature.outputs
-    for alias in outputs:
-        if alias not in known:
-            expected = ",".join(sorted(known))
-            raise invalid_argument(
-                f"output tensor alias not found in signature: {alias} "
-                f"Outputs expected to be in the set {{{expected}}}."
-            )
-    return {alias: known[alias].name for alias in (outputs or sorted(known))}
+    return {alias: known[alias].name for alias in chosen_outputs(outputs, known)}
 
 
 def _timeout_ms(timeout_s: float | None) -> int:

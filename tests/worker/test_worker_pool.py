@@ -392,5 +392,5 @@ async def test_threads_are_as_many_as_asked_when_options_say(make_pool, spawn):
 
 
 async def test_lanes_are_refused_when_too_many():
-    with pytest.raises(ServingError, match="lanes must be below 128"):
+    with pytest.raises(ServingError, match="lanes must be at most 126"):
         WorkerPool(WorkerOptions(lanes=128))
