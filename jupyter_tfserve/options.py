@@ -104,6 +104,9 @@ class WorkerOptions:
     lanes: int = 2
     load_timeout_s: float = 300.0
     stop_timeout_s: float = 5.0
+    session_config: bytes = b""
+    """A serialized ConfigProto; the parallelism above overwrites what it says of threads."""
+    xla_cpu_compilation_enabled: bool = False
     prefer_tflite_model: bool = False
     num_tflite_pools: int = 0
     """Interpreters of a TFLite model, one lane each; 0: as many as `lanes`."""

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def _bare_tensorflow() -> Iterator[None]:
+def bare_tensorflow() -> Iterator[None]:
     """A package `tensorflow` that finds its submodules and runs nothing, for the time of the block.
 
     REQUIRES: no other thread imports TensorFlow for the first time meanwhile; it would get the bare package.
@@ -41,7 +41,7 @@ def _bare_tensorflow() -> Iterator[None]:
             del sys.modules["tensorflow"]
 
 
-with _bare_tensorflow():
+with bare_tensorflow():
     from tensorflow.core.example.example_pb2 import Example
     from tensorflow.core.example.feature_pb2 import Feature
     from tensorflow.core.framework.tensor_pb2 import TensorProto

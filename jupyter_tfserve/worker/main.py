@@ -8,6 +8,7 @@ only when a model is loaded; the engine imports nothing of this.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -107,8 +108,14 @@ def _load(order: WorkerOrder, lanes: int) -> Model:
     if order.prefer_tflite_model and (path / LITE_MODEL).is_file():
         return load_lite_model(path, lanes)
     load_op_libraries(order.custom_op_libraries)
+    if order.xla_cpu_compilation_enabled:
+        # No session option says it; TensorFlow reads it when the first session is made.
+        flags = os.environ.get("TF_XLA_FLAGS", "")
+        os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_cpu_global_jit".strip()
+    session_config = base64.b64decode(order.session_config)
     return load_saved_model(
-        path, LoadOptions(order.tags, order.intra_op_parallelism, order.inter_op_parallelism)
+        path,
+        LoadOptions(order.tags, order.intra_op_parallelism, order.inter_op_parallelism, session_config),
     )
 
 

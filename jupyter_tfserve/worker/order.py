@@ -33,5 +33,8 @@ class WorkerOrder:
     tags: tuple[str, ...]
     intra_op_parallelism: int
     inter_op_parallelism: int
+    session_config: str = ""
+    """A serialized ConfigProto in base64."""
+    xla_cpu_compilation_enabled: bool = False
     prefer_tflite_model: bool = False
     custom_op_libraries: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ happens in its process; here it is an error with one line of text.
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import signal
 import socket
@@ -225,6 +226,8 @@ class WorkerPool:
             tags=self._options.saved_model_tags,
             intra_op_parallelism=self._options.intra_op_parallelism,
             inter_op_parallelism=self._options.inter_op_parallelism,
+            session_config=base64.b64encode(self._options.session_config).decode(),
+            xla_cpu_compilation_enabled=self._options.xla_cpu_compilation_enabled,
             prefer_tflite_model=self._options.prefer_tflite_model,
             custom_op_libraries=self._options.custom_op_libraries,
         )

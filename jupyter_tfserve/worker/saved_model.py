@@ -32,11 +32,12 @@ _MAX_TIMEOUT_MS: Final = 2**30
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """How a model is loaded: an exact set of tags, and thread counts (0: TensorFlow chooses)."""
+    """How a model is loaded: an exact set of tags, thread counts (0: TensorFlow chooses), a ConfigProto."""
 
     tags: Sequence[str]
     intra_op_parallelism: int = 0
     inter_op_parallelism: int = 0
+    session_config: bytes = b""
 
 
 def load_saved_model(path: Path, options: LoadOptions) -> LoadedModel:
@@ -81,7 +82,7 @@ def _load(path: Path, options: LoadOptions) -> LoadedModel:
         session.close()
         session = _new_session(options)
         signatures = derive_signatures(session, str(path), options.tags)
-    return LoadedModel(session, signatures, options.inter_op_parallelism)
+    return LoadedModel(session, signatures, _has_thread_pool(options))
 
 
 def _new_session(options: LoadOptions) -> Any:
@@ -91,10 +92,10 @@ def _new_session(options: LoadOptions) -> Any:
 class LoadedModel:
     """A session and its signatures. Threads may call `run` at the same time."""
 
-    def __init__(self, session: Any, signatures: Mapping[str, Any], inter_op_parallelism: int = 0) -> None:
+    def __init__(self, session: Any, signatures: Mapping[str, Any], has_thread_pool: bool = False) -> None:
         self._session = session
         self._signatures = signatures
-        self._thread_pool = 0 if inter_op_parallelism > 0 else _IN_CALLING_THREAD
+        self._thread_pool = 0 if has_thread_pool else _IN_CALLING_THREAD
         self._runners: dict[tuple[str, tuple[str, ...], int], _Runner] = {}
         self._making = threading.Lock()
 
@@ -217,11 +218,17 @@ def _timeout_ms(timeout_s: float | None) -> int:
     return rounded if rounded <= _MAX_TIMEOUT_MS else 0
 
 
+def _has_thread_pool(options: LoadOptions) -> bool:
+    """Whether somebody asked for a pool of threads that run operations."""
+    config = config_pb2.ConfigProto.FromString(options.session_config)
+    return options.inter_op_parallelism > 0 or bool(config.session_inter_op_thread_pool)
+
+
 def _session_config(options: LoadOptions) -> Any:
-    config = tf.compat.v1.ConfigProto(
-        intra_op_parallelism_threads=options.intra_op_parallelism,
-        inter_op_parallelism_threads=options.inter_op_parallelism,
-    )
+    config = tf.compat.v1.ConfigProto()
+    config.ParseFromString(options.session_config)
+    config.intra_op_parallelism_threads = options.intra_op_parallelism
+    config.inter_op_parallelism_threads = options.inter_op_parallelism
     # Versions are processes that share a GPU: the first must not take all of its memory.
     config.gpu_options.allow_growth = True
     return config
