@@ -14,6 +14,7 @@ from jupyter_server.extension.application import ExtensionApp
 from jupyter_tfserve.errors import ServingError
 from jupyter_tfserve.extension.config import TFServe
 from jupyter_tfserve.extension.engines import EngineRequest, Engines
+from jupyter_tfserve.extension.events import CHANGE_SCHEMA, CHANGE_SCHEMA_ID, Change, EngineWatch, event_data
 from jupyter_tfserve.extension.handlers.base import ENGINES_SETTING, OPTIONS_SETTING
 from jupyter_tfserve.extension.handlers.control import ControlHandler
 from jupyter_tfserve.extension.handlers.engines import (
@@ -49,6 +50,7 @@ class TFServeExtension(ExtensionApp):
     load_other_extensions = True
     classes = [*ExtensionApp.classes, TFServe]  # noqa: RUF012
     _starting: asyncio.Task[None] | None = None
+    _watching: asyncio.Task[None] | None = None
 
     def initialize_settings(self) -> None:
         """Reads the configuration and makes the engines' owner; starts nothing."""
@@ -57,6 +59,7 @@ class TFServeExtension(ExtensionApp):
         self.engines = Engines(options, self.log)
         self.settings[ENGINES_SETTING] = self.engines
         self.settings[OPTIONS_SETTING] = options
+        server.event_logger.register_event_schema(CHANGE_SCHEMA)
 
     def initialize_handlers(self) -> None:
         """The routes; `base_url` is put before them by Jupyter."""
@@ -64,6 +67,9 @@ class TFServeExtension(ExtensionApp):
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         """Called by Jupyter when its loop runs."""
+        watch = EngineWatch(self.engines, self._announce)
+        self.engines.on_change = watch.wake
+        self._watching = asyncio.create_task(watch.run())
         if self.settings[OPTIONS_SETTING].start_policy == "eager":
             # Not awaited: a slow engine must not hold up the Jupyter server.
             self._starting = asyncio.create_task(self._start_default())
@@ -74,10 +80,16 @@ class TFServeExtension(ExtensionApp):
         except ServingError as error:
             self.log.warning("tfserve: the engine did not start: %s", error.message)
 
+    def _announce(self, change: Change) -> None:
+        server: Any = self.serverapp
+        server.event_logger.emit(schema_id=CHANGE_SCHEMA_ID, data=event_data(change))
+
     async def stop_extension(self) -> None:
         """No engine is left."""
         if self._starting is not None:
             self._starting.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
         await self.engines.stop_all()
 
     def current_activity(self) -> list[str] | None:

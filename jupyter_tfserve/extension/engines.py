@@ -85,6 +85,8 @@ class Engines:
         self._last_request: float | None = None
         self._requests = 0
         self._caller: ControlCaller | None = None
+        self.on_change: Callable[[], None] = lambda: None
+        """Called after whatever may have changed an engine; must not raise."""
 
     def all(self) -> list[OwnedEngine]:
         """Every engine that was asked for and not removed."""
@@ -116,7 +118,11 @@ class Engines:
         connection = self.connection(name)
         if self._caller is None:
             self._caller = ControlCaller()
-        return await self._caller.call(connection, method, path, body, timeout_s)
+        try:
+            return await self._caller.call(connection, method, path, body, timeout_s)
+        finally:
+            if method != "GET":
+                self.on_change()
 
     async def start(self, request: EngineRequest) -> OwnedEngine:
         """The running engine of that name, started if need be.
@@ -159,6 +165,7 @@ class Engines:
             self._release(engine)
             if self._engines.get(name) is engine:
                 del self._engines[name]
+            self.on_change()
 
     async def stop_all(self) -> None:
         """No engine is left."""
@@ -252,6 +259,7 @@ class Engines:
     def _log_change(self, name: str, status: SupervisorStatus) -> None:
         suffix = f" ({status.reason})" if status.reason else ""
         self._log.info("tfserve: engine %s is %s%s", name, status.state.value, suffix)
+        self.on_change()
 
 
 def _differ(request: EngineRequest, running: EngineRequest) -> bool:
