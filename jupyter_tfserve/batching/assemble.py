@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
 from jupyter_tfserve.batching.task import BatchTask
 from jupyter_tfserve.types import Tensor, Tensors
 
+Align: TypeAlias = Callable[[str, list[Tensor]], list[Tensor]]
+"""Makes the inner dimensions of one input equal: (alias, one tensor per task) -> the same, padded."""
 
-def merge(tasks: Sequence[BatchTask], padded_rows: int = 0) -> Tensors:
+
+def merge(tasks: Sequence[BatchTask], padded_rows: int = 0, align: Align | None = None) -> Tensors:
     """The batch's inputs: every task's rows one after another, then copies of the last task's first row
     up to `padded_rows`. A single task without padding is passed on as it is, without a copy.
+
+    Without `align` the tasks' inner dimensions must agree; the error of `align` is the caller's.
     """
     if len(tasks) == 1 and padded_rows <= tasks[0].rows:
         return tasks[0].inputs
@@ -20,6 +26,8 @@ def merge(tasks: Sequence[BatchTask], padded_rows: int = 0) -> Tensors:
     merged: dict[str, Tensor] = {}
     for alias in tasks[0].inputs:
         parts = [task.inputs[alias] for task in tasks]
+        if align is not None:
+            parts = align(alias, parts)
         if missing > 0:
             parts.append(np.repeat(parts[-1][:1], missing, axis=0))
         merged[alias] = np.concatenate(parts)
@@ -44,7 +52,7 @@ def split(outputs: Tensors, tasks: Sequence[BatchTask], executed_rows: int) -> l
 
 def padded_size(rows: int, allowed: Sequence[int]) -> int:
     """The smallest allowed batch size that holds the rows; the rows themselves if none does."""
-    return next((size for size in allowed if size >= rows), rows)
+    return min((size for size in allowed if size >= rows), default=rows)
 
 
 def agree(left: Tensors, right: Tensors) -> bool:

@@ -11,45 +11,19 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-from jupyter_tfserve.batching.assemble import agree, merge, padded_size, split
+from jupyter_tfserve.batching.execution import BatchExecution
+from jupyter_tfserve.batching.lane import BatchLane, BatchObserver, LaneGone
 from jupyter_tfserve.batching.queue import BatchQueue, expire
+from jupyter_tfserve.batching.rules import checked_rows, join_rows, split_rows
 from jupyter_tfserve.batching.task import BatchTask, batch_rows, size_bytes
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import BatchOptions
 from jupyter_tfserve.types import Tensors
 
+__all__ = ["BatchLane", "BatchObserver", "BatchScheduler", "BatchStatistics", "LaneGone"]
+
 SWEEP_INTERVAL_S = 0.02
-VERIFIED_BATCHES = 2
-"""So many of a signature's first batches are compared with single runs."""
-
-
-class BatchLane(Protocol):
-    """Runs one batch at a time. `WorkerLost` errors mean that the model's process is gone."""
-
-    async def run_batch(
-        self, signature: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None
-    ) -> Tensors:
-        """The outputs by alias; ServingError from the model; `LaneGone` when the lane broke."""
-
-
-class LaneGone(Exception):
-    """The lane broke while it ran a batch: its process died. The batch may be tried elsewhere."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class BatchObserver(Protocol):
-    """Is told what happens to tasks that may share a batch; on every request's way, so it must be quick."""
-
-    def dequeued(self, waited_s: float, rows: int, inputs: int) -> None:
-        """A task leaves the queue, with so many rows in each of its inputs."""
-
-    def ran(self, rows: int, executed_rows: int) -> None:
-        """A batch is given to a lane, padded to `executed_rows`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +48,22 @@ class BatchScheduler:
         options: BatchOptions,
         clock: Callable[[], float] = time.monotonic,
         observer: BatchObserver | None = None,
+        tensor_name: Callable[[str, str], str] = lambda _signature, alias: alias,
     ) -> None:
+        """`tensor_name` gives an input's own name by (signature, alias), for strict batching's errors."""
         self._options = options
+        self._size = options.execution_size
+        self._execution = BatchExecution(options, clock, observer, tensor_name)
         self._observer = observer
         self._clock = clock
         self._queue = BatchQueue(options)
         self._free: list[BatchLane] = []
         self._running: dict[asyncio.Task[None], list[BatchTask]] = {}
         self._lanes: set[BatchLane] = set()
-        self._to_verify: dict[tuple[str, tuple[str, ...]], int] = {}
         self._dispatching = False
         self._wake_handle: asyncio.Handle | None = None
         self._sweep_handle: asyncio.Handle | None = None
         self._closed: ServingError | None = None
-        self._batches = self._tasks = self._rows = self._padding_rows = 0
 
     def add_lane(self, lane: BatchLane) -> None:
         """The lane takes batches from now on."""
@@ -116,23 +92,65 @@ class BatchScheduler:
         """
         if self._closed is not None:
             raise self._closed
+        if self._options.strict:
+            return await self._submit_strictly(signature, inputs, outputs, timeout_s, batchable)
+        rows = batch_rows(inputs) if batchable else 0
+        task = self._task(signature, inputs, outputs, timeout_s, rows)
+        self._enqueue(task)
+        return await task.future
+
+    async def _submit_strictly(
+        self,
+        signature: str,
+        inputs: Tensors,
+        outputs: tuple[str, ...],
+        timeout_s: float | None,
+        batchable: bool,
+    ) -> Tensors:
+        """By TensorFlow Serving's rules, split where that is asked for."""
+        rows = checked_rows(inputs, self._options.max_batch_size)
+        parts = [inputs]
+        if batchable and rows > self._size:
+            open_room = self._queue.open_room((signature, outputs))
+            parts = split_rows(inputs, rows, self._size, open_room)
+        tasks = [
+            self._task(signature, part, outputs, timeout_s, batch_rows(part) if batchable else 0)
+            for part in parts
+        ]
+        self._queue.check_room(tasks, len(self._free))
+        for task in tasks:
+            self._enqueue(task)
+        if len(tasks) == 1:
+            return await tasks[0].future
+        try:
+            return join_rows(await asyncio.gather(*(task.future for task in tasks)))
+        finally:
+            # A piece that failed, or a caller that left: nobody waits for the others.
+            for task in tasks:
+                task.future.cancel()
+
+    def _task(
+        self, signature: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None, rows: int
+    ) -> BatchTask:
         now = self._clock()
         task = BatchTask(
             signature=signature,
             inputs=inputs,
             outputs=outputs,
-            rows=batch_rows(inputs) if batchable else 0,
+            rows=rows,
             size_bytes=size_bytes(inputs),
             enqueued=now,
             deadline=None if timeout_s is None else now + timeout_s,
             future=asyncio.get_running_loop().create_future(),
         )
         task.alone = self._must_run_alone(task)
+        return task
+
+    def _enqueue(self, task: BatchTask) -> None:
         self._queue.add(task)
         self._schedule()
         if task.deadline is not None:
             self._start_sweep()
-        return await task.future
 
     def close(self, error: ServingError) -> None:
         """Refuses new tasks and fails those that still wait. Running batches end as they end."""
@@ -149,18 +167,14 @@ class BatchScheduler:
             busy_lanes=len(self._running),
             waiting_tasks=len(self._queue),
             waiting_rows=self._queue.rows,
-            batches=self._batches,
-            tasks=self._tasks,
-            rows=self._rows,
-            padding_rows=self._padding_rows,
+            batches=self._execution.batches,
+            tasks=self._execution.tasks,
+            rows=self._execution.rows,
+            padding_rows=self._execution.padding_rows,
         )
 
     def _must_run_alone(self, task: BatchTask) -> bool:
-        return (
-            task.rows == 0
-            or task.rows >= self._options.max_batch_size
-            or self._to_verify.get((task.signature, task.outputs), 0) < 0
-        )
+        return task.rows == 0 or task.rows >= self._size or self._execution.is_unmergeable(task)
 
     def _schedule(self) -> None:
         # One turn of the loop later: every request that the loop is about to read joins the same batch.
@@ -207,10 +221,7 @@ class BatchScheduler:
 
     async def _run(self, lane: BatchLane, batch: list[BatchTask]) -> None:
         try:
-            if len(batch) == 1:
-                await self._run_alone(lane, batch[0])
-            else:
-                await self._run_merged(lane, batch)
+            await self._execution.run(lane, batch)
         except LaneGone as gone:
             self.remove_lane(lane)
             for task in batch:
@@ -219,79 +230,6 @@ class BatchScheduler:
             if lane in self._lanes:
                 self._free.append(lane)
             self._schedule()
-
-    async def _run_merged(self, lane: BatchLane, batch: list[BatchTask]) -> None:
-        first = batch[0]
-        verify_key = (first.signature, first.outputs)
-        left = self._to_verify.setdefault(verify_key, VERIFIED_BATCHES if self._options.verify else 0)
-        try:
-            outputs, rows = await self._execute(lane, batch)
-        except ServingError:
-            # One bad row fails only its own caller, and with its own error text.
-            return await self._run_each(lane, batch)
-        answers = split(outputs, batch, rows)
-        if answers is None:
-            self._to_verify[verify_key] = -1
-            return await self._run_each(lane, batch)
-        if left:
-            return await self._verify(lane, batch, answers, verify_key)
-        for task, answer in zip(batch, answers, strict=True):
-            _answer(task, answer)
-        return None
-
-    async def _verify(
-        self,
-        lane: BatchLane,
-        batch: list[BatchTask],
-        answers: list[Tensors],
-        key: tuple[str, tuple[str, ...]],
-    ) -> None:
-        """Answers from single runs; a batch that told otherwise is the signature's last one."""
-        singles = [await self._run_alone(lane, task) for task in batch]
-        pairs = [(one, other) for one, other in zip(singles, answers, strict=True) if one is not None]
-        if all(agree(one, other) for one, other in pairs):
-            self._to_verify[key] -= 1 if self._to_verify[key] > 0 else 0
-        else:
-            self._to_verify[key] = -1
-
-    async def _run_each(self, lane: BatchLane, batch: list[BatchTask]) -> None:
-        for task in batch:
-            await self._run_alone(lane, task)
-
-    async def _run_alone(self, lane: BatchLane, task: BatchTask) -> Tensors | None:
-        if task.future.done():
-            return None
-        try:
-            outputs, rows = await self._execute(lane, [task])
-        except ServingError as error:
-            if not task.future.done():
-                task.future.set_exception(error)
-            return None
-        answers = split(outputs, [task], rows) if rows > max(task.rows, 1) else None
-        answer = outputs if answers is None else answers[0]
-        _answer(task, answer)
-        return answer
-
-    async def _execute(self, lane: BatchLane, batch: list[BatchTask]) -> tuple[Tensors, int]:
-        rows = sum(task.rows for task in batch)
-        padded = padded_size(rows, self._options.allowed_batch_sizes) if rows else 0
-        self._batches += 1
-        self._tasks += len(batch)
-        self._rows += rows
-        self._padding_rows += padded - rows
-        if rows and self._observer is not None:
-            self._observer.ran(rows, padded)
-        first = batch[0]
-        timeout_s = self._remaining(batch)
-        outputs = await lane.run_batch(first.signature, merge(batch, padded), first.outputs, timeout_s)
-        return outputs, padded
-
-    def _remaining(self, batch: list[BatchTask]) -> float | None:
-        """The longest time that any caller of the batch still has."""
-        deadlines = [task.deadline for task in batch]
-        if None in deadlines:
-            return None
-        return max(max(deadline for deadline in deadlines if deadline is not None) - self._clock(), 0.001)
 
     def _retry_lost(self, task: BatchTask, gone: LaneGone) -> None:
         if task.future.done():
@@ -318,12 +256,7 @@ class BatchScheduler:
         waiting = len(self._queue) > 0
         for batch in self._running.values():
             for task in batch:
-                expire(task, now, "the model ran")
+                expire(task, now, Code.DEADLINE_EXCEEDED, "Timed out while the model ran")
                 waiting = waiting or not task.future.done()
         if waiting:
             self._start_sweep()
-
-
-def _answer(task: BatchTask, outputs: Tensors) -> None:
-    if not task.future.done():
-        task.future.set_result(outputs)

@@ -36,6 +36,11 @@ class BatchTask:
         inner = tuple((alias, tensor.dtype.num, tensor.shape[1:]) for alias, tensor in self.inputs.items())
         return (self.signature, self.outputs, inner)
 
+    @property
+    def queue(self) -> Hashable:
+        """What must agree in strict batching, where shapes are a batch's own affair: signature and outputs."""
+        return (self.signature, self.outputs)
+
 
 def is_batchable(signature: Signature) -> bool:
     """Whether every input and output may vary in its first dimension. Where the signature declares no rank,

@@ -1,11 +1,12 @@
 """TensorFlow Serving's `BatchingParameters` text proto as `BatchOptions`.
 
-The message's own proto file is not shipped with tensorflow-serving-api, so it is described here, field by field
-(session_bundle_config.proto).
+The message's own proto file (session_bundle_config.proto) is not shipped with tensorflow-serving-api, so it is
+described here, field by field. Pure.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
@@ -28,32 +29,46 @@ DEFAULT_MAX_BATCH_SIZE = 1000
 DEFAULT_MAX_ENQUEUED_BATCHES = 10
 
 
-def parse_batching_parameters(text: str, name: str) -> tuple[BatchOptions, int | None, list[str]]:
-    """(options, lanes or None, notes): the queue's options, how many batches run at once, and what was passed over.
+@dataclass(frozen=True, slots=True)
+class BatchingParameters:
+    """A queue's options, and how many batches may run at once (`lanes`; None: not said)."""
 
-    INVALID_ARGUMENT with the line when the text is not a BatchingParameters; `name` is the file as the user gave it.
+    options: BatchOptions
+    lanes: int | None
+
+
+def parse_batching_parameters(text: str, name: str) -> BatchingParameters:
+    """The parameters in a text proto; what it leaves out has TensorFlow Serving's defaults.
+
+    INVALID_ARGUMENT when the text is no BatchingParameters (the hint has the line), or its values can't be.
+    `name` is the file as the user gave it.
     """
     try:
-        message = text_format.Parse(text, _message_class()())
+        message = text_format.Parse(text, batching_parameters_class()())
     except text_format.ParseError as error:
-        raise invalid_argument(f"Invalid protobuf file: '{name}': {error}") from None
-    return _options(message), _lanes(message), _notes(message)
+        raise invalid_argument(f"Invalid protobuf file: '{name}'", str(error)) from None
+    return BatchingParameters(_options(message), _lanes(message))
 
 
 def _options(message: Any) -> BatchOptions:
-    size = message.max_batch_size.value if message.HasField("max_batch_size") else DEFAULT_MAX_BATCH_SIZE
-    batches = (
-        message.max_enqueued_batches.value
-        if message.HasField("max_enqueued_batches")
-        else DEFAULT_MAX_ENQUEUED_BATCHES
-    )
+    size = _value(message, "max_batch_size", DEFAULT_MAX_BATCH_SIZE)
+    batches = _value(message, "max_enqueued_batches", DEFAULT_MAX_ENQUEUED_BATCHES)
     return BatchOptions(
         max_batch_size=size,
         batch_timeout_micros=message.batch_timeout_micros.value,
-        max_enqueued_rows=max(batches, 1) * size,
+        max_enqueued_rows=max(BatchOptions().max_enqueued_rows, batches * size),
         allowed_batch_sizes=tuple(message.allowed_batch_sizes),
         verify=False,
+        strict=True,
+        max_enqueued_batches=batches,
+        pad_variable_length_inputs=message.pad_variable_length_inputs,
+        enable_large_batch_splitting=message.enable_large_batch_splitting.value,
+        max_execution_batch_size=message.max_execution_batch_size.value,
     )
+
+
+def _value(message: Any, name: str, default: int) -> int:
+    return int(getattr(message, name).value) if message.HasField(name) else default
 
 
 def _lanes(message: Any) -> int | None:
@@ -65,13 +80,8 @@ def _lanes(message: Any) -> int | None:
     return threads
 
 
-def _notes(message: Any) -> list[str]:
-    unused = ("pad_variable_length_inputs", "enable_large_batch_splitting", "max_execution_batch_size")
-    set_fields = {field.name for field, _ in message.ListFields()}
-    return [f"batching parameter {name} has no effect yet" for name in unused if name in set_fields]
-
-
-def _message_class() -> Any:
+def batching_parameters_class() -> Any:
+    """The BatchingParameters message."""
     pool = descriptor_pool.Default()
     try:
         descriptor = pool.FindMessageTypeByName(f"{_PACKAGE}.BatchingParameters")

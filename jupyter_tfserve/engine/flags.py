@@ -45,6 +45,11 @@ FLAGS: tuple[Flag, ...] = (
     Flag("allow_version_labels_for_unavailable_models", False, "labels may name versions not loaded yet"),
     Flag("enable_batching", False, "batch by TensorFlow Serving's parameters instead of our defaults"),
     Flag("batching_parameters_file", "", "BatchingParameters text proto; needs --enable_batching"),
+    Flag(
+        "enable_per_model_batching_parameters",
+        False,
+        "batch a version by its own batching_params.pbtxt, and not without one; needs --enable_batching",
+    ),
     Flag("max_num_load_retries", 5, "retries after a failed load"),
     Flag("load_retry_interval_micros", 60_000_000, "pause between load retries; negative: none"),
     Flag("num_load_threads", 0, "how many versions may load at once; 0: four"),
@@ -56,6 +61,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag("tensorflow_session_parallelism", 0, "sets both parallelism flags"),
     Flag("version", False, "print the versions and exit"),
     Flag("help", False, "print this text and exit"),
+    Flag("custom_op_libraries", "", "shared libraries of operations, comma-separated", ours=True),
+    Flag("enable_session_run", False, "serve SessionService.SessionRun over gRPC", ours=True),
     Flag("lanes", 2, "batches that one version may run at once", ours=True),
     Flag("state_dir", "", "folder that keeps labels, policies and models across restarts", ours=True),
     Flag("connection_file", "", "write addresses and the control token here (mode 0600)", ours=True),
@@ -68,7 +75,6 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "remove_unused_fields_from_bundle_metagraph", True, "save memory", inert="workers keep only what runs"
     ),
-    Flag("enable_per_model_batching_parameters", False, "batching_params.pbtxt per version", inert=_LATER),
     Flag("tensorflow_session_config_file", "", "ConfigProto", inert=_LATER),
     Flag("platform_config_file", "", "PlatformConfigMap", inert=_LATER),
     Flag("per_process_gpu_memory_fraction", 0.0, "GPU memory share", inert=_LATER),
@@ -76,13 +82,15 @@ FLAGS: tuple[Flag, ...] = (
     Flag("ssl_config_file", "", "SSLConfig text proto: TLS for gRPC and REST"),
     Flag("grpc_channel_arguments", "", "gRPC server arguments, name=value,name=value"),
     Flag("monitoring_config_file", "", "MonitoringConfig text proto: Prometheus on the REST port"),
-    Flag("prefer_tflite_model", False, "use model.tflite", inert=_LATER),
-    Flag("num_tflite_pools", 0, "TFLite interpreters", inert=_LATER),
-    Flag("num_tflite_interpreters_per_pool", 1, "TFLite parallelism", inert=_LATER),
+    Flag("prefer_tflite_model", False, "serve VERSION/model.tflite where there is one"),
+    Flag("num_tflite_pools", 0, "interpreters of a TFLite model, so many batches at once; 0: as many as --lanes"),
+    Flag(
+        "num_tflite_interpreters_per_pool", 1, "TFLite parallelism", inert="batches are not split between them"
+    ),
     Flag("enable_signature_method_name_check", False, "classify and regress need their own method names"),
     Flag("xla_cpu_compilation_enabled", False, "XLA on the CPU", inert=_LATER),
     Flag("xla_gpu_compilation_enabled", False, "XLA on the GPU", inert=_LATER),
-    Flag("enable_profiler", True, "ProfilerService", inert=_LATER),
+    Flag("enable_profiler", True, "TensorBoard may profile the models over the gRPC port"),
     Flag("thread_pool_factory_config_file", "", "thread pools", inert="upstream ships no factory either"),
     Flag("mixed_precision", "", "mixed precision", inert=_LATER),
     Flag("skip_initialize_tpu", False, "TPU builds", inert="there is no TPU support"),

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from jupyter_tfserve.codec.batching_parameters import parse_batching_parameters
+from jupyter_tfserve.codec.batching_parameters import BatchingParameters, parse_batching_parameters
 from jupyter_tfserve.codec.monitoring_config import parse_monitoring_config
 from jupyter_tfserve.dataplane.grpc_options import parse_channel_arguments
 from jupyter_tfserve.dataplane.tls import parse_ssl_config
 from jupyter_tfserve.engine.flags import Value
 from jupyter_tfserve.errors import ServingError, invalid_argument
-from jupyter_tfserve.lifecycle.config import ModelConfig
-from jupyter_tfserve.lifecycle.config_proto import parse_config
-from jupyter_tfserve.lifecycle.core import ServerCore
-from jupyter_tfserve.lifecycle.resolve import ResolvedModels, resolve_base_path
 from jupyter_tfserve.options import (
     BatchOptions,
     EngineOptions,
@@ -30,10 +21,6 @@ from jupyter_tfserve.options import (
     WarmupOptions,
     WorkerOptions,
 )
-
-logger = logging.getLogger(__name__)
-
-DEFAULT_MODEL_NAME = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +48,15 @@ class _Flags:
 def engine_options(values: Mapping[str, Value]) -> tuple[EngineOptions, list[str]]:
     """(options, notes) for the parsed flags. INVALID_ARGUMENT with upstream's text for what can't start."""
     flags = _Flags(values)
-    batching, lanes, notes = _batching(flags)
+    batching = _batching(flags)
     worker = _worker(flags)
     options = EngineOptions(
         listen=_listen(flags),
         grpc=_grpc(flags),
-        batching=batching,
-        worker=worker if lanes is None else replace(worker, lanes=lanes),
+        batching=batching.options,
+        enable_per_model_batching_parameters=flags.is_set("enable_batching")
+        and flags.is_set("enable_per_model_batching_parameters"),
+        worker=worker if batching.lanes is None else replace(worker, lanes=batching.lanes),
         lifecycle=_lifecycle(flags),
         warmup=WarmupOptions(
             flags.is_set("enable_model_warmup"), flags.number("num_request_iterations_for_warmup")
@@ -86,7 +75,7 @@ def engine_options(values: Mapping[str, Value]) -> tuple[EngineOptions, list[str
             "Both server_options.model_base_path and server_options.model_config_file are empty!",
             "Give --model_base_path=FOLDER, the folder that holds the numbered version folders",
         )
-    return options, notes
+    return options, _notes(flags)
 
 
 def _listen(flags: _Flags) -> ListenOptions:
@@ -117,6 +106,8 @@ def _grpc(flags: _Flags) -> GrpcOptions:
         enable_grpc_healthcheck_service=flags.is_set("enable_grpc_healthcheck_service"),
         enable_serialization_as_tensor_content=flags.is_set("enable_serialization_as_tensor_content"),
         enable_signature_method_name_check=flags.is_set("enable_signature_method_name_check"),
+        enable_profiler=flags.is_set("enable_profiler"),
+        enable_session_run=flags.is_set("enable_session_run"),
     )
 
 
@@ -137,7 +128,19 @@ def _worker(flags: _Flags) -> WorkerOptions:
         intra_op_parallelism=max(intra, 0),
         inter_op_parallelism=max(inter, 0),
         lanes=flags.number("lanes"),
+        prefer_tflite_model=flags.is_set("prefer_tflite_model"),
+        num_tflite_pools=flags.number("num_tflite_pools"),
+        custom_op_libraries=_op_libraries(flags.text("custom_op_libraries")),
     )
+
+
+def _op_libraries(text: str) -> tuple[str, ...]:
+    """The files as absolute paths; INVALID_ARGUMENT for one that is not there."""
+    files = tuple(Path(file).expanduser().absolute() for file in text.split(",") if file)
+    for file in files:
+        if not file.is_file():
+            raise invalid_argument(f"--custom_op_libraries: there is no file '{file}'")
+    return tuple(map(str, files))
 
 
 def _lifecycle(flags: _Flags) -> LifecycleOptions:
@@ -152,7 +155,7 @@ def _lifecycle(flags: _Flags) -> LifecycleOptions:
     )
 
 
-def _batching(flags: _Flags) -> tuple[BatchOptions, int | None, list[str]]:
+def _batching(flags: _Flags) -> BatchingParameters:
     file = flags.text("batching_parameters_file")
     if not flags.is_set("enable_batching"):
         if file:
@@ -160,8 +163,14 @@ def _batching(flags: _Flags) -> tuple[BatchOptions, int | None, list[str]]:
                 "server_options.batching_parameters_file is set without setting "
                 "server_options.enable_batching to true."
             )
-        return BatchOptions(), None, []
-    return parse_batching_parameters(read_text(file) if file else "", file or "the default")
+        return BatchingParameters(BatchOptions(), None)
+    return parse_batching_parameters(read_text(file) if file else "", file)
+
+
+def _notes(flags: _Flags) -> list[str]:
+    if flags.is_set("enable_per_model_batching_parameters") and not flags.is_set("enable_batching"):
+        return ["--enable_per_model_batching_parameters has no effect without --enable_batching"]
+    return []
 
 
 def read_text(file: str) -> str:
@@ -177,84 +186,3 @@ def start_failure(error: ServingError) -> str:
     """The line that ends a failed start, as upstream prints it, with the next step below."""
     hint = f"\n{error.hint}" if error.hint else ""
     return f"Failed to start server. Error: {error}{hint}"
-
-
-@dataclass(frozen=True, slots=True)
-class InitialModels:
-    """What the command line says to serve: one folder, or a config file that may be read again and again."""
-
-    opened: ResolvedModels | None = None
-    configured: tuple[ModelConfig, ...] | None = None
-    config_file: str = ""
-    poll_s: float = 0
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the user should know about the folder that was given."""
-        return self.opened.notes if self.opened is not None else ()
-
-    async def apply(self, core: ServerCore[Any]) -> None:
-        """Makes `core` serve them, then follows the config file for as long as the engine runs."""
-        if self.opened is not None:
-            await core.open_models(self.opened)
-        if self.configured is not None:
-            await _apply_logged(core, self.configured)
-        while self.config_file and self.poll_s > 0:
-            await asyncio.sleep(self.poll_s)
-            await self._reload(core)
-
-    async def _reload(self, core: ServerCore[Any]) -> None:
-        """A file that can't be read or applied leaves everything as it was."""
-        try:
-            models = parse_config(await asyncio.to_thread(read_text, self.config_file))
-        except ServingError as error:
-            logger.error("Failed to read ModelServerConfig file: %s", error)
-            return
-        if models is not None:
-            await _apply_logged(core, models)
-
-
-def initial_models(options: EngineOptions) -> InitialModels:
-    """The models to start with. A config file's models win over the base path, as upstream.
-
-    INVALID_ARGUMENT or NOT_FOUND for a file or folder that can't be used: the engine should not start.
-    """
-    if options.model_config_file:
-        return InitialModels(
-            configured=_read_config(options.model_config_file),
-            config_file=options.model_config_file,
-            poll_s=options.model_config_file_poll_wait_seconds,
-        )
-    if not options.model_base_path:
-        return InitialModels()
-    resolved = resolve_base_path(options.model_base_path, options.model_name or None)
-    return InitialModels(resolved if options.model_name else _with_default_name(resolved, options))
-
-
-def _with_default_name(resolved: ResolvedModels, options: EngineOptions) -> ResolvedModels:
-    """Upstream calls the model at the base path `default`; models below it keep their folders' names."""
-    base_path = os.path.abspath(os.path.expanduser(options.model_base_path))
-    models = (
-        replace(model, name=DEFAULT_MODEL_NAME) if model.base_path == base_path else model
-        for model in resolved.models
-    )
-    return replace(resolved, models=tuple(models))
-
-
-def _read_config(file: str) -> tuple[ModelConfig, ...] | None:
-    text = read_text(file)
-    try:
-        return parse_config(text)
-    except ServingError as error:
-        print(
-            f"Error parsing text-format tensorflow.serving.ModelServerConfig: {error.message}",
-            file=sys.stderr,
-        )
-        raise invalid_argument(f"Invalid protobuf file: '{file}'", error.message) from None
-
-
-async def _apply_logged(core: ServerCore[Any], models: tuple[ModelConfig, ...]) -> None:
-    try:
-        await core.apply_config(models)
-    except ServingError as error:
-        logger.error("PollFilesystemAndReloadConfig failed to ReloadConfig: %s", error)

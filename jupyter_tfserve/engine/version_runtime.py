@@ -17,10 +17,11 @@ from jupyter_tfserve.batching.scheduler import BatchScheduler, BatchStatistics, 
 from jupyter_tfserve.batching.task import is_batchable
 from jupyter_tfserve.codec.signatures import parse_signatures
 from jupyter_tfserve.dataplane.metrics import Metrics
+from jupyter_tfserve.engine.version_options import batch_options
 from jupyter_tfserve.engine.warmup import Replay, warm_up
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.history import EventKind
-from jupyter_tfserve.options import EngineOptions
+from jupyter_tfserve.options import BatchOptions, EngineOptions
 from jupyter_tfserve.types import ServableId, Signature, Tensors
 from jupyter_tfserve.worker.lane import Call, Lane, LaneLost
 from jupyter_tfserve.worker.pool import Worker, WorkerPool
@@ -96,18 +97,25 @@ class VersionRuntime:
 
         The model's error otherwise, or the first that its warm-up met; nothing is left of it then.
         """
-        self._scheduler = BatchScheduler(self._options.batching, observer=self._metrics.batching)
-        worker = await self._pool.spawn(self._id, self._path)
-        self.signature_defs = worker.signature_defs
-        self.signatures = parse_signatures(worker.signature_defs)
-        self._batchable = {key for key, signature in self.signatures.items() if is_batchable(signature)}
-        self._adopt(worker)
-        self._keeper = asyncio.get_running_loop().create_task(self._keep_alive(worker))
+        batching = await asyncio.to_thread(batch_options, self._path, self._options)
+        self._worker = worker = await self._pool.spawn(self._id, self._path)
         try:
+            self._serve(worker, batching)
             await self._warm_up()
         except BaseException:  # also a load that is cancelled
             await self.unload()
             raise
+
+    def _serve(self, worker: Worker, batching: BatchOptions) -> None:
+        self.signature_defs = worker.signature_defs
+        self.signatures = parse_signatures(worker.signature_defs)
+        self._scheduler = BatchScheduler(
+            batching, observer=self._metrics.batching, tensor_name=self._tensor_name
+        )
+        keys = self.signatures if batching.enabled else ()
+        self._batchable = {key for key in keys if is_batchable(self.signatures[key])}
+        self._adopt(worker)
+        self._keeper = asyncio.get_running_loop().create_task(self._keep_alive(worker))
 
     async def unload(self) -> None:
         """Ends the worker; its memory is the system's again when this returns. REQUIRES: no request in flight."""
@@ -125,6 +133,9 @@ class VersionRuntime:
     ) -> Tensors:
         """The outputs by alias; errors as `BatchScheduler.submit` has them."""
         return await self._scheduler.submit(key, inputs, outputs, timeout_s, key in self._batchable)
+
+    def _tensor_name(self, key: str, alias: str) -> str:
+        return self.signatures[key].inputs[alias].tensor_name
 
     async def _warm_up(self) -> None:
         options = self._options.warmup

@@ -22,7 +22,7 @@ def saved_counter(make_saved_models) -> Path:
     return make_saved_models("counter=77") / "counter" / "77"
 
 
-@pytest.fixture()
+@pytest.fixture
 def counter(saved_counter, tmp_path: Path) -> Path:
     """A base path of the counter model, version 1: what was run on it can be asked of it."""
     base = tmp_path / "counter"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from jupyter_tfserve.engine.flags import FLAGS, parse_flags, usage
-from jupyter_tfserve.engine.startup import engine_options, initial_models
+from jupyter_tfserve.engine.initial_models import initial_models
+from jupyter_tfserve.engine.startup import engine_options
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.config import ModelConfig
 from jupyter_tfserve.options import EngineOptions
@@ -109,7 +110,8 @@ def test_batching_parameters_are_read_when_batching_is_enabled(tmp_path: Path) -
     options = options_of("--model_base_path=/m", "--enable_batching", f"--batching_parameters_file={file}")
     batching = options.batching
     assert (batching.max_batch_size, batching.batch_timeout_micros) == (8, 500)
-    assert (batching.allowed_batch_sizes, batching.max_enqueued_rows) == ((4, 8), 40)
+    assert (batching.allowed_batch_sizes, batching.max_enqueued_batches) == ((4, 8), 5)
+    assert batching.strict
     assert not batching.verify
     assert options.worker.lanes == 3
 
@@ -128,6 +130,29 @@ def test_bad_batching_parameters_are_refused(tmp_path: Path, text: str, message:
     file.write_text(text)
     with pytest.raises(ServingError, match=message):
         options_of("--model_base_path=/m", "--enable_batching", f"--batching_parameters_file={file}")
+
+
+def test_batching_is_strict_only_when_it_is_asked_for() -> None:
+    assert not options_of("--model_base_path=/m").batching.strict
+    batching = options_of("--model_base_path=/m", "--enable_batching").batching
+    assert (batching.strict, batching.max_batch_size, batching.max_enqueued_batches) == (True, 1000, 10)
+
+
+def test_per_model_batching_parameters_count_only_with_batching() -> None:
+    flag = "--enable_per_model_batching_parameters"
+    assert options_of("--model_base_path=/m", "--enable_batching", flag).enable_per_model_batching_parameters
+    options, notes = engine_options(parse_flags(["--model_base_path=/m", flag])[0])
+    assert not options.enable_per_model_batching_parameters
+    assert notes == [f"{flag} has no effect without --enable_batching"]
+
+
+def test_warm_up_flags_become_options() -> None:
+    warmup = options_of("--model_base_path=/m").warmup
+    assert (warmup.enable_model_warmup, warmup.num_request_iterations_for_warmup) == (True, 0)
+    warmup = options_of(
+        "--model_base_path=/m", "--enable_model_warmup=false", "--num_request_iterations_for_warmup=3"
+    ).warmup
+    assert (warmup.enable_model_warmup, warmup.num_request_iterations_for_warmup) == (False, 3)
 
 
 def test_every_flag_is_in_the_help() -> None:

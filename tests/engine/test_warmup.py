@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ class NotingServable:
     """Three signatures, all answering one row per row; `runs` is what was run."""
 
     signature_defs = b""
-    signatures = {
+    signatures: ClassVar[dict[str, Signature]] = {
         "serving_default": Signature(
             "", {"x": TensorSpec("x:0", "float", (-1,))}, {"y": TensorSpec("y:0", "float", (-1,))}
         ),
@@ -200,15 +200,14 @@ async def test_request_is_checked_as_a_real_one(tmp_path: Path, log: Any, messag
 async def test_cancelled_warm_up_closes_its_file(tmp_path: Path) -> None:
     class HangingServable(NotingServable):
         async def run(self, *call: Any) -> Tensors:
-            self.runs.append(("", []))
+            running.set()
             await asyncio.get_running_loop().create_future()
             raise AssertionError
 
     write(tmp_path, predict_log(1).SerializeToString())
-    servable = HangingServable()
-    task = asyncio.ensure_future(replayed(tmp_path, servable))
-    while not servable.runs:
-        await asyncio.sleep(0.001)
+    running = asyncio.Event()
+    task = asyncio.ensure_future(replayed(tmp_path, HangingServable()))
+    await running.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

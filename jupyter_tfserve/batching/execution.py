@@ -1,0 +1,149 @@
+"""How one batch is run on one lane: merged, compared with single runs while a signature is new, or each alone.
+
+By default a model is never trusted to have independent rows before it has shown it, and a batch that fails is run
+again one by one. With `strict` the batch keeps TensorFlow Serving's rules (`rules`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from jupyter_tfserve.batching.assemble import agree, merge, padded_size, split
+from jupyter_tfserve.batching.lane import BatchLane, BatchObserver
+from jupyter_tfserve.batching.rules import BatchFault, align, check_outputs
+from jupyter_tfserve.batching.task import BatchTask
+from jupyter_tfserve.errors import ServingError
+from jupyter_tfserve.options import BatchOptions
+from jupyter_tfserve.types import Tensor, Tensors
+
+VERIFIED_BATCHES: Final = 2
+"""So many of a signature's first batches are compared with single runs."""
+
+
+class BatchExecution:
+    """Runs batches and answers their tasks; counts what was run.
+
+    `tensor_name` gives an input's own name by (signature, alias), for strict batching's errors.
+    """
+
+    def __init__(
+        self,
+        options: BatchOptions,
+        clock: Callable[[], float],
+        observer: BatchObserver | None,
+        tensor_name: Callable[[str, str], str],
+    ) -> None:
+        self._options = options
+        self._clock = clock
+        self._observer = observer
+        self._tensor_name = tensor_name
+        self._to_verify: dict[tuple[str, tuple[str, ...]], int] = {}
+        self.batches = self.tasks = self.rows = self.padding_rows = 0
+
+    def is_unmergeable(self, task: BatchTask) -> bool:
+        """Whether a batch of the task's signature and outputs has told that its rows are not independent."""
+        return self._to_verify.get((task.signature, task.outputs), 0) < 0
+
+    async def run(self, lane: BatchLane, batch: list[BatchTask]) -> None:
+        """Answers every task of the batch that somebody still waits for. `LaneGone` when the lane broke."""
+        if len(batch) == 1:
+            await self._run_alone(lane, batch[0])
+        else:
+            await self._run_merged(lane, batch)
+
+    async def _run_merged(self, lane: BatchLane, batch: list[BatchTask]) -> None:
+        first = batch[0]
+        verify_key = (first.signature, first.outputs)
+        left = self._to_verify.setdefault(verify_key, VERIFIED_BATCHES if self._options.verify else 0)
+        try:
+            outputs, rows = await self._execute(lane, batch)
+        except BatchFault as fault:
+            for task in batch:
+                _fail(task, fault)
+            return None
+        except ServingError:
+            # One bad row fails only its own caller, and with its own error text.
+            return await self._run_each(lane, batch)
+        answers = split(outputs, batch, rows)
+        if answers is None:
+            self._to_verify[verify_key] = -1
+            return await self._run_each(lane, batch)
+        if left:
+            return await self._verify(lane, batch, answers, verify_key)
+        for task, answer in zip(batch, answers, strict=True):
+            _answer(task, answer)
+        return None
+
+    async def _verify(
+        self,
+        lane: BatchLane,
+        batch: list[BatchTask],
+        answers: list[Tensors],
+        key: tuple[str, tuple[str, ...]],
+    ) -> None:
+        """Answers from single runs; a batch that told otherwise is the signature's last one."""
+        singles = [await self._run_alone(lane, task) for task in batch]
+        pairs = [(one, other) for one, other in zip(singles, answers, strict=True) if one is not None]
+        if all(agree(one, other) for one, other in pairs):
+            self._to_verify[key] -= 1 if self._to_verify[key] > 0 else 0
+        else:
+            self._to_verify[key] = -1
+
+    async def _run_each(self, lane: BatchLane, batch: list[BatchTask]) -> None:
+        for task in batch:
+            await self._run_alone(lane, task)
+
+    async def _run_alone(self, lane: BatchLane, task: BatchTask) -> Tensors | None:
+        if task.future.done():
+            return None
+        try:
+            outputs, rows = await self._execute(lane, [task])
+        except ServingError as error:
+            _fail(task, error)
+            return None
+        answers = split(outputs, [task], rows) if rows > max(task.rows, 1) else None
+        answer = outputs if answers is None else answers[0]
+        _answer(task, answer)
+        return answer
+
+    async def _execute(self, lane: BatchLane, batch: list[BatchTask]) -> tuple[Tensors, int]:
+        rows = sum(task.rows for task in batch)
+        padded = padded_size(rows, self._options.allowed_batch_sizes) if rows else 0
+        self.batches += 1
+        self.tasks += len(batch)
+        self.rows += rows
+        self.padding_rows += padded - rows
+        if rows and self._observer is not None:
+            self._observer.ran(rows, padded)
+        first = batch[0]
+        timeout_s = self._remaining(batch)
+        if not self._options.strict:
+            inputs = merge(batch, padded)
+            return await lane.run_batch(first.signature, inputs, first.outputs, timeout_s), padded
+
+        def aligned(alias: str, parts: list[Tensor]) -> list[Tensor]:
+            name = self._tensor_name(first.signature, alias)
+            return align(name, parts, self._options.pad_variable_length_inputs)
+
+        inputs = merge(batch, padded, aligned)
+        outputs = await lane.run_batch(first.signature, inputs, first.outputs, timeout_s)
+        check_outputs(outputs, next(iter(inputs.values())).shape[0])
+        return outputs, padded
+
+    def _remaining(self, batch: list[BatchTask]) -> float | None:
+        """The longest time that any caller of the batch still has."""
+        deadlines = [task.deadline for task in batch]
+        if None in deadlines:
+            return None
+        return max(max(deadline for deadline in deadlines if deadline is not None) - self._clock(), 0.001)
+
+
+def _answer(task: BatchTask, outputs: Tensors) -> None:
+    if not task.future.done():
+        task.future.set_result(outputs)
+
+
+def _fail(task: BatchTask, error: ServingError) -> None:
+    if not task.future.done():
+        task.future.set_exception(error)

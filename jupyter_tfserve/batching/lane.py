@@ -1,0 +1,34 @@
+"""What the scheduler needs of its surroundings: lanes that run batches, and who is told about them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from jupyter_tfserve.types import Tensors
+
+
+class BatchLane(Protocol):
+    """Runs one batch at a time. REQUIRES: not busy."""
+
+    async def run_batch(
+        self, signature: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None
+    ) -> Tensors:
+        """The outputs by alias; ServingError from the model; `LaneGone` when the lane broke."""
+
+
+class LaneGone(Exception):
+    """The lane broke while it ran a batch: its process died. The batch may be tried elsewhere."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class BatchObserver(Protocol):
+    """Is told what happens to tasks that may share a batch; on every request's way, so it must be quick."""
+
+    def dequeued(self, waited_s: float, rows: int, inputs: int) -> None:
+        """A task leaves the queue, with so many rows in each of its inputs."""
+
+    def ran(self, rows: int, executed_rows: int) -> None:
+        """A batch is given to a lane, padded to `executed_rows`."""
