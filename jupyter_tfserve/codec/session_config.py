@@ -41,7 +41,12 @@ def session_config(text: str, file: str, flags: SessionFlags) -> bytes:
         optimizer = config.graph_options.optimizer_options
         optimizer.global_jit_level = type(optimizer).ON_1
     if flags.use_bfloat16:
-        rewriter = config.graph_options.rewrite_options
-        rewriter.auto_mixed_precision_onednn_bfloat16 = type(rewriter).ON
+        use_bfloat16(config)
     serialized: bytes = config.SerializeToString(deterministic=True)
     return serialized
+
+
+def use_bfloat16(config: Any) -> None:
+    """Lets TensorFlow compute in bfloat16 where it thinks that is safe, in the ConfigProto's session."""
+    rewriter = config.graph_options.rewrite_options
+    rewriter.auto_mixed_precision_onednn_bfloat16 = type(rewriter).ON
