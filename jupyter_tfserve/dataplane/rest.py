@@ -33,7 +33,7 @@ from jupyter_tfserve.errors import HTTP_STATUS, Code, ServingError, invalid_argu
 from jupyter_tfserve.options import LimitOptions
 from jupyter_tfserve.types import ModelSpec, Signature, Tensors
 
-OFFLOADED_BODY_BYTES: Final = 1 << 20
+OFFLOADED_BODY_BYTES: Final = 1 << 18
 """Bodies from this size on are decoded in a thread: the loop goes on answering others."""
 OFFLOADED_GZIP_BYTES: Final = 4096
 """The same for compressed ones: each of these bytes may become a thousand."""
@@ -120,7 +120,10 @@ class RestApi:
 
     async def _predict(self, spec: ModelSpec, body: bytes) -> tuple[bytes, float]:
         limits = self._limits
-        document = parse_predict(body, limits)
+        offload = len(body) >= OFFLOADED_BODY_BYTES
+        document = (
+            await asyncio.to_thread(parse_predict, body, limits) if offload else parse_predict(body, limits)
+        )
         row_format = False
 
         def bind(signature: Signature, key: str) -> tuple[Tensors, tuple[str, ...]]:
@@ -132,7 +135,6 @@ class RestApi:
 
         if document.signature_name:
             spec = _with_signature(spec, document.signature_name)
-        offload = len(body) >= OFFLOADED_BODY_BYTES
         try:
             prediction = await self._data_plane.predict(spec, bind, self._timeout_s, offload)
         except SignatureNotFound as error:
