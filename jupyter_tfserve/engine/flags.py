@@ -27,7 +27,6 @@ class Flag:
     inert: str = ""
 
 
-_LATER = "it has no effect in this version"
 _ONE_LOOP = "one event loop serves all connections"
 
 FLAGS: tuple[Flag, ...] = (
@@ -75,24 +74,37 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "remove_unused_fields_from_bundle_metagraph", True, "save memory", inert="workers keep only what runs"
     ),
-    Flag("tensorflow_session_config_file", "", "ConfigProto", inert=_LATER),
-    Flag("platform_config_file", "", "PlatformConfigMap", inert=_LATER),
-    Flag("per_process_gpu_memory_fraction", 0.0, "GPU memory share", inert=_LATER),
-    Flag("use_alts_credentials", False, "ALTS for gRPC", inert="ALTS exists on Google's cloud only"),
+    Flag(
+        "tensorflow_session_config_file", "", "ConfigProto text proto; flags overwrite its threads and memory"
+    ),
+    Flag(
+        "platform_config_file",
+        "",
+        "PlatformConfigMap text proto, in place of session, batching, warm-up flags",
+    ),
+    Flag("per_process_gpu_memory_fraction", 0.0, "share of a GPU's memory that a version may use; 0: all"),
+    Flag("use_alts_credentials", False, "refused: ALTS exists on Google's cloud only"),
     Flag("ssl_config_file", "", "SSLConfig text proto: TLS for gRPC and REST"),
     Flag("grpc_channel_arguments", "", "gRPC server arguments, name=value,name=value"),
     Flag("monitoring_config_file", "", "MonitoringConfig text proto: Prometheus on the REST port"),
     Flag("prefer_tflite_model", False, "serve VERSION/model.tflite where there is one"),
-    Flag("num_tflite_pools", 0, "interpreters of a TFLite model, so many batches at once; 0: as many as --lanes"),
     Flag(
-        "num_tflite_interpreters_per_pool", 1, "TFLite parallelism", inert="batches are not split between them"
+        "num_tflite_pools",
+        0,
+        "interpreters of a TFLite model, so many batches at once; 0: as many as --lanes",
+    ),
+    Flag(
+        "num_tflite_interpreters_per_pool",
+        1,
+        "TFLite parallelism",
+        inert="batches are not split between them",
     ),
     Flag("enable_signature_method_name_check", False, "classify and regress need their own method names"),
-    Flag("xla_cpu_compilation_enabled", False, "XLA on the CPU", inert=_LATER),
-    Flag("xla_gpu_compilation_enabled", False, "XLA on the GPU", inert=_LATER),
+    Flag("xla_cpu_compilation_enabled", False, "compile clusters of operations just in time, on CPUs too"),
+    Flag("xla_gpu_compilation_enabled", False, "compile clusters of operations just in time, on GPUs"),
     Flag("enable_profiler", True, "TensorBoard may profile the models over the gRPC port"),
     Flag("thread_pool_factory_config_file", "", "thread pools", inert="upstream ships no factory either"),
-    Flag("mixed_precision", "", "mixed precision", inert=_LATER),
+    Flag("mixed_precision", "", "bfloat16: compute in it where TensorFlow thinks that is safe"),
     Flag("skip_initialize_tpu", False, "TPU builds", inert="there is no TPU support"),
     Flag("enable_grpc_healthcheck_service", False, "serve grpc.health.v1"),
     Flag("enable_serialization_as_tensor_content", False, "gRPC Predict answers in tensor_content"),

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from jupyter_tfserve.codec.batching_parameters import BatchingParameters, parse_batching_parameters
 from jupyter_tfserve.codec.monitoring_config import parse_monitoring_config
+from jupyter_tfserve.codec.platform_config import parse_platform_config
+from jupyter_tfserve.codec.session_config import BFLOAT16
 from jupyter_tfserve.dataplane.grpc_options import parse_channel_arguments
 from jupyter_tfserve.dataplane.tls import parse_ssl_config
+from jupyter_tfserve.engine.flag_values import FlagValues, read_text
 from jupyter_tfserve.engine.flags import Value
+from jupyter_tfserve.engine.platform_options import platform_notes, with_platform
+from jupyter_tfserve.engine.worker_flags import worker_options
 from jupyter_tfserve.errors import ServingError, invalid_argument
 from jupyter_tfserve.options import (
     BatchOptions,
@@ -19,37 +23,16 @@ from jupyter_tfserve.options import (
     LifecycleOptions,
     ListenOptions,
     WarmupOptions,
-    WorkerOptions,
 )
 
-
-@dataclass(frozen=True, slots=True)
-class _Flags:
-    """The flags' values with their types."""
-
-    values: Mapping[str, Value]
-
-    def text(self, name: str) -> str:
-        return str(self.values[name])
-
-    def number(self, name: str) -> int:
-        return int(self.values[name])
-
-    def seconds(self, name: str) -> float:
-        return float(self.values[name])
-
-    def is_set(self, name: str) -> bool:
-        return bool(self.values[name])
-
-    def path(self, name: str) -> Path | None:
-        return Path(self.text(name)).expanduser().absolute() if self.text(name) else None
+__all__ = ["engine_options", "read_text", "start_failure"]
 
 
 def engine_options(values: Mapping[str, Value]) -> tuple[EngineOptions, list[str]]:
     """(options, notes) for the parsed flags. INVALID_ARGUMENT with upstream's text for what can't start."""
-    flags = _Flags(values)
+    flags = FlagValues(values)
     batching = _batching(flags)
-    worker = _worker(flags)
+    worker = worker_options(flags)
     options = EngineOptions(
         listen=_listen(flags),
         grpc=_grpc(flags),
@@ -75,10 +58,14 @@ def engine_options(values: Mapping[str, Value]) -> tuple[EngineOptions, list[str
             "Both server_options.model_base_path and server_options.model_config_file are empty!",
             "Give --model_base_path=FOLDER, the folder that holds the numbered version folders",
         )
+    file = flags.text("platform_config_file")
+    if file:
+        platform = parse_platform_config(read_text(file), file)
+        return with_platform(options, platform), platform_notes(flags, platform)
     return options, _notes(flags)
 
 
-def _listen(flags: _Flags) -> ListenOptions:
+def _listen(flags: FlagValues) -> ListenOptions:
     if not flags.number("port") and not flags.text("grpc_socket_path"):
         raise invalid_argument(
             "At least one of server_options.grpc_port or server_options.grpc_socket_path must be set."
@@ -98,8 +85,15 @@ def _metrics_path(file: str) -> str:
     return parse_monitoring_config(read_text(file), file) if file else ""
 
 
-def _grpc(flags: _Flags) -> GrpcOptions:
+def _grpc(flags: FlagValues) -> GrpcOptions:
     file = flags.text("ssl_config_file")
+    if flags.is_set("use_alts_credentials"):
+        # Serving in the clear whoever asked for credentials would be worse than not serving.
+        raise invalid_argument(
+            "Either use_alts_credentials must be false or ssl_config_file must be empty."
+            if file
+            else "--use_alts_credentials: ALTS exists on Google's cloud only; use --ssl_config_file"
+        )
     return GrpcOptions(
         channel_arguments=parse_channel_arguments(flags.text("grpc_channel_arguments")),
         tls=parse_ssl_config(read_text(file), file) if file else None,
@@ -111,39 +105,7 @@ def _grpc(flags: _Flags) -> GrpcOptions:
     )
 
 
-def _worker(flags: _Flags) -> WorkerOptions:
-    session, intra, inter = (
-        flags.number(f"tensorflow_{name}_parallelism") for name in ("session", "intra_op", "inter_op")
-    )
-    if session > 0 and intra > 0 and inter > 0:
-        raise invalid_argument(
-            "Either configure server_options.tensorflow_session_parallelism or "
-            "(server_options.tensorflow_intra_op_parallelism, server_options.tensorflow_inter_op_parallelism) "
-            "separately. You cannot configure all."
-        )
-    if intra <= 0 and inter <= 0:
-        intra = inter = session
-    return WorkerOptions(
-        saved_model_tags=tuple(tag for tag in flags.text("saved_model_tags").split(",") if tag),
-        intra_op_parallelism=max(intra, 0),
-        inter_op_parallelism=max(inter, 0),
-        lanes=flags.number("lanes"),
-        prefer_tflite_model=flags.is_set("prefer_tflite_model"),
-        num_tflite_pools=flags.number("num_tflite_pools"),
-        custom_op_libraries=_op_libraries(flags.text("custom_op_libraries")),
-    )
-
-
-def _op_libraries(text: str) -> tuple[str, ...]:
-    """The files as absolute paths; INVALID_ARGUMENT for one that is not there."""
-    files = tuple(Path(file).expanduser().absolute() for file in text.split(",") if file)
-    for file in files:
-        if not file.is_file():
-            raise invalid_argument(f"--custom_op_libraries: there is no file '{file}'")
-    return tuple(map(str, files))
-
-
-def _lifecycle(flags: _Flags) -> LifecycleOptions:
+def _lifecycle(flags: FlagValues) -> LifecycleOptions:
     return LifecycleOptions(
         file_system_poll_wait_seconds=flags.seconds("file_system_poll_wait_seconds"),
         max_num_load_retries=flags.number("max_num_load_retries"),
@@ -155,7 +117,7 @@ def _lifecycle(flags: _Flags) -> LifecycleOptions:
     )
 
 
-def _batching(flags: _Flags) -> BatchingParameters:
+def _batching(flags: FlagValues) -> BatchingParameters:
     file = flags.text("batching_parameters_file")
     if not flags.is_set("enable_batching"):
         if file:
@@ -167,19 +129,14 @@ def _batching(flags: _Flags) -> BatchingParameters:
     return parse_batching_parameters(read_text(file) if file else "", file)
 
 
-def _notes(flags: _Flags) -> list[str]:
+def _notes(flags: FlagValues) -> list[str]:
+    notes = []
     if flags.is_set("enable_per_model_batching_parameters") and not flags.is_set("enable_batching"):
-        return ["--enable_per_model_batching_parameters has no effect without --enable_batching"]
-    return []
-
-
-def read_text(file: str) -> str:
-    """The text of a file that a flag names; INVALID_ARGUMENT saying why it can't be read."""
-    try:
-        return Path(file).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise invalid_argument(f"Can't read '{file}': {reason}") from None
+        notes.append("--enable_per_model_batching_parameters has no effect without --enable_batching")
+    precision = flags.text("mixed_precision")
+    if precision not in ("", BFLOAT16):
+        notes.append(f"--mixed_precision={precision} has no effect: only {BFLOAT16} is known")
+    return notes
 
 
 def start_failure(error: ServingError) -> str:
