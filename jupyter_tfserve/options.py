@@ -178,6 +178,8 @@ class GrpcOptions:
     enable_grpc_healthcheck_service: bool = False
     enable_serialization_as_tensor_content: bool = False
     enable_signature_method_name_check: bool = False
+    enable_profiler: bool = True
+    enable_session_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)

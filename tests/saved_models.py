@@ -158,6 +158,16 @@ def make_keras(base: Path, version: int) -> Path:
     return path
 
 
+def make_keras_ones(base: Path, version: int) -> Path:
+    """A sequential Keras model of one weight that is one: float [-1,1] -> the same."""
+    import keras
+
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="ones")])
+    path = base / str(version)
+    model.export(path, verbose=False)
+    return path
+
+
 def make_tf1(base: Path, version: int) -> Path:
     """TensorFlow 1's builder: x float, any shape -> y = x / 2 + 2; `tensor_names` differ from the aliases."""
 
@@ -255,7 +265,7 @@ def make_module(base: Path, version: int) -> Path:
 
 
 def make_unspecified_shape(base: Path, version: int) -> Path:
-    """A function saved as the only signature: x float, any shape -> y = 6 x. Key `custom`: y = 2."""
+    """x float, any shape -> y = 6 x; `custom_signature_key` -> y = 2 whatever x is."""
     root = tf.train.Checkpoint()
     root.three, root.two = tf.Variable(3.0), tf.Variable(2.0)
     root.f = tf.function(lambda x: {"y": root.three * root.two * x})
@@ -264,7 +274,7 @@ def make_unspecified_shape(base: Path, version: int) -> Path:
     path = base / str(version)
     signatures = {
         "serving_default": root.f.get_concrete_function(spec),
-        "custom": root.g.get_concrete_function(spec),
+        "custom_signature_key": root.g.get_concrete_function(spec),
     }
     tf.saved_model.save(root, str(path), signatures)
     return path

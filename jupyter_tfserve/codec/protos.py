@@ -67,14 +67,15 @@ with bare_tensorflow():
         MultiInferenceResponse,
     )
     from tensorflow_serving.apis.input_pb2 import Input
+    from tensorflow_serving.apis.logging_pb2 import LogMetadata
     from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest, ReloadConfigResponse
     from tensorflow_serving.apis.model_pb2 import ModelSpec
     from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
-    from tensorflow_serving.apis.logging_pb2 import LogMetadata
     from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
     from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
     from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
     from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse
+    from tensorflow_serving.apis.session_service_pb2 import SessionRunRequest, SessionRunResponse
     from tensorflow_serving.config.logging_config_pb2 import LoggingConfig
     from tensorflow_serving.config.model_server_config_pb2 import (
         ModelConfig,
@@ -120,6 +121,8 @@ __all__ = [
     "ReloadConfigRequest",
     "ReloadConfigResponse",
     "SavedModel",
+    "SessionRunRequest",
+    "SessionRunResponse",
     "SignatureDef",
     "SignatureDefMap",
     "TensorInfo",

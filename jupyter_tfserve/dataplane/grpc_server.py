@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Mapping
 from typing import Any, Final
 
 import grpc.aio
 
 from jupyter_tfserve.codec.protos import MODEL_SERVICE, PREDICTION_SERVICE
+from jupyter_tfserve.dataplane.grpc_edge import Handler, generic_handler
 from jupyter_tfserve.dataplane.grpc_health import HEALTH_SERVICE, HealthService
 from jupyter_tfserve.dataplane.grpc_reflection import reflection_handlers
 from jupyter_tfserve.dataplane.grpc_service import GrpcServices, Predictor
@@ -36,9 +38,14 @@ class GrpcServer:
         self._options = options or GrpcOptions()
         self._services = GrpcServices(predictor, limits, self._options, metrics)
         self._health = HealthService()
+        self._added: list[Any] = []
         self._listen = listen
         self._limits = limits
         self._server: Any = None
+
+    def add_service(self, name: str, handlers: Mapping[str, Handler]) -> None:
+        """One more service of unary methods. REQUIRES: not started."""
+        self._added.append(generic_handler(name, handlers))
 
     async def start(self) -> int:
         """The TCP port that it listens on now, or 0 if that is switched off.
@@ -76,7 +83,7 @@ class GrpcServer:
         if self._options.enable_grpc_healthcheck_service:
             handlers.append(self._health.generic_handler())
             services.append(HEALTH_SERVICE)
-        return handlers + reflection_handlers(services)
+        return handlers + self._added + reflection_handlers(services)
 
     def _bind(self, server: Any) -> int:
         listen, tls = self._listen, self._options.tls

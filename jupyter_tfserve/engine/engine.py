@@ -25,13 +25,16 @@ from jupyter_tfserve.dataplane.http_server import HttpServer
 from jupyter_tfserve.dataplane.metrics import Metrics
 from jupyter_tfserve.dataplane.metrics_door import with_metrics
 from jupyter_tfserve.dataplane.predict import DataPlane
+from jupyter_tfserve.dataplane.profiler import ProfilerService
+from jupyter_tfserve.dataplane.profiler_messages import PROFILER_SERVICE
 from jupyter_tfserve.dataplane.rest import RestApi
+from jupyter_tfserve.dataplane.session_run import SESSION_SERVICE, SessionService
 from jupyter_tfserve.dataplane.tls import server_context
 from jupyter_tfserve.engine.connection import API_LEVEL, Connection, write_connection
 from jupyter_tfserve.engine.control import ControlApi
 from jupyter_tfserve.engine.control_calls import ControlCalls
 from jupyter_tfserve.engine.gauges import EngineMetrics
-from jupyter_tfserve.engine.startup import InitialModels
+from jupyter_tfserve.engine.initial_models import InitialModels
 from jupyter_tfserve.engine.version_runtime import VersionRuntime
 from jupyter_tfserve.errors import ServingError
 from jupyter_tfserve.lifecycle.core import ServerCore
@@ -90,7 +93,16 @@ class Engine:
         # Whoever holds the token may always see the metrics.
         handler = with_metrics(path or DEFAULT_PATH, page, rest.handle)
         self._control = HttpServer(ControlApi(calls.router(), self._token, handler).handle, limits)
-        self._grpc = GrpcServer(data_plane, listen, limits, self._options.grpc, self._metrics)
+        self._grpc = self._make_grpc(data_plane)
+
+    def _make_grpc(self, data_plane: DataPlane) -> GrpcServer:
+        options = self._options
+        server = GrpcServer(data_plane, options.listen, options.limits, options.grpc, self._metrics)
+        if options.grpc.enable_profiler:
+            server.add_service(PROFILER_SERVICE, ProfilerService(lambda: self._pool.workers).handlers())
+        if options.grpc.enable_session_run:
+            server.add_service(SESSION_SERVICE, SessionService(data_plane, options.limits).handlers())
+        return server
 
     async def run(self) -> None:
         """Serves until SIGTERM, SIGINT, a shutdown call or the parent's end. ServingError if it can't start."""
@@ -123,11 +135,12 @@ class Engine:
         if self._options.exit_with_parent:
             self._run_beside(self._watch_parent())
         self._engine_metrics.start()
-        control_port = await self._listen()
         await self._pool.start()
         for note in await self._core.start():
             logger.warning("%s", note)
         self._run_beside(self._initial.apply(self._core))
+        await self._initial.wait_known(self._core)
+        control_port = await self._listen()
         if self._options.connection_file is not None:
             write_connection(self._options.connection_file, self._connection(control_port))
         logger.info("Serving REST at %s, gRPC at %s", self.rest_url or "(off)", self.grpc_address or "(off)")

@@ -33,6 +33,9 @@ MAX_BODY_BYTES: Final = 2 * 2**30
 SMALL_BYTES: Final = 64 * 2**10
 """Up to here one joined write and one read cost less than avoiding the copy."""
 
+SESSION_RUN: Final = "\0session_run"
+"""A call's signature, which no model has: inputs and outputs are tensors of the graph by their names."""
+
 _ALIGNMENT: Final = 16
 _STRING: Final = DTYPES["string"].numpy
 _LENGTH: Final = np.dtype("<u8")

@@ -21,7 +21,7 @@ from jupyter_tfserve.codec.protos import SignatureDef, SignatureDefMap
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, Tensor, Tensors
 from jupyter_tfserve.worker.failures import run_error, without_stack
-from jupyter_tfserve.worker.frame import Call
+from jupyter_tfserve.worker.frame import SESSION_RUN, Call
 from jupyter_tfserve.worker.lite_signatures import embedded_signature_defs, without_port
 from jupyter_tfserve.worker.model import check_inputs, chosen_outputs, signature_not_found
 from jupyter_tfserve.worker.order import LITE_MODEL
@@ -75,6 +75,8 @@ class LiteModel:
     def run(self, call: Call) -> dict[str, Tensor]:
         """The outputs that the call asks for, all of the signature's if it names none; else ServingError."""
         key = call.signature or DEFAULT_SIGNATURE
+        if key == SESSION_RUN:
+            raise ServingError(Code.UNIMPLEMENTED, f"{LITE_MODEL} has no session to run")
         signature = self._signatures.get(key)
         if signature is None:
             raise signature_not_found(key)

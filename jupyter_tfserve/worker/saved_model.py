@@ -21,9 +21,10 @@ from tensorflow_serving.apis import get_model_metadata_pb2
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument, not_found
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, Tensor, Tensors
 from jupyter_tfserve.worker.failures import op_error, run_error, without_stack
-from jupyter_tfserve.worker.frame import Call
+from jupyter_tfserve.worker.frame import SESSION_RUN, Call
 from jupyter_tfserve.worker.functions import derive_signatures
 from jupyter_tfserve.worker.model import chosen_outputs, signature_not_found
+from jupyter_tfserve.worker.session_run import session_run
 
 _IN_CALLING_THREAD: Final = -1
 _MIN_TIMEOUT_MS: Final = 64
@@ -113,6 +114,9 @@ class LoadedModel:
         key = call.signature or DEFAULT_SIGNATURE
         timeout_ms = _timeout_ms(call.timeout_s)
         try:
+            if key == SESSION_RUN:
+                fetched = session_run(self._session, call, timeout_ms)
+                return {name: _as_tensor(value) for name, value in fetched.items()}
             runner = self._runners.get((key, call.outputs, timeout_ms))
             if runner is None:
                 runner = self._make_runner(key, call.outputs, timeout_ms)
