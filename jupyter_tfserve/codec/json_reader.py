@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from itertools import chain
+from typing import Final, cast
 
 import orjson
 
 from jupyter_tfserve.codec.json_buffers import JsonTree, read_buffers
 from jupyter_tfserve.codec.json_text import parse_json
-from jupyter_tfserve.codec.json_values import JsonValue
+from jupyter_tfserve.codec.json_values import JsonObject, JsonValue
 
 BUFFER_BYTES: Final = 8192
 """Bodies from this size on are tried with simdjson first; below it orjson and lists are quicker."""
 
+_CONTAINERS: Final = frozenset({list, dict})
 _ORJSON_DEPTH: Final = 1024
 _MEMBER: Final = re.compile(rb'"[ \t\r\n]*:')
 
@@ -70,5 +72,11 @@ def _has_every_member(body: bytes, root: JsonValue, colons: int) -> bool:
         elif isinstance(value, list) and value and isinstance(value[0], (list, dict)):
             # A list that begins with a scalar may still hold objects: then the count is short, and the
             # exact parser decides.
-            pending.extend(value)
+            if set(map(type, value)) == {dict}:
+                rows = cast("list[JsonObject]", value)
+                count += sum(map(len, rows))
+                items = chain.from_iterable(map(dict.values, rows))
+                pending.extend([item for item in items if type(item) in _CONTAINERS])
+            else:
+                pending.extend(value)
     return colons == count or len(_MEMBER.findall(body)) == count
