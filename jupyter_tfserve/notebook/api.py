@@ -8,22 +8,23 @@ server.query("regression_experiments@test", [[1.0], [2.0]])
 from __future__ import annotations
 
 import os
-import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from jupyter_tfserve.engine.client import ControlClient
-from jupyter_tfserve.engine.client_state import ModelState, State
+from jupyter_tfserve.engine.client_state import ModelState
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.notebook.discovery import START_HINT, THIS_KERNEL, Discovery, Engine, Ports
+from jupyter_tfserve.notebook.handle import ServerHandle
+from jupyter_tfserve.notebook.label_steps import next_step
 from jupyter_tfserve.notebook.placement import choose_model, parse_policy, place_version
 from jupyter_tfserve.notebook.query import parse_target, predict_document
+from jupyter_tfserve.notebook.reply import Reply, ask
 from jupyter_tfserve.notebook.save import save_version
 from jupyter_tfserve.notebook.snippets import choose_signature, curl_line, example_document
 from jupyter_tfserve.notebook.views import Model, Status, Version, model_view, version_view
 from jupyter_tfserve.notebook.waiting import await_version, settle, with_failures
-from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tensor
+from jupyter_tfserve.types import ModelSpec, Signature, Tensor
 
 LOAD_TIMEOUT_S: Final = 300.0
 SETTLE_TIMEOUT_S: Final = 60.0
@@ -61,52 +62,12 @@ def running_server(discovery: Discovery = THIS_KERNEL) -> Server:
     return Server(engine)
 
 
-class Server:
+class Server(ServerHandle):
     """A running model server. Shows itself as its models, versions, labels and addresses.
 
     Every method blocks; failures are `ServingError` with a hint. Where `model` may be left out, it is the one
     that is served.
     """
-
-    def __init__(self, engine: Engine, notes: tuple[str, ...] = ()) -> None:
-        self._engine = engine
-        self._notes = notes
-        self._root: Path | None = None
-        self._client: ControlClient | None = None
-        self._address = ("", "")
-        self._close_client: Callable[[], object] = lambda: None
-
-    @property
-    def client(self) -> ControlClient:
-        """The engine's control API, at the address that it has now."""
-        connection = self._engine.connection()
-        address = (connection.control_url, connection.token)
-        if self._client is None or self._address != address:
-            self._close_client()
-            client = ControlClient(*address)
-            self._client, self._address = client, address
-            # Handles are dropped rather than closed: a cell is run again, a kernel ends.
-            self._close_client = weakref.finalize(self, client.close)
-        return self._client
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the engine has an address now; one that is being restarted has none."""
-        try:
-            self._engine.connection()
-        except ServingError:
-            return False
-        return True
-
-    @property
-    def rest_url(self) -> str | None:
-        """The REST address, for example `http://127.0.0.1:8501`."""
-        return self._engine.connection().rest_url
-
-    @property
-    def grpc_address(self) -> str | None:
-        """The gRPC address, for example `127.0.0.1:8500`."""
-        return self._engine.connection().grpc_address
 
     def open(self, path: str | os.PathLike[str], name: str | None = None) -> tuple[str, ...]:
         """Serve the models under `path` as well; their names, once their versions are up or have failed."""
@@ -126,10 +87,6 @@ class Server:
             self._note("Some versions are still loading: `%tfserve status` shows where they are.")
         return opened.models
 
-    def state(self) -> State:
-        """What the engine says, as it says it."""
-        return self.client.state()
-
     def status(self) -> Status:
         """What runs now, for reading: models, versions, labels, addresses, and a command for each model."""
         state = with_failures(self.client, self.client.state())
@@ -143,12 +100,6 @@ class Server:
     def models(self) -> tuple[Model, ...]:
         """The models that are served now."""
         return self.status().models
-
-    def stop(self) -> None:
-        """Requests in flight are answered, then the engine is gone."""
-        self._engine.stop()
-        self._close_client()
-        self._client = None
 
     def save(
         self,
@@ -193,8 +144,18 @@ class Server:
         return version_view(state.name, reached, state.labels)
 
     def label(self, name: str, version: int, model: str | None = None) -> int | None:
-        """Point the label at a version, at once for every request; returns the version it named before."""
-        return self.client.set_label(self._model(model).name, name, version)
+        """Point the label at a version, at once for every request; returns the version it named before.
+
+        FAILED_PRECONDITION, with the next step as its hint, when that version is not served.
+        """
+        state = self.client.state()
+        known = choose_model(state, model)
+        try:
+            return self.client.set_label(known.name, name, version)
+        except ServingError as error:
+            if error.code is not Code.FAILED_PRECONDITION:
+                raise
+            raise ServingError(error.code, error.message, next_step(state, known, version)) from error
 
     def unlabel(self, name: str, model: str | None = None) -> int:
         """Take the label away; returns the version it named."""
@@ -211,9 +172,15 @@ class Server:
     def query(self, target: str, inputs: object, signature_name: str = "") -> Tensor | dict[str, Tensor]:
         """Ask `MODEL`, `MODEL@LABEL` or `MODEL/VERSION`; returns the answer as numpy.
 
-        `inputs`: rows (a list or array), columns (a dict by input name), or a whole REST request.
+        `inputs`: rows (a list or array), columns (a dict by input name), or a whole REST request. An input that
+        the model does not take is INVALID_ARGUMENT; the hint says where it differs from the signature.
         """
-        return self._predict(parse_target(target, signature_name), inputs)
+        return self.ask(parse_target(target, signature_name), inputs).value
+
+    def ask(self, spec: ModelSpec, inputs: object, source: str = "x") -> Reply:
+        """As `query`, with all that is known of the exchange. `source`: what hints shall call the rows."""
+        signatures = self._signatures(spec.name, spec.version)
+        return ask(self.client, spec, predict_document(inputs), signatures, source)
 
     def predict(
         self,
@@ -227,7 +194,7 @@ class Server:
         """As `query`, with the version and the label as values of their own."""
         if version is not None and label is not None:
             raise invalid_argument("Name a version or a label, not both.")
-        return self._predict(ModelSpec(model, version, label, signature_name), inputs)
+        return self.ask(ModelSpec(model, version, label, signature_name), inputs).value
 
     def curl(self, model: str | None = None) -> str:
         """A command that asks the model something real from any terminal; empty when REST cannot."""
@@ -238,11 +205,6 @@ class Server:
             return self.status()._repr_mimebundle_()
         except ServingError as error:
             return {"text/plain": f"Model server: {error.message}"}
-
-    def _predict(self, spec: ModelSpec, inputs: object) -> Tensor | dict[str, Tensor]:
-        document = predict_document(inputs)
-        name = spec.signature_name or str(document.get("signature_name") or DEFAULT_SIGNATURE)
-        return self.client.predict(spec, document, self._signatures(spec.name, spec.version).get(name))
 
     def _signatures(self, model: str, version: int | None = None) -> Mapping[str, Signature]:
         try:
@@ -257,13 +219,6 @@ class Server:
             return ""
         document = example_document(chosen[1], chosen[0])
         return "" if document is None else curl_line(rest_url, ModelSpec(model.name), document)
-
-    def _note(self, text: str) -> None:
-        if text not in self._notes:
-            self._notes = (*self._notes, text)
-
-    def _model(self, name: str | None) -> ModelState:
-        return choose_model(self.client.state(), name)
 
 
 def _is_empty(folder: Path) -> bool:

@@ -13,7 +13,7 @@ from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.notebook.api import Server, connect, running_server
 from jupyter_tfserve.notebook.arguments import HelpShown, overview, parse_line
 from jupyter_tfserve.notebook.completion import complete
-from jupyter_tfserve.notebook.query import evaluate, evaluate_body
+from jupyter_tfserve.notebook.query import evaluate, evaluate_body, parse_target, source_of
 
 COMPLETION_TIMEOUT_S: Final = 0.5
 
@@ -86,7 +86,8 @@ class TFServeMagics(Magics):  # type: ignore[misc]  # IPython's types are skippe
         return server.status()
 
     def _query(self, target: str, signature: str, cell: str) -> Any:
-        return self._running().query(target, evaluate_body(cell, self.shell.user_ns), signature)
+        inputs = evaluate_body(cell, self.shell.user_ns)
+        return self._running().ask(parse_target(target, signature), inputs, source_of(cell)).value
 
     def _running(self) -> Server:
         """The server that this notebook used last if it still runs, or the one that runs for this kernel."""

@@ -10,6 +10,8 @@ from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.types import ModelSpec, parse_version
 
 TARGET_HINT = "Write MODEL, MODEL@LABEL or MODEL/VERSION."
+LONGEST_SOURCE = 40
+"""Characters of an expression that are still repeated in a line that a person copies."""
 
 
 def parse_target(text: str, signature_name: str = "") -> ModelSpec:
@@ -63,6 +65,12 @@ def evaluate_body(text: str, namespace: Mapping[str, Any]) -> object:
             "Write rows such as [[1.0], [2.0]], or an expression such as x_test[:5].",
         ) from error
     return evaluate(text, namespace)
+
+
+def source_of(text: str) -> str:
+    """How a hint may call the value of a cell's body: the expression itself if it is a short one, else `x`."""
+    text = text.strip()
+    return text if len(text) <= LONGEST_SOURCE and not text.startswith("{") else "x"
 
 
 def evaluate(expression: str, namespace: Mapping[str, Any]) -> object:

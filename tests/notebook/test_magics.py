@@ -145,6 +145,7 @@ def test_status_lists_versions_when_asked(started):
         ("%%tfserve query version@x y\n[[1.0]]", "unrecognized arguments"),
         ("%%tfserve query nobody\n[[1.0]]", "Servable not found for request: Latest(nobody)"),
         ("%%tfserve query version\n[['text']]", "is not of expected type: float"),
+        ("%%tfserve query version\n[['1.5']]", "Fix: np.asarray([['1.5']]).astype(\"float32\")"),
     ],
 )
 def test_error_is_short_and_says_what_to_do_when_a_cell_is_wrong(started, source, part):

@@ -1,0 +1,65 @@
+"""One question to a model and its answer, with all that a person may want to see of both."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from jupyter_tfserve.engine.client import ControlClient
+from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.notebook.mismatch import explain
+from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tensor
+
+NOT_ABOUT_THE_INPUT: Final = (
+    Code.NOT_FOUND,
+    Code.UNAVAILABLE,
+    Code.UNAUTHENTICATED,
+    Code.DEADLINE_EXCEEDED,
+    Code.RESOURCE_EXHAUSTED,
+    Code.CANCELLED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What was asked and what came: numpy in `value`, `elapsed_s` as the caller saw it."""
+
+    spec: ModelSpec
+    document: Mapping[str, Any]
+    signature: Signature | None
+    value: Tensor | dict[str, Tensor]
+    elapsed_s: float
+
+
+def ask(
+    client: ControlClient,
+    spec: ModelSpec,
+    document: Mapping[str, Any],
+    signatures: Mapping[str, Signature],
+    source: str = "x",
+) -> Reply:
+    """The model's answer. A refusal keeps the server's words; its hint tells where input and signature differ."""
+    name = spec.signature_name or str(document.get("signature_name") or DEFAULT_SIGNATURE)
+    signature = signatures.get(name)
+    began = time.perf_counter()
+    try:
+        value = client.predict(spec, document, signature)
+    except ServingError as error:
+        raise _explained(error, document, signatures, name, source) from error
+    return Reply(spec, document, signature, value, time.perf_counter() - began)
+
+
+def _explained(
+    error: ServingError,
+    document: Mapping[str, Any],
+    signatures: Mapping[str, Signature],
+    name: str,
+    source: str,
+) -> ServingError:
+    if error.code in NOT_ABOUT_THE_INPUT or not signatures:
+        return error
+    if name not in signatures:
+        return ServingError(error.code, error.message, f"Its signatures: {', '.join(sorted(signatures))}.")
+    return ServingError(error.code, error.message, explain(document, signatures[name], source) or error.hint)
