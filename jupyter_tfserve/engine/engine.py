@@ -12,7 +12,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,10 @@ from jupyter_tfserve.engine.control import ControlApi
 from jupyter_tfserve.engine.control_calls import ControlCalls
 from jupyter_tfserve.engine.gauges import EngineMetrics
 from jupyter_tfserve.engine.initial_models import InitialModels
+from jupyter_tfserve.engine.request_log import RequestLog
 from jupyter_tfserve.engine.version_runtime import VersionRuntime
 from jupyter_tfserve.errors import ServingError
+from jupyter_tfserve.lifecycle.config import ModelConfig
 from jupyter_tfserve.lifecycle.core import ServerCore
 from jupyter_tfserve.lifecycle.history import EventKind, History
 from jupyter_tfserve.lifecycle.store import StateStore
@@ -66,6 +68,7 @@ class Engine:
         self._core: ServerCore[VersionRuntime] = ServerCore(
             self._make_version, options.lifecycle, StateStore(options.state_dir), self._history
         )
+        self._request_log = RequestLog(options.worker.saved_model_tags, self._metrics.request_logged)
         self._engine_metrics = EngineMetrics(self._metrics, self._core, self._open_connections)
         self._make_doors()
         self.rest_url: str | None = None
@@ -74,6 +77,11 @@ class Engine:
     def _make_doors(self) -> None:
         listen, limits = self._options.listen, self._options.limits
         data_plane = DataPlane(self._core)
+
+        def log_requests(models: Sequence[ModelConfig]) -> None:
+            data_plane.request_log = self._request_log if self._request_log.configure(models) else None
+
+        self._core.add_models_listener(log_requests)
         calls = ControlCalls(self._core, self._history, self.describe, self._stopping.set)
         rest = RestApi(
             data_plane,
@@ -164,6 +172,7 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(self._rest.stop(DRAIN_S), self._grpc.stop(DRAIN_S), self._control.stop(DRAIN_S))
+        await self._request_log.close()
         await self._core.close(drain_timeout_s=DRAIN_S)
         await self._pool.close()
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from jupyter_tfserve._version import __version__
 from jupyter_tfserve.engine.flags import parse_flags, usage
-from jupyter_tfserve.engine.startup import engine_options, initial_models, start_failure
+from jupyter_tfserve.engine.initial_models import initial_models
+from jupyter_tfserve.engine.startup import engine_options, start_failure
 from jupyter_tfserve.errors import ServingError
 
 EXIT_FAILURE = 255
