@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import keyword
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
@@ -47,6 +48,12 @@ def _label_move(text: str) -> tuple[str, int]:
     if not label or not number:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VERSION, such as production=2")
     return label, _version(number)
+
+
+def _variable(text: str) -> str:
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a variable")
+    return text
 
 
 def _start(parser: LineParser) -> None:
@@ -94,6 +101,9 @@ def _query(parser: LineParser) -> None:
     parser.add_argument(
         "--signature", default="", metavar="NAME", help="another signature than serving_default"
     )
+    parser.add_argument(
+        "-o", "--output", type=_variable, metavar="NAME", help="variable that the answer is kept in, as numpy"
+    )
 
 
 def _model(parser: LineParser) -> None:
@@ -108,7 +118,10 @@ SUBCOMMANDS: Final[Mapping[str, tuple[str, Callable[[LineParser], None]]]] = {
     "label": ("Point a label at a version; requests follow at once.", _label),
     "unlabel": ("Take a label away.", _unlabel),
     "versions": ("Choose the versions to serve: all, latest N, or specific 1 2.", _versions),
-    "query": ("Cell magic: send the cell's rows (JSON or a Python expression); returns numpy.", _query),
+    "query": (
+        "Cell magic: send the cell's rows (JSON or a Python expression); shows a table, returns numpy.",
+        _query,
+    ),
 }
 
 

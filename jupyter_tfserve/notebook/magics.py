@@ -10,6 +10,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from jupyter_tfserve.engine.client_state import ModelState
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
+from jupyter_tfserve.notebook.answer import answer_of
 from jupyter_tfserve.notebook.api import Server, connect, running_server
 from jupyter_tfserve.notebook.arguments import HelpShown, overview, parse_line
 from jupyter_tfserve.notebook.completion import complete
@@ -85,9 +86,12 @@ class TFServeMagics(Magics):  # type: ignore[misc]  # IPython's types are skippe
         server.versions(kind, *numbers, model=model)
         return server.status()
 
-    def _query(self, target: str, signature: str, cell: str) -> Any:
+    def _query(self, target: str, signature: str, output: str | None, cell: str) -> Any:
         inputs = evaluate_body(cell, self.shell.user_ns)
-        return self._running().ask(parse_target(target, signature), inputs, source_of(cell)).value
+        reply = self._running().ask(parse_target(target, signature), inputs, source_of(cell))
+        if output is not None:
+            self.shell.user_ns[output] = reply.value
+        return answer_of(reply)
 
     def _running(self) -> Server:
         """The server that this notebook used last if it still runs, or the one that runs for this kernel."""

@@ -109,6 +109,15 @@ def test_query_takes_json_and_expressions_when_given(started):
     assert answer["version"].tolist() == [2, 2, 2]
 
 
+def test_query_keeps_plain_numpy_when_a_variable_is_named(started):
+    answer, _ = started.run("%%tfserve query version/1 -o kept\n[[1.0], [2.0]]")
+    assert "<table>" in answer._repr_mimebundle_()["text/html"]
+    kept = started.shell.user_ns["kept"]
+    assert type(kept) is dict
+    assert type(kept["version"]) is np.ndarray
+    assert "is no name of a variable" in started.fails("%%tfserve query version -o 1x\n[[1.0]]")
+
+
 def test_label_says_what_moved_when_set(started):
     assert started.text("%tfserve label production=1") == "production -> 1\n"
     assert started.text("%tfserve label production=2 --model version") == "production -> 2 (was 1)\n"
