@@ -20,8 +20,9 @@ from jupyter_tfserve.codec.classification import (
     read_classifications,
 )
 from jupyter_tfserve.codec.examples import ExampleInput
+from jupyter_tfserve.codec.prediction_log import Exchange, LogKind, SignatureRun
 from jupyter_tfserve.codec.regression import REGRESS_METHOD, Regressions, read_regressions, regression_outputs
-from jupyter_tfserve.dataplane.predict import Bind, Prediction, SignatureNotFound
+from jupyter_tfserve.dataplane.predict import Bind, Prediction, RequestLog, SignatureNotFound
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.options import LimitOptions
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tensors
@@ -33,8 +34,12 @@ Result: TypeAlias = "Classifications | Regressions"
 class Predictor(Protocol):
     """What inference needs of `dataplane.predict.DataPlane`."""
 
-    async def predict(self, spec: ModelSpec, bind: Bind, timeout_s: float | None) -> Prediction:
-        """The outputs of one run, and the version that gave them."""
+    request_log: RequestLog | None
+
+    async def predict(
+        self, spec: ModelSpec, bind: Bind, timeout_s: float | None, *, kind: LogKind = LogKind.PREDICT
+    ) -> Prediction:
+        """The outputs of one run, and the version that gave them; it is logged as `kind`."""
 
     def held(self, spec: ModelSpec, timeout_s: float | None) -> AbstractAsyncContextManager[Any]:
         """A `ServableHandle` for several runs on one version."""
@@ -69,14 +74,15 @@ class Inference(Generic[ResultT_co]):
 
 @dataclass(frozen=True, slots=True)
 class _Method(Generic[ResultT_co]):
-    """How a signature is checked (its outputs come back), and how they are read for so many examples."""
+    """How a signature is checked (its outputs come back), how they are read for so many examples, and logged."""
 
+    kind: LogKind
     outputs: Callable[[Signature, bool], tuple[str, ...]]
     read: Callable[[Tensors, int], ResultT_co]
 
 
-_CLASSIFY: Final = _Method(classification_outputs, read_classifications)
-_REGRESS: Final = _Method(regression_outputs, read_regressions)
+_CLASSIFY: Final = _Method(LogKind.CLASSIFY, classification_outputs, read_classifications)
+_REGRESS: Final = _Method(LogKind.REGRESS, regression_outputs, read_regressions)
 _METHODS: Final[Mapping[str, _Method[Result]]] = {CLASSIFY_METHOD: _CLASSIFY, REGRESS_METHOD: _REGRESS}
 
 
@@ -121,6 +127,13 @@ async def multi_inference(
             [handle.loader.run(key, inputs, outputs, timeout_s) for key, outputs in plan.items()]
         )
         version = handle.id.version
+    log = predictor.request_log
+    if log is not None and (write := log.sampled(chosen.name)) is not None:
+        runs = tuple(
+            SignatureRun(key, answer, task.method_name)
+            for task, key, answer in zip(tasks, plan, answers, strict=True)
+        )
+        write(Exchange(LogKind.MULTI_INFERENCE, chosen, version, inputs, runs))
     count = len(example_input.examples)
     return [
         Inference(chosen.name, version, key, _METHODS[task.method_name].read(answer, count))
@@ -142,7 +155,7 @@ async def _infer(
         return {INPUTS: example_input.tensor(options.limits)}, outputs
 
     try:
-        answer = await predictor.predict(spec, bind, timeout_s)
+        answer = await predictor.predict(spec, bind, timeout_s, kind=method.kind)
     except SignatureNotFound as error:
         raise invalid_argument(f"No signature was found with the name: {error.key}", error.hint) from None
     result = method.read(answer.outputs, len(example_input.examples))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol, TypeAlias
 
+from jupyter_tfserve.codec.prediction_log import Exchange, LogKind, SignatureRun
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.lifecycle.config_proto import models_from_reload
 from jupyter_tfserve.lifecycle.core import ServerCore
@@ -61,16 +62,32 @@ class Prediction:
     run_s: float = 0
 
 
+class RequestLog(Protocol):
+    """Logs some of the requests and their answers."""
+
+    def sampled(self, model: str) -> Callable[[Exchange], None] | None:
+        """Where this request is to be written with its answer, if it is one of those that are logged."""
+
+
 class DataPlane:
-    """Predictions, metadata and status of the models that `core` manages. Lives on the engine's loop."""
+    """Predictions, metadata and status of the models that `core` manages. Lives on the engine's loop.
+
+    `request_log` is None as long as no model has a log, so that a request costs nothing more then.
+    """
 
     def __init__(self, core: ServerCore[Any]) -> None:
         self._core = core
+        self.request_log: RequestLog | None = None
 
     async def predict(
-        self, spec: ModelSpec, bind: Bind, timeout_s: float | None, offload: bool = False
+        self,
+        spec: ModelSpec,
+        bind: Bind,
+        timeout_s: float | None,
+        offload: bool = False,
+        kind: LogKind = LogKind.PREDICT,
     ) -> Prediction:
-        """Runs one request on one version.
+        """Runs one request on one version; `kind` is what it is logged as.
 
         `bind` raises what is wrong with the inputs; with `offload` it runs in a thread, for bodies so large
         that decoding them would hold up others. Cancelling leaves the batch queue.
@@ -88,7 +105,12 @@ class DataPlane:
             )
             began = perf_counter()
             answer = await servable.run(key, inputs, outputs, timeout_s)
-            return Prediction(spec.name, handle.id.version, key, answer, perf_counter() - began)
+            run_s = perf_counter() - began
+            if self.request_log is not None and (write := self.request_log.sampled(spec.name)) is not None:
+                chosen = outputs if len(outputs) < len(signature.outputs) else ()
+                run = SignatureRun(key, answer)
+                write(Exchange(kind, spec, handle.id.version, inputs, (run,), chosen))
+            return Prediction(spec.name, handle.id.version, key, answer, run_s)
 
     @contextlib.asynccontextmanager
     async def held(self, spec: ModelSpec, timeout_s: float | None) -> AsyncIterator[ServableHandle[Any]]:

@@ -20,6 +20,7 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 
 from jupyter_tfserve.codec.examples import ExampleRequest, MultiExampleRequest, example_input
+from jupyter_tfserve.codec.prediction_log import LogKind
 from jupyter_tfserve.codec.protos import PredictionLog
 from jupyter_tfserve.codec.signatures import check_predict_method
 from jupyter_tfserve.codec.tfrecord import read_records
@@ -32,7 +33,7 @@ from jupyter_tfserve.dataplane.inference import (
     multi_inference,
     regress,
 )
-from jupyter_tfserve.dataplane.predict import Bind, Prediction, Servable, SignatureNotFound
+from jupyter_tfserve.dataplane.predict import Bind, Prediction, RequestLog, Servable, SignatureNotFound
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.options import LimitOptions
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tensors
@@ -156,8 +157,11 @@ class _OneVersion:
 
     def __init__(self, servable: Servable) -> None:
         self._servable = servable
+        self.request_log: RequestLog | None = None
 
-    async def predict(self, spec: ModelSpec, bind: Bind, timeout_s: float | None) -> Prediction:
+    async def predict(
+        self, spec: ModelSpec, bind: Bind, timeout_s: float | None, *, kind: LogKind = LogKind.PREDICT
+    ) -> Prediction:
         """See `DataPlane.predict`; inputs are always decoded in a thread."""
         key = spec.signature_name or DEFAULT_SIGNATURE
         signatures: Mapping[str, Signature] = self._servable.signatures

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from jupyter_tfserve.errors import ServingError, invalid_argument
 from jupyter_tfserve.lifecycle.policy import All, Latest, Specific, VersionPolicy
+from jupyter_tfserve.lifecycle.request_logging import RequestLogging
 from jupyter_tfserve.types import MAX_VERSION
 
 TENSORFLOW: Final = "tensorflow"
@@ -32,6 +33,7 @@ class ModelConfig:
     labels: Mapping[str, int] = field(default_factory=dict)
     platform: str = TENSORFLOW
     single_version: int | None = None
+    logging: RequestLogging | None = None
 
     @property
     def location(self) -> tuple[str, VersionPolicy, int | None]:
@@ -40,7 +42,10 @@ class ModelConfig:
 
 
 def validate_models(models: Iterable[ModelConfig], current: Mapping[str, ModelConfig]) -> None:
-    """Passes if `models` may replace `current` (by name), else INVALID_ARGUMENT with upstream's text."""
+    """Passes if `models` may replace `current` (by name), else the error has upstream's text.
+
+    INVALID_ARGUMENT; NOT_FOUND for a log collector of an unknown type.
+    """
     listed = tuple(models)
     names: set[str] = set()
     for model in listed:
@@ -51,6 +56,8 @@ def validate_models(models: Iterable[ModelConfig], current: Mapping[str, ModelCo
         _validate_base_path(model)
     for model in listed:
         _validate_platform(model, current.get(model.name))
+        if model.logging is not None:
+            model.logging.validate()
 
 
 def _validate_base_path(model: ModelConfig) -> None:

@@ -14,6 +14,7 @@ from jupyter_tfserve.codec.protos import ModelServerConfig
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.lifecycle.config import TENSORFLOW, ModelConfig
 from jupyter_tfserve.lifecycle.policy import All, Latest, Specific, VersionPolicy
+from jupyter_tfserve.lifecycle.request_logging import fill_logging, logging_from_message
 
 TENSORFLOW_MODEL_TYPE: Final = 1
 
@@ -69,6 +70,8 @@ def message_from_models(models: Iterable[ModelConfig]) -> Any:
         )
         entry.version_labels.update(model.labels)
         _fill_policy(model.policy, entry.model_version_policy)
+        if model.logging is not None:
+            fill_logging(model.logging, entry.logging_config)
     return message
 
 
@@ -112,14 +115,13 @@ def _raise_unparsable(form: str, reason: str) -> NoReturn:
 
 def _model_from_message(message: Any) -> ModelConfig:
     platform = _platform(message)
-    if message.HasField("logging_config"):
-        raise invalid_argument("No request-logger-creator provided.")
     return ModelConfig(
         name=message.name,
         base_path=message.base_path,
         policy=_policy(message.model_version_policy),
         labels=dict(message.version_labels),
         platform=platform,
+        logging=logging_from_message(message),
     )
 
 

@@ -34,6 +34,7 @@ from jupyter_tfserve.types import ModelSpec, ServableId
 log = logging.getLogger(__name__)
 
 Edit: TypeAlias = Callable[[DesiredState], DesiredState]
+ModelsListener: TypeAlias = Callable[[tuple[ModelConfig, ...]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class ServerCore(Generic[LoaderT]):
         self._history = history
         self._state = DesiredState()
         # Labels of reopened models that come back when their version is available: (model, label).
+        self._models_listeners: list[ModelsListener] = []
         self._awaiting: set[tuple[str, str]] = set()
         self._changing = asyncio.Lock()
         self._changes: set[asyncio.Task[None]] = set()
@@ -82,6 +84,11 @@ class ServerCore(Generic[LoaderT]):
         for note in loaded.notes:
             self._history.record(EventKind.ERROR, None, None, note)
         return loaded.notes
+
+    def add_models_listener(self, listener: ModelsListener) -> None:
+        """`listener` is told of all served models, now and after each change of what is served."""
+        self._models_listeners.append(listener)
+        listener(self._state.models)
 
     # What is.
 
@@ -284,6 +291,8 @@ class ServerCore(Generic[LoaderT]):
     def _apply(self, state: DesiredState) -> None:
         """Makes the labels, the watches and the aspired versions those of `state`."""
         self._state = state
+        for listener in self._models_listeners:
+            listener(state.models)
         self._show_labels()
         self._fleet.serve(state.models)
 

@@ -95,7 +95,6 @@ def test_policy_is_upstream_default_when_it_is_unset(policy, expected):
             "ModelServerConfig::model_platform, model name is m",
         ),
         ("model_type: OTHER", "ModelServerConfig::model_type choice 2 not supported."),
-        ('model_platform: "tensorflow" logging_config {}', "No request-logger-creator provided."),
     ],
 )
 def test_model_is_refused_in_upstream_words(fields, message):
