@@ -22,7 +22,8 @@ from jupyter_tfserve.lifecycle.states import AspiredVersion
 
 log = logging.getLogger(__name__)
 
-MODEL_FILES: Final = ("saved_model.pb", "saved_model.pbtxt", "model.tflite")
+MODEL_FILES: Final = ("saved_model.pb", "saved_model.pbtxt", "model.tflite", "export.meta")
+"""The last is what TensorFlow wrote before SavedModels: it is loaded so that its error is told."""
 SETTLE_S: Final = 1.0
 """How long a version's files must have been quiet."""
 # absl's SimpleAtoi<int64>: surrounding ASCII space, one sign, ASCII digits.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -84,3 +86,16 @@ def prediction(channel) -> PredictionServiceStub:
 def models(channel) -> ModelServiceStub:
     """The ModelService of tensorflow-serving-api, unmodified."""
     return ModelServiceStub(channel)
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    """Waits until a condition holds; fails with its last answer after a deadline."""
+
+    def wait(condition: Callable[[], Any], deadline_s: float = 30) -> None:
+        end = time.monotonic() + deadline_s
+        while not (answer := condition()):
+            assert time.monotonic() < end, f"still {answer!r} after {deadline_s} s"
+            time.sleep(0.02)
+
+    return wait
