@@ -254,7 +254,7 @@ async def test_stop_lets_the_running_request_end_and_closes_idle_connections() -
         finish.set()
         assert (await busy).endswith(b"GET / 0")
         await stopping
-        with pytest.raises(OSError, match="refused"):
+        with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", port)
 
 

@@ -147,7 +147,7 @@ def parse_arguments():
     parser.add_argument("--fail", help="print this reason and exit with 255")
     parser.add_argument("--silent", action="store_true", help="never publish a connection file")
     parser.add_argument("--stubborn", action="store_true", help="ignore requests and signals to stop")
-    return parser.parse_args()
+    return parser.parse_known_args()[0]
 
 
 def main():
