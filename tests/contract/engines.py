@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
 import sys
 import time
@@ -59,3 +60,9 @@ def wait_loaded(engine: RunningEngine, *models: str) -> None:
     while not all("AVAILABLE" in engine.version_states(model).values() for model in models):
         assert time.monotonic() < deadline, engine.log.read_text()
         time.sleep(0.02)
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])

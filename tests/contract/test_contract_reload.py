@@ -65,7 +65,9 @@ def refused(reload):
 def entry(contract_models):
     """A model of the contract's as a config entry."""
 
-    def make(name: str, path: Path | str | None = None, labels: Any = (), versions: Any = (), **more: Any) -> Any:
+    def make(
+        name: str, path: Path | str | None = None, labels: Any = (), versions: Any = (), **more: Any
+    ) -> Any:
         base_path = str(contract_models / name if path is None else path)
         message = protos.ModelConfig(name=name, base_path=base_path, model_platform="tensorflow", **more)
         message.version_labels.update(dict(labels))
@@ -259,9 +261,10 @@ def test_labels_of_versions_to_come_need_the_flag(contract_models, tmp_path) -> 
     labels = 'version_labels { key: "stable" value: 124 } version_labels { key: "ahead" value: 200 }'
     config.write_text(config_text({name: contract_models / name}, labels))
     flags = (f"--model_config_file={config}", "--allow_version_labels_for_unavailable_models")
-    with running_engine(tmp_path, *flags) as engine, grpc.insecure_channel(
-        engine.connection.grpc_address
-    ) as channel:
+    with (
+        running_engine(tmp_path, *flags) as engine,
+        grpc.insecure_channel(engine.connection.grpc_address) as channel,
+    ):
         engine.wait_version(name, 124)
         answer = engine.rest.post(f"/v1/models/{name}/labels/stable:predict", content='{"instances": [1]}')
         assert answer.json() == {"predictions": [2.5]}
