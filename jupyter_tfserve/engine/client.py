@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-import httpx
 import orjson
 
-from jupyter_tfserve.engine.client_json import encode_body, parse_answer
+from jupyter_tfserve.client.http_caller import HttpCaller, error_of
+from jupyter_tfserve.client.rest import model_path, predict_document
 from jupyter_tfserve.engine.client_state import (
     Json,
     Opened,
@@ -23,33 +23,20 @@ from jupyter_tfserve.engine.client_state import (
     parse_state,
     parse_version_state,
 )
-from jupyter_tfserve.errors import HTTP_STATUS, Code, ServingError
 from jupyter_tfserve.types import ModelSpec, Signature, Tensor
 
-CONNECT_TIMEOUT_S: Final = 5.0
+__all__ = ["ControlClient", "error_of", "predict_path"]
+
 REPLY_TIMEOUT_S: Final = 60.0
 GONE_HINT: Final = "Start it with `%tfserve start PATH` (in a terminal: `jupyter tfserve serve`)."
-
-_CODE_OF_STATUS: Final = {
-    **{status: code for code, status in HTTP_STATUS.items()},
-    # Several codes share these statuses; these are the ones that the data plane means by them.
-    400: Code.INVALID_ARGUMENT,
-    409: Code.ALREADY_EXISTS,
-    500: Code.INTERNAL,
-}
 
 
 class ControlClient:
     """One engine, spoken to over its control port. Safe to share between threads; close it after use."""
 
     def __init__(self, url: str, token: str, timeout_s: float = REPLY_TIMEOUT_S) -> None:
-        self._http = httpx.Client(
-            base_url=url,
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
-            # The engine is on this host: a proxy named in the environment must never see the token.
-            trust_env=False,
-        )
+        headers = {"Authorization": f"Bearer {token}"}
+        self._http = HttpCaller(url, headers, timeout_s, "The engine", GONE_HINT)
 
     def close(self) -> None:
         """Close the kept connections."""
@@ -113,60 +100,19 @@ class ControlClient:
     def predict(
         self, spec: ModelSpec, body: Mapping[str, Any], signature: Signature | None = None
     ) -> Tensor | dict[str, Tensor]:
-        """The answer of `:predict`: one array, or an array per output alias when there are several.
-
-        `body` is the request's document; its values may be numpy arrays. With `signature` the arrays get the
-        outputs' own dtypes; without it they have those that JSON gives (float64, int64, bool, object).
-        """
-        document = {"signature_name": spec.signature_name, **body} if spec.signature_name else body
-        reply = self._send("POST", predict_path(spec), encode_body(document), None)
-        return parse_answer(reply.content, signature)
+        """The answer of `:predict` to the document `body`: see `client.rest.predict_document`."""
+        return predict_document(self._http, spec, body, signature)
 
     def _call(self, method: str, path: str, body: Json | None = None, timeout_s: float | None = None) -> Json:
         content = None if body is None else orjson.dumps(body)
-        reply = self._send(method, path, content, timeout_s)
-        document = orjson.loads(reply.content) if reply.content else {}
+        reply = self._http.send(method, path, content, timeout_s)
+        document = orjson.loads(reply) if reply else {}
         return document if isinstance(document, dict) else {}
-
-    def _send(self, method: str, path: str, content: bytes | None, timeout_s: float | None) -> httpx.Response:
-        timeout = self._http.timeout if timeout_s is None else httpx.Timeout(timeout_s)
-        headers = {} if content is None else {"Content-Type": "application/json"}
-        try:
-            reply = self._http.request(method, path, content=content, headers=headers, timeout=timeout)
-        except httpx.TimeoutException as error:
-            raise ServingError(Code.DEADLINE_EXCEEDED, "The engine did not answer in time.") from error
-        except httpx.HTTPError as error:
-            raise ServingError(Code.UNAVAILABLE, "The engine does not answer.", GONE_HINT) from error
-        if reply.is_success:
-            return reply
-        raise error_of(reply.status_code, reply.content)
-
-
-def error_of(status: int, body: bytes) -> ServingError:
-    """The error that an engine's answer stands for; a foreign answer keeps its status."""
-    code = _CODE_OF_STATUS.get(status, Code.UNKNOWN)
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        document = None
-    if not isinstance(document, dict) or not isinstance(document.get("error"), str):
-        return ServingError(code, f"The engine answered with HTTP status {status}.")
-    hint = document.get("hint")
-    return ServingError(
-        Code.__members__.get(str(document.get("code")), code),
-        document["error"],
-        hint if isinstance(hint, str) else None,
-    )
 
 
 def predict_path(spec: ModelSpec) -> str:
     """TensorFlow Serving's path of `:predict` for a model, a version or a label."""
-    path = f"/v1/models/{quote(spec.name, safe='')}"
-    if spec.version is not None:
-        path += f"/versions/{spec.version}"
-    elif spec.label is not None:
-        path += f"/labels/{quote(spec.label, safe='')}"
-    return path + ":predict"
+    return model_path(spec) + ":predict"
 
 
 def _model_path(model: str, *parts: str) -> str:
