@@ -17,7 +17,7 @@ from jupyter_tfserve.batching.scheduler import BatchScheduler, BatchStatistics, 
 from jupyter_tfserve.batching.task import is_batchable
 from jupyter_tfserve.codec.signatures import parse_signatures
 from jupyter_tfserve.dataplane.metrics import Metrics
-from jupyter_tfserve.engine.version_options import batch_options
+from jupyter_tfserve.engine.version_options import batch_options, note_saved_model_config
 from jupyter_tfserve.engine.warmup import Replay, warm_up
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.history import EventKind
@@ -98,6 +98,7 @@ class VersionRuntime:
         The model's error otherwise, or the first that its warm-up met; nothing is left of it then.
         """
         batching = await asyncio.to_thread(batch_options, self._path, self._options)
+        await asyncio.to_thread(note_saved_model_config, self._path)
         self._worker = worker = await self._pool.spawn(self._id, self._path)
         try:
             self._serve(worker, batching)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
 
-from jupyter_tfserve.engine.version_options import BATCHING_FILE, batch_options
+from jupyter_tfserve.engine.version_options import (
+    BATCHING_FILE,
+    SAVED_MODEL_CONFIG,
+    batch_options,
+    note_saved_model_config,
+)
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import BatchOptions, EngineOptions
 
@@ -47,3 +53,30 @@ def test_file_that_cannot_be_read_fails_the_load(tmp_path: Path) -> None:
     with pytest.raises(ServingError, match="Can't read") as caught:
         batch_options(tmp_path, PER_MODEL)
     assert caught.value.code is Code.FAILED_PRECONDITION
+
+
+@pytest.mark.parametrize(
+    ("content", "level", "words"),
+    [
+        (None, 0, ""),
+        (b"", 0, ""),
+        (b"\x18\x01", logging.INFO, "has no effect"),
+        (b"\xff\xff no message", logging.WARNING, "it is no SavedModelConfig"),
+    ],
+)
+def test_saved_model_config_is_told_about_and_fails_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes | None, level: int, words: str
+) -> None:
+    if content is not None:
+        (tmp_path / SAVED_MODEL_CONFIG).parent.mkdir()
+        (tmp_path / SAVED_MODEL_CONFIG).write_bytes(content)
+    with caplog.at_level(logging.INFO):
+        note_saved_model_config(tmp_path)
+    assert [record.levelno for record in caplog.records] == ([level] if level else [])
+    assert words in caplog.text
+
+
+def test_unreadable_saved_model_config_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / SAVED_MODEL_CONFIG).mkdir(parents=True)
+    note_saved_model_config(tmp_path)
+    assert "is not used" in caplog.text
