@@ -118,14 +118,15 @@ class BatchScheduler:
             for part in parts
         ]
         self._queue.check_room(tasks, len(self._free))
-        for task in tasks:
-            self._enqueue(task)
         if len(tasks) == 1:
+            self._enqueue(tasks[0])
             return await tasks[0].future
         try:
+            for task in tasks:
+                self._enqueue(task)
             return join_rows(await asyncio.gather(*(task.future for task in tasks)))
         finally:
-            # A piece that failed, or a caller that left: nobody waits for the others.
+            # A piece that failed or was refused, or a caller that left: nobody waits for the others.
             for task in tasks:
                 task.future.cancel()
 

@@ -389,6 +389,25 @@ async def test_pieces_of_a_cancelled_request_are_not_run() -> None:
     assert lane.batches == [[0], [4]]
 
 
+async def test_pieces_are_taken_back_when_one_of_them_is_refused() -> None:
+    """The bound in bytes is looked at piece by piece."""
+    lane = TenfoldLane(held=True)
+    scheduler = strict(
+        lane,
+        max_batch_size=9,
+        max_execution_batch_size=1,
+        max_enqueued_bytes=8,
+        enable_large_batch_splitting=True,
+    )
+    running = ask(scheduler, 0)
+    await turns()
+    assert (await refusal(ask(scheduler, 1, 2, 3)))[0] is Code.UNAVAILABLE
+    lane.gate.set()
+    await running
+    assert (await ask(scheduler, 4))["10x"].tolist() == [40]
+    assert lane.batches == [[0], [4]]
+
+
 async def test_unbatched_signature_runs_alone_and_in_turn() -> None:
     lane = TenfoldLane(held=True)
     scheduler = strict(lane, max_batch_size=8, max_enqueued_batches=2)

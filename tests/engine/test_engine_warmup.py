@@ -78,6 +78,24 @@ def test_failing_warm_up_fails_the_load_which_is_retried(start_engine, counter, 
 
 
 @pytest.mark.slow
+@pytest.mark.fault
+def test_warm_up_that_kills_its_worker_fails_the_load_and_nothing_else(
+    start_engine, make_saved_models, counter, eventually
+) -> None:
+    shutil.copytree(make_saved_models("abort_run=77") / "abort_run" / "77", counter.parent / "abort" / "1")
+    log = PredictionLog()
+    encode_tensor(np.float32([-1]), log.predict_log.request.inputs["x"])
+    write_warmup(counter.parent / "abort", log.SerializeToString())
+    engine = start_engine(f"--model_base_path={counter.parent}", "--max_num_load_retries=0")
+    version = engine.wait_version("abort", 1)
+    assert (version["state"], version["error_code"]) == ("END", "UNAVAILABLE")
+    assert "worker died while it ran the request" in version["error_message"]
+    assert engine.wait_version("counter", 1)["state"] == "AVAILABLE"
+    assert count(engine) == 0
+    eventually(lambda: len(engine.processes()) <= 2)
+
+
+@pytest.mark.slow
 def test_broken_warm_up_data_is_not_read_when_warm_up_is_off(start_engine, counter) -> None:
     (counter / "1" / "assets.extra").mkdir()
     (counter / "1" / WARMUP_FILE).write_text("no TFRecord file")
