@@ -17,10 +17,11 @@ from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.notebook.discovery import START_HINT, THIS_KERNEL, Discovery, Engine, Ports
 from jupyter_tfserve.notebook.handle import ServerHandle
 from jupyter_tfserve.notebook.label_steps import next_step
-from jupyter_tfserve.notebook.placement import choose_model, parse_policy, place_version
+from jupyter_tfserve.notebook.placement import choose_model, parse_policy
+from jupyter_tfserve.notebook.progress import cell_progress
+from jupyter_tfserve.notebook.publication import Publication, Saved
 from jupyter_tfserve.notebook.query import parse_target, predict_document
 from jupyter_tfserve.notebook.reply import Reply, ask
-from jupyter_tfserve.notebook.save import save_version
 from jupyter_tfserve.notebook.snippets import choose_signature, curl_line, example_document
 from jupyter_tfserve.notebook.views import Model, Status, Version, model_view, version_view
 from jupyter_tfserve.notebook.waiting import await_version, settle, with_failures
@@ -83,7 +84,9 @@ class Server(ServerHandle):
         opened = self.client.open(str(folder), name, create=not folder.exists())
         for note in opened.notes:
             self._note(note)
-        if not settle(self.client, opened.models, SETTLE_TIMEOUT_S):
+        with cell_progress() as say:
+            is_settled = settle(self.client, opened.models, SETTLE_TIMEOUT_S, say)
+        if not is_settled:
             self._note("Some versions are still loading: `%tfserve status` shows where they are.")
         return opened.models
 
@@ -109,22 +112,15 @@ class Server(ServerHandle):
         label: str | None = None,
         like: object | None = None,
         timeout_s: float = LOAD_TIMEOUT_S,
-    ) -> Version:
+    ) -> Saved:
         """Save a Keras model, tf.Module or tf.function as the model's next version, and serve it.
 
         Returns when the version is AVAILABLE (and `label` names it); otherwise raises the version's error.
-        `like` is an example input, needed when the object does not say what it takes.
+        `like` is an example input: it tells what the object takes, and the served version must answer it as the
+        object does, else the version is taken back and FAILED_PRECONDITION raised. Interrupted, nothing is left.
         """
-        state = self.client.state()
-        base_path, model = place_version(state, self._root, name)
-        version = save_version(obj, base_path, like)
-        if all(known.name != model for known in state.models):
-            self.client.open(str(base_path), model, create=False)
-        self.client.refresh(model)
-        self.wait(version, model, timeout_s)
-        if label is not None:
-            self.client.set_label(model, label, version)
-        return self.version(version, model)
+        with cell_progress() as say:
+            return Publication(self.client, self._root, say).save(obj, name, label, like, timeout_s)
 
     def version(self, version: int, model: str | None = None) -> Version:
         """One version as it is now. NOT_FOUND when the engine knows no such version."""
@@ -140,7 +136,8 @@ class Server(ServerHandle):
     def wait(self, version: int, model: str | None = None, timeout_s: float = LOAD_TIMEOUT_S) -> Version:
         """The version once it is AVAILABLE. Raises its own error when it does not load."""
         state = self._model(model)
-        reached = await_version(self.client, state, version, timeout_s)
+        with cell_progress() as say:
+            reached = await_version(self.client, state, version, timeout_s, say)
         return version_view(state.name, reached, state.labels)
 
     def label(self, name: str, version: int, model: str | None = None) -> int | None:
@@ -167,7 +164,8 @@ class Server(ServerHandle):
         name = self._model(model).name
         self.client.set_policy(name, policy)
         self.client.refresh(name)
-        settle(self.client, [name], SETTLE_TIMEOUT_S)
+        with cell_progress() as say:
+            settle(self.client, [name], SETTLE_TIMEOUT_S, say)
 
     def query(self, target: str, inputs: object, signature_name: str = "") -> Tensor | dict[str, Tensor]:
         """Ask `MODEL`, `MODEL@LABEL` or `MODEL/VERSION`; returns the answer as numpy.

@@ -23,15 +23,26 @@ def next_step(state: State, model: ModelState, version: int) -> str:
 
 
 def lost_labels(state: State, model: ModelState) -> tuple[str, ...]:
-    """A note for each label whose version is no longer served, with the step that brings it back."""
-    up = {item.version for item in model.versions if item.state == "AVAILABLE"}
+    """A note for each label whose version the policy no longer serves, with the step that brings it back."""
+    kept = _kept_versions(model)
+    if kept is None:
+        return ()
     policy = describe_policy(model.policy)
     return tuple(
         f"Label {label} names version {version}, which is no longer served (versions: {policy}). "
         f"Bring it back with `{serve_all(state, model)}`."
         for label, version in sorted(model.labels.items())
-        if version not in up
+        if version not in kept
     )
+
+
+def _kept_versions(model: ModelState) -> set[int] | None:
+    """The versions that stay under the policy `latest n`; None under one that lets none go by itself."""
+    if "latest" not in model.policy:
+        return None
+    # By the policy, not by the states: what is about to unload may still be up.
+    alive = sorted(item.version for item in model.versions if item.state != "END")
+    return set(alive[-max(model.policy["latest"].get("num_versions", 1), 1) :])
 
 
 def serve_all(state: State, model: ModelState) -> str:

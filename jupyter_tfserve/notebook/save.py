@@ -11,6 +11,7 @@ import contextlib
 import inspect
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,7 @@ Writer: TypeAlias = Callable[[Path], None]
 """Writes a SavedModel into a folder that does not exist yet."""
 
 RENAME_ATTEMPTS: Final = 20
+TENSOR_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 KINDS_HINT: Final = "Save a Keras model, a tf.Module with a tf.function, or a tf.function."
 LIKE_HINT: Final = "Give an example input: --like x_train[:1] (in Python: like=x_train[:1])."
 
@@ -65,15 +67,53 @@ def writer_for(obj: object, like: object | None = None) -> Writer:
     raise invalid_argument(f"{_describe(obj)} is no model that can be served.", KINDS_HINT)
 
 
-def specs_like(example: object) -> Any:
-    """A `tf.TensorSpec` of the example's dtype and shape with the first dimension free, or a dict of them."""
+def specs_like(example: object, name: str | None = None) -> Any:
+    """A `tf.TensorSpec` of the example's dtype and shape with the first dimension free, or a dict of them.
+
+    The specs of a dict are named by its keys, which then are the signature's.
+    """
     import tensorflow as tf
 
     if isinstance(example, Mapping):
-        return {name: specs_like(value) for name, value in example.items()}
+        return {key: specs_like(value, str(key)) for key, value in example.items()}
     tensor = tf.convert_to_tensor(example)
     shape = tensor.shape.as_list()
-    return tf.TensorSpec([None, *shape[1:]] if shape else [], tensor.dtype)
+    named = name if name is not None and TENSOR_NAME.fullmatch(name) else None
+    return tf.TensorSpec([None, *shape[1:]] if shape else [], tensor.dtype, named)
+
+
+def default_function(obj: Any) -> Any:
+    """What answers for `obj` when it is served. REQUIRES: `writer_for` takes it."""
+    if _is_keras_model(obj) or hasattr(obj, "get_concrete_function"):
+        return obj
+    return _functions_of(obj)[DEFAULT_SIGNATURE]
+
+
+def model_errors() -> tuple[type[Exception], ...]:
+    """What a model that is called or exported raises. REQUIRES: TensorFlow is imported already, or soon will be."""
+    import tensorflow as tf
+
+    named = (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        LookupError,
+        AssertionError,
+        AttributeError,
+        ArithmeticError,
+    )
+    return (*named, tf.errors.OpError)
+
+
+def withdraw_version(base_path: Path, version: int) -> None:
+    """The version's folder is gone, at once for whoever watches; nothing if there is none."""
+    with _hidden_folder(base_path) as folder, contextlib.suppress(FileNotFoundError):
+        os.rename(base_path / str(version), folder / "withdrawn")
+
+
+def folder_bytes(folder: Path) -> int:
+    """The size of the files below `folder`."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _keras_writer(model: Any, like: object | None) -> Writer:
@@ -152,12 +192,10 @@ def _hidden_folder(base_path: Path) -> Iterator[Path]:
 
 
 def _export(writer: Writer, target: Path) -> None:
-    import tensorflow as tf
-
     try:
         with _quiet_log():
             writer(target)
-    except (ValueError, TypeError, RuntimeError, LookupError, AssertionError, tf.errors.OpError) as error:
+    except model_errors() as error:
         # The exporters' texts run over many lines; the first says what is wrong, the cause keeps the rest.
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ServingError(Code.FAILED_PRECONDITION, f"The model cannot be exported: {reason}") from error

@@ -11,6 +11,7 @@ from typing import Final
 from jupyter_tfserve.engine.client import ControlClient
 from jupyter_tfserve.engine.client_state import ModelState, State, VersionState
 from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.notebook.progress import Say, silent
 
 STEP_S: Final = 1.0
 COMING: Final = ("START", "LOADING")
@@ -19,7 +20,9 @@ MOVING: Final = (*COMING, "UNLOADING")
 RECENT_EVENTS: Final = 200
 
 
-def await_version(client: ControlClient, model: ModelState, version: int, timeout_s: float) -> VersionState:
+def await_version(
+    client: ControlClient, model: ModelState, version: int, timeout_s: float, say: Say = silent
+) -> VersionState:
     """The version once it is AVAILABLE. Raises its own error as soon as a load has failed."""
     specific = model.policy.get("specific")
     if specific is not None and version not in specific.get("versions", ()):
@@ -28,8 +31,11 @@ def await_version(client: ControlClient, model: ModelState, version: int, timeou
             f"Version {version} of {model.name} is not among the chosen versions.",
             f"Serve it too with `%tfserve versions all --model {model.name}`.",
         )
-    deadline = time.monotonic() + timeout_s
+    began = time.monotonic()
+    deadline = began + timeout_s
     while True:
+        waited_s = time.monotonic() - began
+        say(f"Loading version {version} of {model.name} ({waited_s:.0f} s)", None)
         reached = _wait_a_step(client, model.name, version, deadline)
         if reached is not None and reached.state == "AVAILABLE":
             return reached
@@ -37,7 +43,7 @@ def await_version(client: ControlClient, model: ModelState, version: int, timeou
             raise _load_error(model, reached)
 
 
-def settle(client: ControlClient, names: Iterable[str], timeout_s: float) -> bool:
+def settle(client: ControlClient, names: Iterable[str], timeout_s: float, say: Say = silent) -> bool:
     """Whether all versions of these models are up, gone or have failed; waited for at most `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     wanted = set(names)
@@ -45,12 +51,19 @@ def settle(client: ControlClient, names: Iterable[str], timeout_s: float) -> boo
         moving = _versions_in(MOVING, with_failures(client, client.state()), wanted)
         if not moving:
             return True
+        say(_moving_text(moving), None)
         try:
             _wait_a_step(client, *moving[0], deadline)
         except ServingError as error:
             if error.code is not Code.DEADLINE_EXCEEDED:
                 raise
             return False
+
+
+def _moving_text(moving: list[tuple[str, int]]) -> str:
+    model, version = moving[0]
+    others = f" and {len(moving) - 1} more" if len(moving) > 1 else ""
+    return f"Waiting for version {version} of {model}{others}"
 
 
 def _versions_in(states: tuple[str, ...], state: State, names: set[str]) -> list[tuple[str, int]]:

@@ -27,7 +27,7 @@ from jupyter_tfserve.notebook.arguments import SUBCOMMANDS, HelpShown, overview,
         ("label production=2", "label", {"move": ("production", 2), "model": None}),
         ("unlabel production --model m", "unlabel", {"label": "production", "model": "m"}),
         ("versions specific 1 2", "versions", {"kind": "specific", "numbers": [1, 2], "model": None}),
-        ("query m@l --signature s", "query", {"target": "m@l", "signature": "s"}),
+        ("query m@l --signature s", "query", {"target": "m@l", "signature": "s", "output": None}),
     ],
 )
 def test_line_is_understood_when_well_formed(line, command, expected):
