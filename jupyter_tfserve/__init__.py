@@ -31,6 +31,11 @@ def _jupyter_server_extension_points() -> list[dict[str, Any]]:
     return [{"module": "jupyter_tfserve", "app": TFServeExtension}]
 
 
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    """What `jupyter labextension develop` links."""
+    return [{"src": "labextension", "dest": "jupyter-tfserve"}]
+
+
 def load_ipython_extension(ipython: Any) -> None:
     """`%load_ext jupyter_tfserve`: adds `%tfserve` and `%%tfserve`."""
     from jupyter_tfserve.notebook.magics import TFServeMagics

@@ -1,0 +1,344 @@
+"use strict";(self.rspackChunkjupyter_tfserve=self.rspackChunkjupyter_tfserve||[]).push([[232],{475(e,r,o){var t=o(601),a=o.n(t),n=o(314),p=(o.n(n))()(a());p.push([e.id,`/* Colours come from the theme alone, so that light, dark and high contrast all fit. */
+
+.jp-tfserve-Panel {
+  color: var(--jp-ui-font-color1);
+  background: var(--jp-layout-color1);
+  font-family: var(--jp-ui-font-family);
+  font-size: var(--jp-ui-font-size1);
+  overflow: auto;
+  min-width: 240px;
+}
+
+.jp-tfserve-Panel-content {
+  display: flex;
+  flex-direction: column;
+  gap: 8px;
+  padding: 8px 12px 24px;
+}
+
+.jp-tfserve-Card {
+  padding: 4px 0;
+}
+
+.jp-tfserve-Card-content {
+  max-width: 760px;
+  padding: 10px 14px;
+  color: var(--jp-ui-font-color1);
+  background: var(--jp-layout-color1);
+  border: 1px solid var(--jp-border-color1);
+  border-radius: 4px;
+  font-family: var(--jp-ui-font-family);
+  font-size: var(--jp-ui-font-size1);
+}
+
+.jp-tfserve-Panel h2,
+.jp-tfserve-Panel h3,
+.jp-tfserve-Panel h4,
+.jp-tfserve-Card h3,
+.jp-tfserve-Card h4 {
+  margin: 0;
+  font-size: var(--jp-ui-font-size1);
+  font-weight: 600;
+  overflow-wrap: anywhere;
+}
+
+.jp-tfserve-Panel h4,
+.jp-tfserve-Card h4 {
+  font-family: var(--jp-code-font-family);
+  font-size: var(--jp-code-font-size);
+}
+
+.jp-tfserve-Panel p,
+.jp-tfserve-Card p {
+  margin: 2px 0;
+  overflow-wrap: anywhere;
+}
+
+.jp-tfserve-Header,
+.jp-tfserve-Engine > header {
+  display: flex;
+  flex-wrap: wrap;
+  align-items: center;
+  gap: 6px;
+}
+
+.jp-tfserve-Header > :first-child,
+.jp-tfserve-Engine > header > :first-child {
+  flex: 1 1 auto;
+}
+
+.jp-tfserve-Engine {
+  display: flex;
+  flex-direction: column;
+  gap: 4px;
+  padding-top: 10px;
+  border-top: 1px solid var(--jp-border-color2);
+}
+
+.jp-tfserve-Model {
+  display: flex;
+  flex-direction: column;
+  gap: 6px;
+  margin: 6px 0;
+  padding: 8px;
+  background: var(--jp-layout-color0);
+  border: 1px solid var(--jp-border-color2);
+  border-radius: 4px;
+}
+
+.jp-tfserve-hint,
+.jp-tfserve-Busy {
+  color: var(--jp-ui-font-color2);
+}
+
+.jp-tfserve-Address,
+.jp-tfserve-Addresses {
+  display: flex;
+  flex-wrap: wrap;
+  align-items: center;
+  gap: 4px 12px;
+}
+
+.jp-tfserve-Address > span {
+  min-width: 34px;
+}
+
+.jp-tfserve-Panel code,
+.jp-tfserve-Card code {
+  padding: 0;
+  color: inherit;
+  background: none;
+  font-family: var(--jp-code-font-family);
+  font-size: var(--jp-code-font-size);
+  overflow-wrap: anywhere;
+}
+
+.jp-tfserve-actions {
+  display: flex;
+  flex-wrap: wrap;
+  gap: 6px;
+}
+
+.jp-tfserve-Button {
+  padding: 2px 8px;
+  min-height: 24px;
+  color: var(--jp-ui-font-color1);
+  background: var(--jp-layout-color2);
+  border: 1px solid var(--jp-border-color1);
+  border-radius: 3px;
+  font-family: inherit;
+  font-size: inherit;
+  cursor: pointer;
+}
+
+.jp-tfserve-Button:hover:not(:disabled) {
+  background: var(--jp-layout-color3);
+}
+
+.jp-tfserve-Button:disabled {
+  opacity: 0.55;
+  cursor: default;
+}
+
+.jp-tfserve-Button.jp-mod-accept {
+  color: var(--jp-ui-inverse-font-color0, var(--jp-ui-inverse-font-color1));
+  background: var(--jp-accept-color-normal, var(--jp-brand-color1));
+  border-color: transparent;
+}
+
+.jp-tfserve-Button.jp-mod-accept:hover:not(:disabled) {
+  background: var(--jp-accept-color-hover, var(--jp-brand-color0));
+}
+
+.jp-tfserve-Button.jp-mod-warn {
+  color: var(--jp-ui-inverse-font-color0, var(--jp-ui-inverse-font-color1));
+  background: var(--jp-reject-color-normal, var(--jp-error-color1));
+  border-color: transparent;
+}
+
+.jp-tfserve-Panel :focus-visible,
+.jp-tfserve-Card :focus-visible,
+.jp-tfserve-StatusItem :focus-visible {
+  outline: 2px solid var(--jp-brand-color1);
+  outline-offset: 1px;
+}
+
+.jp-tfserve-Versions {
+  width: 100%;
+  margin: 0;
+  border-collapse: collapse;
+  font-size: var(--jp-ui-font-size1);
+  table-layout: auto;
+}
+
+.jp-tfserve-Versions th,
+.jp-tfserve-Versions td {
+  padding: 3px 6px 3px 0;
+  color: var(--jp-ui-font-color1);
+  background: none;
+  border: none;
+  text-align: left;
+  vertical-align: top;
+  white-space: normal;
+}
+
+.jp-tfserve-Versions thead th {
+  color: var(--jp-ui-font-color2);
+  font-weight: normal;
+}
+
+.jp-tfserve-Versions tbody tr {
+  border-top: 1px solid var(--jp-border-color3);
+}
+
+.jp-tfserve-State {
+  white-space: nowrap;
+}
+
+.jp-tfserve-State::before {
+  display: inline-block;
+  width: 8px;
+  height: 8px;
+  margin-right: 5px;
+  background: var(--jp-ui-font-color3);
+  border-radius: 50%;
+  content: '';
+}
+
+.jp-tfserve-State[data-state='available']::before,
+.jp-tfserve-State[data-state='running']::before,
+.jp-tfserve-State[data-state='live']::before {
+  background: var(--jp-success-color1);
+}
+
+.jp-tfserve-State[data-state='start']::before,
+.jp-tfserve-State[data-state='loading']::before,
+.jp-tfserve-State[data-state='unloading']::before,
+.jp-tfserve-State[data-state='starting']::before,
+.jp-tfserve-State[data-state='restarting']::before,
+.jp-tfserve-State[data-state='stopping']::before {
+  background: var(--jp-warn-color1);
+}
+
+.jp-tfserve-State[data-state='failed']::before {
+  background: var(--jp-error-color1);
+  border-radius: 0;
+}
+
+.jp-tfserve-Chip {
+  display: inline-block;
+  margin: 0 4px 3px 0;
+  padding: 1px 8px;
+  max-width: 100%;
+  color: var(--jp-ui-font-color1);
+  background: var(--jp-layout-color2);
+  border: 1px solid var(--jp-brand-color1);
+  border-radius: 10px;
+  font-family: inherit;
+  font-size: inherit;
+  overflow-wrap: anywhere;
+}
+
+button.jp-tfserve-Chip {
+  cursor: pointer;
+}
+
+button.jp-tfserve-Chip:hover {
+  background: var(--jp-layout-color3);
+}
+
+.jp-tfserve-Form {
+  display: grid;
+  grid-template-columns: max-content minmax(0, 1fr);
+  gap: 6px 8px;
+  align-items: center;
+  padding: 8px;
+  background: var(--jp-layout-color1);
+  border: 1px solid var(--jp-border-color1);
+  border-radius: 4px;
+}
+
+.jp-tfserve-Form > p,
+.jp-tfserve-Form > .jp-tfserve-actions,
+.jp-tfserve-Preview {
+  grid-column: 1 / -1;
+}
+
+.jp-tfserve-Form input,
+.jp-tfserve-Form select {
+  min-height: 26px;
+  width: 100%;
+  box-sizing: border-box;
+  color: var(--jp-ui-font-color1);
+  background: var(--jp-input-background, var(--jp-layout-color1));
+  border: 1px solid var(--jp-border-color1);
+  border-radius: 3px;
+  font-family: inherit;
+  font-size: inherit;
+}
+
+.jp-tfserve-Preview {
+  padding-left: 8px;
+  border-left: 3px solid var(--jp-brand-color1);
+}
+
+.jp-tfserve-Note {
+  padding: 6px 8px;
+  background: var(--jp-layout-color2);
+  border-left: 3px solid var(--jp-brand-color1);
+}
+
+.jp-tfserve-Note.jp-mod-failure {
+  border-left-color: var(--jp-error-color1);
+}
+
+.jp-tfserve-Note.jp-mod-done {
+  border-left-color: var(--jp-success-color1);
+}
+
+.jp-tfserve-reason {
+  padding-left: 6px;
+  border-left: 2px solid var(--jp-error-color1);
+}
+
+.jp-tfserve-Panel pre,
+.jp-tfserve-Card pre {
+  margin: 4px 0;
+  padding: 6px;
+  max-height: 260px;
+  overflow: auto;
+  color: var(--jp-ui-font-color1);
+  background: var(--jp-layout-color2);
+  font-family: var(--jp-code-font-family);
+  font-size: var(--jp-code-font-size);
+  white-space: pre-wrap;
+  overflow-wrap: anywhere;
+}
+
+.jp-tfserve-History {
+  margin: 0;
+  padding-left: 18px;
+  max-height: 320px;
+  overflow: auto;
+}
+
+.jp-tfserve-StatusItem button {
+  height: 100%;
+  padding: 0 6px;
+  color: inherit;
+  background: none;
+  border: none;
+  font: inherit;
+  cursor: pointer;
+}
+
+/* Heard, not seen. */
+.jp-tfserve-Announcer {
+  position: absolute;
+  width: 1px;
+  height: 1px;
+  overflow: hidden;
+  clip-path: inset(50%);
+  white-space: nowrap;
+}
+`,""]),o.d(r,{},{A:p})},314(e){e.exports=function(e){var r=[];return r.toString=function(){return this.map(function(r){var o="",t=void 0!==r[5];return r[4]&&(o+="@supports (".concat(r[4],") {")),r[2]&&(o+="@media ".concat(r[2]," {")),t&&(o+="@layer".concat(r[5].length>0?" ".concat(r[5]):""," {")),o+=e(r),t&&(o+="}"),r[2]&&(o+="}"),r[4]&&(o+="}"),o}).join("")},r.i=function(e,o,t,a,n){"string"==typeof e&&(e=[[null,e,void 0]]);var p={};if(t)for(var i=0;i<this.length;i++){var s=this[i][0];null!=s&&(p[s]=!0)}for(var l=0;l<e.length;l++){var d=[].concat(e[l]);t&&p[d[0]]||(void 0!==n&&(void 0===d[5]||(d[1]="@layer".concat(d[5].length>0?" ".concat(d[5]):""," {").concat(d[1],"}")),d[5]=n),o&&(d[2]&&(d[1]="@media ".concat(d[2]," {").concat(d[1],"}")),d[2]=o),a&&(d[4]?(d[1]="@supports (".concat(d[4],") {").concat(d[1],"}"),d[4]=a):d[4]="".concat(a)),r.push(d))}},r}},601(e){e.exports=function(e){return e[1]}},72(e){var r=[];function o(e){for(var o=-1,t=0;t<r.length;t++)if(r[t].identifier===e){o=t;break}return o}function t(e,t){for(var a={},n=[],p=0;p<e.length;p++){var i=e[p],s=t.base?i[0]+t.base:i[0],l=a[s]||0,d="".concat(s," ").concat(l);a[s]=l+1;var c=o(d),f={css:i[1],media:i[2],sourceMap:i[3],supports:i[4],layer:i[5]};if(-1!==c)r[c].references++,r[c].updater(f);else{var v=function(e,r){var o=r.domAPI(r);return o.update(e),function(r){r?(r.css!==e.css||r.media!==e.media||r.sourceMap!==e.sourceMap||r.supports!==e.supports||r.layer!==e.layer)&&o.update(e=r):o.remove()}}(f,t);t.byIndex=p,r.splice(p,0,{identifier:d,updater:v,references:1})}n.push(d)}return n}e.exports=function(e,a){var n=t(e=e||[],a=a||{});return function(e){e=e||[];for(var p=0;p<n.length;p++){var i=o(n[p]);r[i].references--}for(var s=t(e,a),l=0;l<n.length;l++){var d=o(n[l]);0===r[d].references&&(r[d].updater(),r.splice(d,1))}n=s}}},659(e){var r={};e.exports=function(e,o){var t=function(e){if(void 0===r[e]){var o=document.querySelector(e);if(window.HTMLIFrameElement&&o instanceof window.HTMLIFrameElement)try{o=o.contentDocument.head}catch(e){o=null}r[e]=o}return r[e]}(e);if(!t)throw Error("Couldn't find a style target. This probably means that the value for the 'insert' parameter is invalid.");t.appendChild(o)}},540(e){e.exports=function(e){var r=document.createElement("style");return e.setAttributes(r,e.attributes),e.insert(r,e.options),r}},56(e,r,o){e.exports=function(e){var r=o.nc;r&&e.setAttribute("nonce",r)}},206(e){e.exports=function(e){if("u"<typeof document)return{update:function(){},remove:function(){}};var r=e.insertStyleElement(e);return{update:function(o){var t,a,n;t="",o.supports&&(t+="@supports (".concat(o.supports,") {")),o.media&&(t+="@media ".concat(o.media," {")),(a=void 0!==o.layer)&&(t+="@layer".concat(o.layer.length>0?" ".concat(o.layer):""," {")),t+=o.css,a&&(t+="}"),o.media&&(t+="}"),o.supports&&(t+="}"),(n=o.sourceMap)&&"u">typeof btoa&&(t+="\n/*# sourceMappingURL=data:application/json;base64,".concat(btoa(unescape(encodeURIComponent(JSON.stringify(n))))," */")),e.styleTagTransform(t,r,e.options)},remove:function(){var e;null===(e=r).parentNode||e.parentNode.removeChild(e)}}}},113(e){e.exports=function(e,r){if(r.styleSheet)r.styleSheet.cssText=e;else{for(;r.firstChild;)r.removeChild(r.firstChild);r.appendChild(document.createTextNode(e))}}},579(e,r,o){var t=o(72),a=o.n(t),n=o(206),p=o.n(n),i=o(659),s=o.n(i),l=o(56),d=o.n(l),c=o(540),f=o.n(c),v=o(113),u=o.n(v),j=o(475),h={};h.styleTagTransform=u(),h.setAttributes=d(),h.insert=s().bind(null,"head"),h.domAPI=p(),h.insertStyleElement=f(),a()(j.A,h),j.A&&j.A.locals&&j.A.locals}}]);

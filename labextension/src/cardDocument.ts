@@ -1,0 +1,65 @@
+/** The document of a card: what was served when a cell ran, and which engine to follow from then on. Pure. */
+
+import type { IModel } from './documents';
+
+export const CARD_MIME = 'application/vnd.jupyter-tfserve.card+json';
+
+export interface ICardDocument {
+  /** The Jupyter server's engine to follow; null for an engine that the kernel keeps. */
+  readonly engine: string | null;
+  readonly owner: string;
+  /** When the snapshot was made, in seconds since the epoch. */
+  readonly time: number;
+  readonly restUrl: string | null;
+  readonly grpcAddress: string | null;
+  readonly models: readonly IModel[];
+  readonly notes: readonly string[];
+}
+
+/** The document, or null if it is none: notebooks come from anywhere. */
+export function parseCard(value: unknown): ICardDocument | null {
+  if (!isObject(value) || !Array.isArray(value.models)) {
+    return null;
+  }
+  const engine = isObject(value.engine) ? value.engine : {};
+  return {
+    engine: stringOf(value.engine_name),
+    owner: stringOf(value.owner) ?? '',
+    time: typeof value.time === 'number' ? value.time : 0,
+    restUrl: stringOf(engine.rest_url),
+    grpcAddress: stringOf(engine.grpc_address),
+    models: value.models.filter(isObject).map(parseModel),
+    notes: Array.isArray(value.notes) ? value.notes.filter(isString) : []
+  };
+}
+
+function parseModel(value: Record<string, unknown>): IModel {
+  const versions = Array.isArray(value.versions) ? value.versions.filter(isObject) : [];
+  const labels = isObject(value.labels) ? Object.entries(value.labels) : [];
+  return {
+    name: stringOf(value.name) ?? '',
+    base_path: stringOf(value.base_path) ?? '',
+    labels: Object.fromEntries(labels.flatMap(([k, v]) => (typeof v === 'number' ? [[k, v]] : []))),
+    problem: stringOf(value.problem) ?? '',
+    curl: stringOf(value.curl) ?? '',
+    versions: versions.map(version => ({
+      version: typeof version.version === 'number' ? version.version : 0,
+      state: (stringOf(version.state) ?? 'UNKNOWN') as IModel['versions'][number]['state'],
+      error_code: stringOf(version.error_code) ?? 'OK',
+      error_message: stringOf(version.error_message) ?? '',
+      pid: null
+    }))
+  };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isString(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function stringOf(value: unknown): string | null {
+  return isString(value) ? value : null;
+}

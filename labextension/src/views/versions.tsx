@@ -1,0 +1,104 @@
+import * as React from 'react';
+import { type IModel, isFailed, labelsOf } from '../documents';
+import { useServing } from './context';
+import { StateMark } from './parts';
+
+export const LABEL_MIME = 'application/vnd.jupyter-tfserve.label';
+
+interface IVersionsProps {
+  readonly model: IModel;
+  /** What a chip does, or a label that is dropped on a version; without it chips are text. */
+  readonly onLabel?: (label: string, version: number | null) => void;
+}
+
+/** A model's versions with their states, and the labels that name them. */
+export function Versions(props: IVersionsProps): React.ReactElement {
+  const { trans } = useServing();
+  const { model, onLabel } = props;
+  if (model.versions.length === 0) {
+    const problem = model.problem ?? '';
+    return (
+      <p className="jp-tfserve-hint">{problem === '' ? trans.__('No version yet.') : problem}</p>
+    );
+  }
+  const dropping = (version: number): React.HTMLAttributes<HTMLTableRowElement> =>
+    onLabel === undefined
+      ? {}
+      : {
+          onDragOver: event => {
+            if (event.dataTransfer.types.includes(`${LABEL_MIME}.${model.name.toLowerCase()}`)) {
+              event.preventDefault();
+            }
+          },
+          onDrop: event => {
+            event.preventDefault();
+            onLabel(event.dataTransfer.getData(LABEL_MIME), version);
+          }
+        };
+  return (
+    <table className="jp-tfserve-Versions">
+      <thead>
+        <tr>
+          <th scope="col">{trans.__('Version')}</th>
+          <th scope="col">{trans.__('State')}</th>
+          <th scope="col">{trans.__('Labels')}</th>
+        </tr>
+      </thead>
+      <tbody>
+        {model.versions.map(version => (
+          <tr key={version.version} data-version={version.version} {...dropping(version.version)}>
+            <th scope="row">{version.version}</th>
+            <td>
+              <StateMark state={version.state} isFailed={isFailed(version)} />
+              {isFailed(version) && (
+                <p className="jp-tfserve-reason">
+                  {version.error_code}: {version.error_message}
+                </p>
+              )}
+            </td>
+            <td>
+              {labelsOf(model, version.version).map(label => (
+                <Chip key={label} label={label} model={model} onLabel={onLabel} />
+              ))}
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Chip(props: {
+  readonly label: string;
+  readonly model: IModel;
+  readonly onLabel: IVersionsProps['onLabel'] | undefined;
+}): React.ReactElement {
+  const { trans } = useServing();
+  const { label, model, onLabel } = props;
+  if (onLabel === undefined) {
+    return (
+      <span className="jp-tfserve-Chip" data-label={label}>
+        {label}
+      </span>
+    );
+  }
+  return (
+    <button
+      type="button"
+      className="jp-tfserve-Chip"
+      data-label={label}
+      draggable
+      aria-haspopup="dialog"
+      title={trans.__('Move label %1 to another version', label)}
+      onClick={() => onLabel(label, null)}
+      onDragStart={event => {
+        event.dataTransfer.setData(LABEL_MIME, label);
+        // Only names of types can be read while something is dragged: this one tells the model.
+        event.dataTransfer.setData(`${LABEL_MIME}.${model.name}`, '');
+        event.dataTransfer.effectAllowed = 'move';
+      }}
+    >
+      {label}
+    </button>
+  );
+}
