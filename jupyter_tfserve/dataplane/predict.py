@@ -92,8 +92,8 @@ class DataPlane:
         `bind` raises what is wrong with the inputs; with `offload` it runs in a thread, for bodies so large
         that decoding them would hold up others. Cancelling leaves the batch queue.
         """
-        if self._core.first_load_pending(spec.name):
-            await self._wait_first_load(spec.name, timeout_s)
+        if self._core.first_load_pending(spec):
+            await self._wait_first_load(spec, timeout_s)
         with self._core.serving_map.lookup(spec) as handle:
             servable: Servable = handle.loader
             key = spec.signature_name or DEFAULT_SIGNATURE
@@ -115,8 +115,8 @@ class DataPlane:
     @contextlib.asynccontextmanager
     async def held(self, spec: ModelSpec, timeout_s: float | None) -> AsyncIterator[ServableHandle[Any]]:
         """One version for several runs, loaded until the block ends. Waits for the first load too."""
-        if self._core.first_load_pending(spec.name):
-            await self._wait_first_load(spec.name, timeout_s)
+        if self._core.first_load_pending(spec):
+            await self._wait_first_load(spec, timeout_s)
         with self._core.serving_map.lookup(spec) as handle:
             yield handle
 
@@ -141,9 +141,9 @@ class DataPlane:
         """Replaces the whole configuration by a ModelServerConfig message; returns when new models serve."""
         await self._core.apply_config(models_from_reload(config))
 
-    async def _wait_first_load(self, name: str, timeout_s: float | None) -> None:
+    async def _wait_first_load(self, spec: ModelSpec, timeout_s: float | None) -> None:
         """A configured model that was never ready yet is waited for: ports are open before models are loaded."""
         try:
-            await self._core.wait_first_load(name, timeout_s)
+            await self._core.wait_first_load(spec, timeout_s)
         except ServingError as error:
-            raise ServingError(error.code, f"Model {name} is still loading") from None
+            raise ServingError(error.code, f"Model {spec.name} is still loading") from None

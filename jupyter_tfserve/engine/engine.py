@@ -43,7 +43,7 @@ from jupyter_tfserve.lifecycle.core import ServerCore
 from jupyter_tfserve.lifecycle.history import EventKind, History
 from jupyter_tfserve.lifecycle.store import StateStore
 from jupyter_tfserve.options import EngineOptions
-from jupyter_tfserve.types import ServableId
+from jupyter_tfserve.types import ModelSpec, ServableId
 from jupyter_tfserve.worker.pool import WorkerPool
 
 logger = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ class Engine:
 
     def is_ready(self) -> bool:
         """Whether every configured model's first load is over, for better or worse."""
-        return not any(self._core.first_load_pending(model.config.name) for model in self._core.states())
+        return not any(self._core.first_load_pending(ModelSpec(model.config.name)) for model in self._core.states())
 
     def describe(self) -> dict[str, Any]:
         """The engine's own part of the state document."""

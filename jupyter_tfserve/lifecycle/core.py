@@ -116,13 +116,15 @@ class ServerCore(Generic[LoaderT]):
         """
         return self._fleet.status(spec)
 
-    def first_load_pending(self, model: str) -> bool:
-        """Whether a served model has versions, or may have, and none was ever up or failed."""
-        return self._fleet.first_load_pending(model)
+    def first_load_pending(self, spec: ModelSpec) -> bool:
+        """Whether what `spec` means is still to load for the first time: the version that it names, by number or
+        by label, or, if it names none, any version at all.
+        """
+        return self._fleet.first_load_pending(spec)
 
-    async def wait_first_load(self, model: str, timeout_s: float | None = None) -> None:
+    async def wait_first_load(self, spec: ModelSpec, timeout_s: float | None = None) -> None:
         """Returns when `first_load_pending` is false; DEADLINE_EXCEEDED after `timeout_s`."""
-        await self._fleet.wait_first_load(model, timeout_s)
+        await self._fleet.wait_first_load(spec, timeout_s)
 
     async def wait_version(self, model: str, version: int, timeout_s: float | None = None) -> VersionStatus:
         """The version's status once it is AVAILABLE or at its END; it need not be known yet.

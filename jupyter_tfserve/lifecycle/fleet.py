@@ -78,18 +78,23 @@ class ModelFleet(Generic[LoaderT]):
     def _have_looked(self, models: Collection[str]) -> bool:
         return all(self._watches[name].has_looked for name in models if name in self._watches)
 
-    def first_load_pending(self, model: str) -> bool:
+    def first_load_pending(self, spec: ModelSpec) -> bool:
         """As `ServerCore.first_load_pending`."""
-        watch = self._watches.get(model)
-        if watch is None or watch.first_outcome is not None:
+        watch = self._watches.get(spec.name)
+        if watch is None or watch.is_first_load_over:
             return False
-        will_look = self._context.period_s >= 0 and not watch.has_looked
-        return will_look or bool(watch.unsettled or self._manager.aspired_statuses(model))
+        if watch.first_outcome is None:
+            will_look = self._context.period_s >= 0 and not watch.has_looked
+            return will_look or bool(watch.unsettled or self._manager.aspired_statuses(spec.name))
+        labels = self._manager.serving_map.labels(spec.name)
+        version = spec.version if spec.label is None else labels.get(spec.label)
+        statuses = self._manager.aspired_statuses(spec.name)
+        return any(status.version == version and not status.is_concluded for status in statuses)
 
-    async def wait_first_load(self, model: str, timeout_s: float | None) -> None:
+    async def wait_first_load(self, spec: ModelSpec, timeout_s: float | None) -> None:
         """As `ServerCore.wait_first_load`."""
         await self._manager.changes.wait_until(
-            lambda: None if self.first_load_pending(model) else True, timeout_s
+            lambda: None if self.first_load_pending(spec) else True, timeout_s
         )
 
     async def wait_version(self, model: str, version: int, timeout_s: float | None) -> VersionStatus:
@@ -134,6 +139,11 @@ class ModelFleet(Generic[LoaderT]):
         self, servable: ServableId, before: LifecycleState | None, after: LifecycleState, message: str
     ) -> None:
         watch = self._watches.get(servable.name)
-        if watch is not None and watch.first_outcome is None and after in CONCLUDED_STATES:
-            statuses = self._manager.aspired_statuses(servable.name)
+        if watch is None or watch.is_first_load_over or after not in CONCLUDED_STATES:
+            return
+        statuses = self._manager.aspired_statuses(servable.name)
+        if watch.first_outcome is None:
             watch.first_outcome = next((status for status in statuses if status.is_concluded), None)
+        watch.is_first_load_over = watch.first_outcome is not None and all(
+            status.is_concluded for status in statuses
+        )

@@ -50,6 +50,8 @@ class ModelWatch:
         """Why the last look failed; the versions stay as they are then."""
         self.first_outcome: VersionStatus | None = None
         """The first version of the model that was up or failed; None as long as there is none."""
+        self.is_first_load_over = False
+        """Every version that was wanted at first has been up or has failed."""
         self._context = context
         self._source = _source(config, context)
         self._looking = asyncio.Lock()

@@ -288,7 +288,7 @@ async def test_folder_is_never_looked_at_by_itself_when_the_period_is_negative(m
     core = make_core(file_system_poll_wait_seconds=-1)
     make_version(base / "m", 1)
     await core.open_models(resolve_base_path(str(base)))
-    assert not core.first_load_pending("m")
+    assert not core.first_load_pending(ModelSpec("m"))
     assert (await refusal(core.wait_version("m", 1, 0.1))).code is Code.DEADLINE_EXCEEDED
     await core.refresh("m")
     assert (await core.wait_version("m", 1, WAIT_S)).state is AVAILABLE
@@ -418,7 +418,7 @@ async def test_label_is_known_at_once_after_a_crash(make_core, base, loaders, ma
     await second.start()
     with pytest.raises(ServingError, match="Servable not found for request: Specific\\(m, 1\\)"):
         second.serving_map.lookup(ModelSpec("m", label="stable"))
-    assert second.first_load_pending("m")
+    assert second.first_load_pending(ModelSpec("m"))
 
 
 # Opening, closing, waiting, telling.
@@ -450,42 +450,62 @@ async def test_single_version_folder_is_served_and_survives_a_restart(make_core,
 
 
 async def test_first_load_is_pending_until_a_version_is_up_or_failed(core, base, loaders, make_version):
-    assert not core.first_load_pending("m")
+    assert not core.first_load_pending(ModelSpec("m"))
     loaders.is_holding = True
     make_version(base / "m", 1)
     await core.open_models(resolve_base_path(str(base)))
-    assert core.first_load_pending("m")
-    waiting = asyncio.create_task(core.wait_first_load("m", WAIT_S))
-    assert (await refusal(core.wait_first_load("m", 0.01))).code is Code.DEADLINE_EXCEEDED
+    assert core.first_load_pending(ModelSpec("m"))
+    waiting = asyncio.create_task(core.wait_first_load(ModelSpec("m"), WAIT_S))
+    assert (await refusal(core.wait_first_load(ModelSpec("m"), 0.01))).code is Code.DEADLINE_EXCEEDED
     loaders.finish(1)
     await waiting
-    assert not core.first_load_pending("m")
+    assert not core.first_load_pending(ModelSpec("m"))
     assert served(core) == {1}
+
+
+async def test_first_load_is_pending_for_a_named_version_until_that_version_is_up(
+    core, base, loaders, make_version, reach
+):
+    for version in (1, 2):
+        make_version(base / "m", version)
+    loaders.is_holding = True
+    await core.open_models(resolve_base_path(str(base)))
+    await core.set_policy("m", All())
+    await reach(lambda: {servable.version for servable in loaders.held} == {1, 2})
+    loaders.finish(2)
+    await core.wait_version("m", 2, WAIT_S)
+    assert not core.first_load_pending(ModelSpec("m"))
+    assert not core.first_load_pending(ModelSpec("m", 2))
+    assert core.first_load_pending(ModelSpec("m", 1))
+    assert not core.first_load_pending(ModelSpec("m", 7))
+    loaders.finish(1)
+    await core.wait_first_load(ModelSpec("m", 1), WAIT_S)
+    assert core.serving_map.lookup(ModelSpec("m", 1)).id.version == 1
 
 
 async def test_first_load_is_pending_while_the_first_version_settles(make_core, base, make_version):
     core = make_core(settle_s=0.2)
     make_version(base / "m", 1, age_s=0)
     await core.open_models(resolve_base_path(str(base)))
-    assert core.first_load_pending("m")
-    await core.wait_first_load("m", WAIT_S)
+    assert core.first_load_pending(ModelSpec("m"))
+    await core.wait_first_load(ModelSpec("m"), WAIT_S)
     assert served(core) == {1}
 
 
 async def test_first_load_is_not_pending_when_there_is_nothing_to_load(core, base, make_version):
     (base / "m").mkdir(parents=True)
     await core.open_models(resolve_base_path(str(base / "m")))
-    assert not core.first_load_pending("m")
+    assert not core.first_load_pending(ModelSpec("m"))
 
 
 async def test_first_load_is_over_when_it_failed_or_the_model_is_removed(core, base, loaders, make_version):
     loaders.fail(1, "broken")
     make_version(base / "m", 1)
     await core.open_models(resolve_base_path(str(base)))
-    await core.wait_first_load("m", WAIT_S)
+    await core.wait_first_load(ModelSpec("m"), WAIT_S)
     assert served(core) == set()
     await core.remove_model("m")
-    assert not core.first_load_pending("m")
+    assert not core.first_load_pending(ModelSpec("m"))
 
 
 async def test_model_status_is_upstreams(core, base, make_version, reach):
