@@ -14,6 +14,9 @@ import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from jupyter_tfserve.codec.protos import MODEL_SERVICE, PREDICTION_SERVICE
+from jupyter_tfserve.dataplane.grpc_edge import parse_message
+from jupyter_tfserve.dataplane.grpc_status import GRPC_STATUS
+from jupyter_tfserve.errors import ServingError
 
 HEALTH_SERVICE: Final = "grpc.health.v1.Health"
 KNOWN_SERVICES: Final = frozenset(
@@ -32,10 +35,8 @@ class HealthService:
 
     def generic_handler(self) -> Any:
         """What a grpc.aio server is given."""
-        messages = {
-            "request_deserializer": HealthCheckRequest.FromString,
-            "response_serializer": HealthCheckResponse.SerializeToString,
-        }
+        # Bytes come in as they are: grpcio's answer to those that are no message is UNKNOWN and an exception's text.
+        messages = {"response_serializer": HealthCheckResponse.SerializeToString}
         return grpc.method_handlers_generic_handler(
             HEALTH_SERVICE,
             {
@@ -63,13 +64,15 @@ class HealthService:
             return HealthCheckResponse.SERVICE_UNKNOWN
         return HealthCheckResponse.SERVING if self._is_serving else HealthCheckResponse.NOT_SERVING
 
-    async def _check(self, request: Any, context: Any) -> Any:
+    async def _check(self, body: bytes, context: Any) -> Any:
+        request = await _parsed(body, context)
         status = self._status(request.service)
         if status == HealthCheckResponse.SERVICE_UNKNOWN:
             await context.abort(grpc.StatusCode.NOT_FOUND, "service name unknown")
         return HealthCheckResponse(status=status)
 
-    async def _watch(self, request: Any, _context: Any) -> AsyncIterator[Any]:
+    async def _watch(self, body: bytes, context: Any) -> AsyncIterator[Any]:
+        request = await _parsed(body, context)
         told = None
         while True:
             changed = self._changed
@@ -81,3 +84,11 @@ class HealthService:
                 return
             else:
                 await changed.wait()
+
+
+async def _parsed(body: bytes, context: Any) -> Any:
+    """The request; ends the call with INVALID_ARGUMENT if it is none."""
+    try:
+        return parse_message(HealthCheckRequest, body)
+    except ServingError as error:
+        await context.abort(GRPC_STATUS[error.code], error.message)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 REFLECTION_SERVICES: Final = ("grpc.reflection.v1.ServerReflection", reflection.SERVICE_NAME)
@@ -19,10 +20,18 @@ def reflection_handlers(services: Iterable[str]) -> list[Any]:
     )
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
-        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        request_deserializer=_request,
         response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
     return [
         grpc.method_handlers_generic_handler(service, {"ServerReflectionInfo": handler})
         for service in REFLECTION_SERVICES
     ]
+
+
+def _request(body: bytes) -> Any:
+    """The request. Bytes that are none ask for nothing, which the servicer answers with INVALID_ARGUMENT."""
+    try:
+        return reflection_pb2.ServerReflectionRequest.FromString(body)
+    except DecodeError:
+        return reflection_pb2.ServerReflectionRequest()

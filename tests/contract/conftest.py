@@ -28,6 +28,7 @@ SERVED = (
     "odd_outputs",
     "counter",
     "echo",
+    "json_echo",
     "fail_run",
     "multi_io",
     "strings",

@@ -18,6 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 
+from tests.contract.echo import JSON_DTYPES
 from tests.saved_models import (
     make_counter,
     make_echo,
@@ -163,6 +164,19 @@ def make_half_plus_two_tf2(base: Path, version: int) -> Path:
     return path
 
 
+def make_json_echo(base: Path, version: int) -> Path:
+    """The echo model with the dtypes that JSON has, so that REST can read its answers."""
+
+    def serve(**inputs: Any) -> Any:
+        return {alias: tf.identity(tensor) for alias, tensor in inputs.items()}
+
+    specs = {alias: tf.TensorSpec([None], tf.as_dtype(alias), name=alias) for alias in JSON_DTYPES}
+    path = base / version_name(version)
+    function = tf.function(serve, autograph=False).get_concrete_function(**specs)
+    tf.saved_model.save(tf.Module(), str(path), signatures={"serving_default": function})
+    return path
+
+
 def make_bad_half_plus_two(base: Path, version: int) -> Path:
     """What TensorFlow exported before SavedModels: no server loads it any more."""
     path = base / version_name(version)
@@ -231,6 +245,7 @@ MODELS: Mapping[str, tuple[Callable[[Path, int], Path], tuple[int, ...]]] = {
     "bad_half_plus_two": (make_bad_half_plus_two, (123,)),
     "counter": (make_counter, (123,)),
     "echo": (make_echo, (1,)),
+    "json_echo": (make_json_echo, (1,)),
     "fail_run": (make_fail_run, (1,)),
     "hang_run": (make_hang_run, (1,)),
     "multi_io": (make_multi_io, (1,)),

@@ -1,0 +1,67 @@
+"""A hundred thousand requests of random bytes at every door: no 500, no hang, no growth of memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests.contract.engines import config_text, running_engine, wait_loaded
+from tests.contract.fuzz import Generator, Tally, described, fuzz_grpc, fuzz_http
+from tests.engine.conftest import RunningEngine
+
+MODELS = ("half_plus_two", "multi_io", "json_echo")
+MAX_GROWTH_BYTES = 40 * 2**20
+"""Allocators keep what a peak took; a leak of one body per request would be many times that."""
+
+
+@pytest.fixture(scope="module")
+def target(contract_models, tmp_path_factory) -> Iterator[RunningEngine]:
+    folder = tmp_path_factory.mktemp("fuzz")
+    config, monitoring = folder / "models.config", folder / "monitoring.config"
+    config.write_text(config_text({name: contract_models / name for name in MODELS}))
+    monitoring.write_text("prometheus_config { enable: true }")
+    flags = (
+        f"--model_config_file={config}",
+        f"--monitoring_config_file={monitoring}",
+        "--enable_grpc_healthcheck_service",
+    )
+    with running_engine(folder, *flags) as running:
+        wait_loaded(running, *MODELS)
+        yield running
+
+
+async def fuzz(engine: RunningEngine, seed: int, count: int) -> Tally:
+    tally, generator = Tally(), Generator(seed)
+    await fuzz_http(engine.connection.rest_url, generator, count * 7 // 10, tally)
+    await fuzz_grpc(engine.connection.grpc_address, generator, count - count * 7 // 10, tally)
+    return tally
+
+
+async def check(engine: RunningEngine, seed: int, count: int) -> None:
+    process = psutil.Process(engine.process.pid)
+    await fuzz(engine, seed + 1, count // 5)
+    before = process.memory_info().rss
+    began = time.monotonic()
+    tally = await fuzz(engine, seed, count - count // 5)
+    grown = process.memory_info().rss - before
+    print(f"{count} requests, {time.monotonic() - began:.1f} s, {grown / 2**20:.1f} MiB: {described(tally)}")
+    assert tally.faults == []
+    # The generator reaches all depths: good answers, refusals, pages, and no answer to no request.
+    assert {"200", "400", "404", "0", "OK", "INVALID_ARGUMENT", "NOT_FOUND"} <= set(tally.answers)
+    assert grown < MAX_GROWTH_BYTES
+    assert engine.predict("half_plus_two", instances=[1.0, 2.0, 5.0]) == {"predictions": [2.5, 3.0, 4.5]}
+    assert engine.rest.get("/readyz").status_code == 200
+    assert "Traceback" not in engine.log.read_text()
+
+
+async def test_ten_thousand_random_requests_do_no_harm(target) -> None:
+    await check(target, seed=20_260_730, count=10_000)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1200)
+async def test_hundred_thousand_random_requests_do_no_harm(target) -> None:
+    await check(target, seed=int(time.time()), count=90_000)
