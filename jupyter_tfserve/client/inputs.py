@@ -87,10 +87,8 @@ def _may_cast(array: Tensor, wanted: np.dtype[Any]) -> bool:
 
 
 def _strings(value: Any, alias: str) -> Tensor:
-    array = np.asarray(value)
-    array = np.asarray(value, dtype=object) if array.dtype.kind in "US" else array
-    if array.dtype != object:
-        raise invalid_argument(f"Input {alias} is {array.dtype}; the signature wants string")
+    # As objects from the start: numpy's own strings are cut at trailing zeros, and know no mixture.
+    array = np.asarray(value, dtype=object)
     texts = np.empty(array.shape, dtype=object)
     for place, text in np.ndenumerate(array):
         if not isinstance(text, (str, bytes)):

@@ -1,6 +1,7 @@
 """One `model.tflite` behind the same face as a SavedModel: a pool of LiteRT interpreters, one per lane.
 
-Runs in the worker's process, called by `main`. The interpreter is ai-edge-litert's where that is installed,
+Runs in the worker's process, called by `main`; imports TensorFlow, not `codec.protos`, whose gRPC stubs the
+fork server must not hold. The interpreter is ai-edge-litert's where that is installed,
 otherwise TensorFlow's own. Builtin operators only: neither interpreter has TensorFlow's (the "flex" ones).
 """
 
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
+from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
+from tensorflow_serving.apis.get_model_metadata_pb2 import SignatureDefMap
 
 from jupyter_tfserve.codec.dtypes import STRING, by_numpy
-from jupyter_tfserve.codec.protos import SignatureDef, SignatureDefMap
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, Tensor, Tensors
 from jupyter_tfserve.worker.failures import run_error, without_stack

@@ -1,7 +1,7 @@
 """The SignatureDefs that TensorFlow's `signature_def_utils` embeds in a .tflite file, as its metadata.
 
 They are a flexbuffer map from keys to serialized SignatureDefs, in a buffer that the file's metadata names.
-Runs in the worker's process. Imports no TensorFlow: it reads the flatbuffer by its schema's field numbers.
+Runs in the worker's process. It reads the flatbuffer by its schema's field numbers.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from flatbuffers.number_types import (  # type: ignore[import-untyped,unused-ign
     Uint32Flags,
     UOffsetTFlags,
 )
-
-from jupyter_tfserve.codec.protos import SignatureDef
+from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 
 METADATA_NAME: Final = b"signature_defs_metadata"
 
