@@ -8,12 +8,14 @@ server.query("regression_experiments@test", [[1.0], [2.0]])
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from jupyter_tfserve.engine.client_state import ModelState
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
+from jupyter_tfserve.notebook.addresses import Via, place_for
+from jupyter_tfserve.notebook.clients import LANGUAGES, curl_line
 from jupyter_tfserve.notebook.discovery import START_HINT, THIS_KERNEL, Discovery, Engine, Ports
 from jupyter_tfserve.notebook.handle import ServerHandle
 from jupyter_tfserve.notebook.label_steps import next_step
@@ -22,7 +24,8 @@ from jupyter_tfserve.notebook.progress import cell_progress
 from jupyter_tfserve.notebook.publication import Publication, Saved
 from jupyter_tfserve.notebook.query import parse_target, predict_document
 from jupyter_tfserve.notebook.reply import Reply, ask
-from jupyter_tfserve.notebook.snippets import choose_signature, curl_line, example_document
+from jupyter_tfserve.notebook.snippet_view import Snippets, write_snippets
+from jupyter_tfserve.notebook.snippets import choose_signature, example_document, one_row
 from jupyter_tfserve.notebook.views import Model, Status, Version, model_view, version_view
 from jupyter_tfserve.notebook.waiting import await_version, settle, with_failures
 from jupyter_tfserve.types import ModelSpec, Signature, Tensor
@@ -69,6 +72,10 @@ class Server(ServerHandle):
     Every method blocks; failures are `ServingError` with a hint. Where `model` may be left out, it is the one
     that is served.
     """
+
+    def __init__(self, engine: Engine, notes: tuple[str, ...] = ()) -> None:
+        super().__init__(engine, notes)
+        self._last_row: dict[str, Mapping[str, Any]] = {}
 
     def open(self, path: str | os.PathLike[str], name: str | None = None) -> tuple[str, ...]:
         """Serve the models under `path` as well; their names, once their versions are up or have failed."""
@@ -178,7 +185,12 @@ class Server(ServerHandle):
     def ask(self, spec: ModelSpec, inputs: object, source: str = "x") -> Reply:
         """As `query`, with all that is known of the exchange. `source`: what hints shall call the rows."""
         signatures = self._signatures(spec.name, spec.version)
-        return ask(self.client, spec, predict_document(inputs), signatures, source)
+        reply = ask(self.client, spec, predict_document(inputs), signatures, source)
+        row = None if reply.signature is None else one_row(reply.document, reply.signature)
+        if row is not None and not spec.signature_name:
+            # Kept for snippets: one row, since the whole request may be large.
+            self._last_row[spec.name] = row
+        return reply
 
     def predict(
         self,
@@ -193,6 +205,32 @@ class Server(ServerHandle):
         if version is not None and label is not None:
             raise invalid_argument("Name a version or a label, not both.")
         return self.ask(ModelSpec(model, version, label, signature_name), inputs).value
+
+    def snippets(
+        self,
+        target: str | None = None,
+        languages: Sequence[str] = LANGUAGES,
+        *,
+        row: object | None = None,
+        via: Via | None = None,
+    ) -> Snippets:
+        """Clients that ask `MODEL`, `MODEL@LABEL` or `MODEL/VERSION` one real row, by language.
+
+        The row is `row`, or the first one of the last question to that model, or one made for its signature.
+        `via` Jupyter needs a token, which the snippets read from the environment.
+        """
+        spec = ModelSpec(self._model(None).name) if target is None else parse_target(target)
+        chosen = choose_signature(self.client.signatures(spec.name, spec.version)[1])
+        if chosen is None:
+            raise ServingError(
+                Code.FAILED_PRECONDITION,
+                f"Model {spec.name} has no signature for predict.",
+                "Save it with a tf.function that has inputs.",
+            )
+        connection = self._engine.connection()
+        place = place_for(connection, self._engine.jupyter_url, via, os.environ)
+        known = self._last_row.get(spec.name) if row is None else one_row(predict_document(row), chosen[1])
+        return write_snippets(spec, chosen, known, place, languages)
 
     def curl(self, model: str | None = None) -> str:
         """A command that asks the model something real from any terminal; empty when REST cannot."""

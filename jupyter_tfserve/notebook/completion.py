@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from jupyter_tfserve.engine.client_state import ModelState
-from jupyter_tfserve.notebook.arguments import SUBCOMMANDS, parser_of
+from jupyter_tfserve.notebook.arguments import parser_of
+from jupyter_tfserve.notebook.commands import SUBCOMMANDS
 
 MODEL_OPTIONS: Final = ("--model", "--name")
 
@@ -27,11 +28,18 @@ def complete(line: str, models: Models, namespace: Mapping[str, Any]) -> list[st
         return []
     if last.startswith("-"):
         return [option for option in parser_of(command)._option_string_actions if option.startswith("--")]
-    if previous in MODEL_OPTIONS:
+    offered = _option_values(command, previous, models)
+    return _positional(command, last, models, namespace) if offered is None else offered
+
+
+def _option_values(command: str, option: str, models: Models) -> list[str] | None:
+    """What may follow an option; None when the word before is none that takes a known value."""
+    action = parser_of(command)._option_string_actions.get(option)
+    if action is not None and action.choices:
+        return [str(choice) for choice in action.choices]
+    if option in MODEL_OPTIONS:
         return [model.name for model in models()]
-    if previous == "--label":
-        return _labels(models())
-    return _positional(command, last, models, namespace)
+    return _labels(models()) if option == "--label" else None
 
 
 def _positional(command: str, last: str, models: Models, namespace: Mapping[str, Any]) -> list[str]:
@@ -46,7 +54,7 @@ def _positional(command: str, last: str, models: Models, namespace: Mapping[str,
         return _labels(models())
     if command == "versions":
         return ["all", "latest", "specific"]
-    if command == "query":
+    if command in ("query", "snippet"):
         return _targets(last, models())
     return []
 

@@ -10,10 +10,13 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from jupyter_tfserve.engine.client_state import ModelState
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
+from jupyter_tfserve.notebook.addresses import Via
 from jupyter_tfserve.notebook.answer import answer_of
 from jupyter_tfserve.notebook.api import Server, connect, running_server
-from jupyter_tfserve.notebook.arguments import HelpShown, overview, parse_line
+from jupyter_tfserve.notebook.arguments import overview, parse_line
+from jupyter_tfserve.notebook.clients import LANGUAGES
 from jupyter_tfserve.notebook.completion import complete
+from jupyter_tfserve.notebook.line_parser import HelpShown
 from jupyter_tfserve.notebook.query import evaluate, evaluate_body, parse_target, source_of
 
 COMPLETION_TIMEOUT_S: Final = 0.5
@@ -92,6 +95,12 @@ class TFServeMagics(Magics):  # type: ignore[misc]  # IPython's types are skippe
         if output is not None:
             self.shell.user_ns[output] = reply.value
         return answer_of(reply)
+
+    def _snippet(self, target: str | None, lang: str | None, row: str | None, via: str | None) -> Any:
+        value = None if row is None else evaluate(row, self.shell.user_ns)
+        languages = LANGUAGES if lang is None else (lang,)
+        way = None if via is None else Via(via)
+        return self._running().snippets(target, languages, row=value, via=way)
 
     def _running(self) -> Server:
         """The server that this notebook used last if it still runs, or the one that runs for this kernel."""

@@ -1,18 +1,17 @@
-"""A real input of a model, made from its signature, and the line that sends it from a terminal. Pure."""
+"""A real input of a model: one row made from its signature, or cut out of a request. Pure."""
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Mapping
 from typing import Any, Final
 
-from jupyter_tfserve.engine.client import predict_path
-from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, TensorSpec
+import orjson
+
+from jupyter_tfserve.engine.client_json import encode_body
+from jupyter_tfserve.errors import ServingError
+from jupyter_tfserve.types import DEFAULT_SIGNATURE, Signature, TensorSpec
 
 PREDICT_METHOD: Final = "tensorflow/serving/predict"
-LONGEST_BODY: Final = 400
-"""Characters of a body that a person still reads; a longer one is written as the program that makes it."""
 
 _EXAMPLES: Final[Mapping[str, Any]] = {
     "float": 1.0,
@@ -45,14 +44,36 @@ def example_document(signature: Signature, name: str = DEFAULT_SIGNATURE) -> dic
     return {**head, "instances": [next(iter(row.values())) if len(row) == 1 else row]}
 
 
-def curl_line(rest_url: str, spec: ModelSpec, document: Mapping[str, Any]) -> str:
-    """The shell command that sends `document`; a large body is made by Python in a pipe."""
-    url = shlex.quote(rest_url.rstrip("/") + predict_path(spec))
-    body = json.dumps(document)
-    if len(body) <= LONGEST_BODY:
-        return f"curl -d {shlex.quote(body)} {url}"
-    program = f"import json; print(json.dumps({_expression(document)}))"
-    return f"python -c {shlex.quote(program)} | curl -d @- {url}"
+def example_columns(signature: Signature) -> dict[str, Any]:
+    """One value of each input as nested lists, also of those dtypes that only gRPC carries."""
+    return {alias: _nested(spec.dtype, spec.shape) for alias, spec in signature.inputs.items()}
+
+
+def one_row(document: Mapping[str, Any], signature: Signature) -> dict[str, Any] | None:
+    """The first row of a request as plain JSON values, or None if it has none that JSON can hold."""
+    row = dict(document)
+    if "instances" in row:
+        row["instances"] = row["instances"][:1]
+    elif isinstance(row.get("inputs"), Mapping) and _has_rows(signature):
+        row["inputs"] = {alias: column[:1] for alias, column in row["inputs"].items()}
+    try:
+        # By way of the wire's own encoding: NaN and infinities do not come back.
+        plain: dict[str, Any] = orjson.loads(encode_body(row))
+    except (ServingError, orjson.JSONDecodeError):
+        return None
+    return plain if plain.get("instances") != [] else None
+
+
+def columns_of_document(document: Mapping[str, Any], signature: Signature) -> dict[str, Any]:
+    """The request's inputs by alias, rows put together, for clients that send tensors."""
+    if "instances" not in document:
+        inputs = document["inputs"]
+        named = isinstance(inputs, Mapping) and inputs.keys() != {"b64"}
+        return dict(inputs) if named else {next(iter(signature.inputs)): inputs}
+    rows = document["instances"]
+    if rows and isinstance(rows[0], Mapping) and rows[0].keys() != {"b64"}:
+        return {alias: [row[alias] for row in rows] for alias in rows[0]}
+    return {next(iter(signature.inputs)): rows}
 
 
 def _has_rows(signature: Signature) -> bool:
@@ -70,17 +91,7 @@ def _is_batched(spec: TensorSpec) -> bool:
 def _nested(dtype: str, shape: tuple[int, ...] | None) -> Any:
     # An unknown rank is most often a batch: one element in one dimension suits it better than a scalar.
     dimensions = (1,) if shape is None else shape
-    value = _EXAMPLES[dtype]
+    value = _EXAMPLES.get(dtype, 1.0)
     for size in reversed(dimensions):
         value = [value] * (1 if size < 0 else size)
     return value
-
-
-def _expression(value: object) -> str:
-    """Python source of a nested value, with repeated elements written as a product."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key!r}: {_expression(item)}" for key, item in value.items()) + "}"
-    if not isinstance(value, list) or not value:
-        return repr(value)
-    # `_nested` repeats one element, so the first stands for all of them.
-    return f"[{_expression(value[0])}]" + (f" * {len(value)}" if len(value) > 1 else "")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from jupyter_tfserve.errors import Code, ServingError
-from jupyter_tfserve.notebook.arguments import SUBCOMMANDS, HelpShown, overview, parse_line
+from jupyter_tfserve.notebook.arguments import overview, parse_line
+from jupyter_tfserve.notebook.commands import SUBCOMMANDS
+from jupyter_tfserve.notebook.line_parser import HelpShown
 
 
 @pytest.mark.parametrize(

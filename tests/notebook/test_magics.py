@@ -15,7 +15,7 @@ from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
 from jupyter_tfserve.notebook import discovery as discovery_module
-from jupyter_tfserve.notebook.arguments import SUBCOMMANDS
+from jupyter_tfserve.notebook.commands import SUBCOMMANDS
 from tests.notebook.conftest import set_kernel_home
 
 
@@ -118,6 +118,14 @@ def test_query_keeps_plain_numpy_when_a_variable_is_named(started):
     assert "is no name of a variable" in started.fails("%%tfserve query version -o 1x\n[[1.0]]")
 
 
+def test_snippet_is_ready_to_copy_when_a_language_is_named(started):
+    snippets = started.value("%tfserve snippet version/1 --lang python --row [[2.5]]")
+    assert "[[2.5]]" in str(snippets)
+    assert str(snippets).startswith("import requests")
+    assert len(started.value("%tfserve snippet").texts) == 6
+    assert "No Jupyter server" in started.fails("%tfserve snippet --via jupyter")
+
+
 def test_label_says_what_moved_when_set(started):
     assert started.text("%tfserve label production=1") == "production -> 1\n"
     assert started.text("%tfserve label production=2 --model version") == "production -> 2 (was 1)\n"
@@ -181,6 +189,8 @@ def test_question_mark_shows_the_commands_when_asked(cells):
         ("%%tfserve query ver", "version"),
         ("%tfserve unlabel te", "test"),
         ("%%tfserve query version@te", "test"),
+        ("%tfserve snippet ver", "version"),
+        ("%tfserve snippet version --lang no", "node"),
     ],
 )
 def test_completion_offers_the_word_when_tab_is_pressed(started, line, word):

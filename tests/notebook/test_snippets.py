@@ -1,16 +1,19 @@
-"""Example inputs and curl lines: valid for the signature they were made from."""
+"""Example inputs and rows of requests: valid for the signature they were made from."""
 
 from __future__ import annotations
 
-import json
-import shlex
-import subprocess
-import sys
-
+import numpy as np
 import pytest
 
-from jupyter_tfserve.notebook.snippets import PREDICT_METHOD, choose_signature, curl_line, example_document
-from jupyter_tfserve.types import ModelSpec, Signature, TensorSpec
+from jupyter_tfserve.notebook.snippets import (
+    PREDICT_METHOD,
+    choose_signature,
+    columns_of_document,
+    example_columns,
+    example_document,
+    one_row,
+)
+from jupyter_tfserve.types import Signature, TensorSpec
 
 
 def signature(outputs=None, method=PREDICT_METHOD, **inputs):
@@ -55,19 +58,41 @@ def test_default_signature_is_chosen_when_it_predicts():
     assert choose_signature({"serving_default": other, "empty": signature()}) is None
 
 
-def test_curl_line_survives_the_shell_when_the_text_holds_quotes():
-    line = curl_line("http://h:1/", ModelSpec("it's"), {"instances": ["don't"]})
-    words = shlex.split(line)
-    assert words == ["curl", "-d", '{"instances": ["don\'t"]}', "http://h:1/v1/models/it%27s:predict"]
+@pytest.mark.parametrize(
+    ("document", "inputs", "row"),
+    [
+        ({"instances": [[1.0], [2.0]]}, {"x": ("float", (-1, 1))}, {"instances": [[1.0]]}),
+        ({"instances": np.ones((5, 2))}, {"x": ("float", (-1, 2))}, {"instances": [[1.0, 1.0]]}),
+        (
+            {"inputs": {"a": [1, 2], "b": ["x", "y"]}},
+            {"a": ("int8", (-1,)), "b": ("string", (-1,))},
+            {"inputs": {"a": [1], "b": ["x"]}},
+        ),
+        ({"inputs": {"x": [1.0, 2.0]}}, {"x": ("float", (2,))}, {"inputs": {"x": [1.0, 2.0]}}),
+        ({"instances": [b"\x00"]}, {"x": ("string", (-1,))}, {"instances": [{"b64": "AA=="}]}),
+        ({"inputs": 5}, {"x": ("float", ())}, {"inputs": 5}),
+        ({"instances": [[np.nan]]}, {"x": ("float", (-1, 1))}, None),
+        ({"instances": []}, {"x": ("float", (-1, 1))}, None),
+    ],
+)
+def test_row_is_cut_out_as_plain_json_when_a_request_is_given(document, inputs, row):
+    assert one_row(document, signature(**inputs)) == row
 
 
-def test_curl_line_makes_the_body_by_program_when_it_is_large():
-    document = example_document(signature(x=("float", (-1, 28, 28, 1)), m=("bool", (-1, 2))))
-    line = curl_line("http://h:1", ModelSpec("m", label="l"), document)
-    assert len(line) < 300
-    program, pipe = line.split(" | ")
-    words = shlex.split(program)
-    assert words[0] == "python"
-    made = subprocess.run([sys.executable, *words[1:]], capture_output=True, check=True)
-    assert json.loads(made.stdout) == document
-    assert pipe == "curl -d @- http://h:1/v1/models/m/labels/l:predict"
+@pytest.mark.parametrize(
+    ("document", "columns"),
+    [
+        ({"instances": [[1.0]]}, {"a": [[1.0]]}),
+        ({"instances": [{"a": 1, "b": 2}]}, {"a": [1], "b": [2]}),
+        ({"instances": [{"b64": "AA=="}]}, {"a": [{"b64": "AA=="}]}),
+        ({"inputs": {"a": 1, "b": 2}}, {"a": 1, "b": 2}),
+        ({"inputs": [1]}, {"a": [1]}),
+    ],
+)
+def test_columns_are_by_alias_when_a_request_is_any(document, columns):
+    assert columns_of_document(document, signature(a=("float", None), b=("float", None))) == columns
+
+
+def test_columns_hold_every_dtype_when_they_are_examples():
+    found = signature(a=("half", (-1, 2)), b=("complex64", ()))
+    assert example_columns(found) == {"a": [[1.0, 1.0]], "b": 1.0}

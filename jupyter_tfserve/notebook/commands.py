@@ -1,0 +1,116 @@
+"""The commands of `%tfserve` and what may stand after each. Pure."""
+
+from __future__ import annotations
+
+import argparse
+import keyword
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from jupyter_tfserve.notebook.addresses import Via
+from jupyter_tfserve.notebook.clients import LANGUAGES
+from jupyter_tfserve.notebook.line_parser import LineParser
+from jupyter_tfserve.types import parse_version
+
+
+def _port(text: str) -> int:
+    port = parse_version(text)
+    if port is None or port > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port")
+    return port
+
+
+def _version(text: str) -> int:
+    version = parse_version(text)
+    if version is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no version: versions are whole numbers")
+    return version
+
+
+def _label_move(text: str) -> tuple[str, int]:
+    label, _, number = text.partition("=")
+    if not label or not number:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VERSION, such as production=2")
+    return label, _version(number)
+
+
+def _variable(text: str) -> str:
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a variable")
+    return text
+
+
+def _start(parser: LineParser) -> None:
+    parser.add_argument(
+        "path", nargs="?", metavar="PATH", help="folder of models, or of one model's versions"
+    )
+    parser.add_argument("--name", help="another name for a single model")
+    parser.add_argument("--rest-port", type=_port, help="REST port; 8501, or a free one if that is taken")
+    parser.add_argument("--grpc-port", type=_port, help="gRPC port; 8500, or a free one if that is taken")
+
+
+def _nothing(parser: LineParser) -> None:
+    """The sub-command takes no arguments."""
+
+
+def _save(parser: LineParser) -> None:
+    parser.add_argument("obj", metavar="OBJ", help="a Keras model, tf.Module or tf.function of this notebook")
+    parser.add_argument(
+        "--name", help="the model to add a version to; may be left out when there is only one"
+    )
+    parser.add_argument("--label", help="label that names the new version once it is available")
+    parser.add_argument(
+        "--like", metavar="EXPR", help="example input, for an object without an input signature"
+    )
+
+
+def _label(parser: LineParser) -> None:
+    parser.add_argument("move", type=_label_move, metavar="NAME=VERSION", help="for example production=2")
+    _model(parser)
+
+
+def _unlabel(parser: LineParser) -> None:
+    parser.add_argument("label", metavar="NAME", help="the label to take away")
+    _model(parser)
+
+
+def _versions(parser: LineParser) -> None:
+    parser.add_argument("kind", choices=("all", "latest", "specific"), help="which versions to serve")
+    parser.add_argument("numbers", nargs="*", type=_version, metavar="N", help="how many, or which ones")
+    _model(parser)
+
+
+def _query(parser: LineParser) -> None:
+    parser.add_argument("target", metavar="MODEL[@LABEL|/VERSION]", help="whom to ask")
+    parser.add_argument(
+        "--signature", default="", metavar="NAME", help="another signature than serving_default"
+    )
+    parser.add_argument(
+        "-o", "--output", type=_variable, metavar="NAME", help="variable that the answer is kept in, as numpy"
+    )
+
+
+def _snippet(parser: LineParser) -> None:
+    parser.add_argument("target", nargs="?", metavar="MODEL[@LABEL|/VERSION]", help="whom to ask")
+    parser.add_argument("--lang", choices=LANGUAGES, help="one language; all of them if left out")
+    parser.add_argument("--row", metavar="EXPR", help="rows of this notebook, of which the first is sent")
+    parser.add_argument(
+        "--via", choices=[way.value for way in Via], help="from this host, or through Jupyter's address"
+    )
+
+
+def _model(parser: LineParser) -> None:
+    parser.add_argument("--model", help="may be left out when only one model is served")
+
+
+SUBCOMMANDS: Final[Mapping[str, tuple[str, Callable[[LineParser], None]]]] = {
+    "start": ("Start the model server, or show the one that runs; serve the models under PATH.", _start),
+    "status": ("Show the server's models, versions, labels and addresses.", _nothing),
+    "stop": ("Stop the server; your files stay.", _nothing),
+    "save": ("Save OBJ as the next version of a model, check it, and wait until it is served.", _save),
+    "label": ("Point a label at a version; requests follow at once.", _label),
+    "unlabel": ("Take a label away.", _unlabel),
+    "versions": ("Choose the versions to serve: all, latest N, or specific 1 2.", _versions),
+    "query": ("Cell magic: send the cell's rows (JSON or Python); shows a table, returns numpy.", _query),
+    "snippet": ("Write clients for a model: curl, PowerShell, Python, Node.js, gRPC.", _snippet),
+}
