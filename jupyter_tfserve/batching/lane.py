@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from jupyter_tfserve.batching.task import BatchTask
 from jupyter_tfserve.types import Tensors
 
 
@@ -27,8 +29,8 @@ class LaneGone(Exception):
 class BatchObserver(Protocol):
     """Is told what happens to tasks that may share a batch; on every request's way, so it must be quick."""
 
-    def dequeued(self, waited_s: float, rows: int, inputs: int) -> None:
-        """A task leaves the queue, with so many rows in each of its inputs."""
+    def dequeued(self, tasks: Sequence[BatchTask], now: float) -> None:
+        """A batch leaves the queue, at `now` on the tasks' clock. A task without rows can't share a batch."""
 
     def ran(self, rows: int, executed_rows: int) -> None:
         """A batch is given to a lane, padded to `executed_rows`."""

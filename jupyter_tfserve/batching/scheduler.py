@@ -195,9 +195,7 @@ class BatchScheduler:
                 self._dispatch_later(self._queue.ready_at(), now)
                 return
             if self._observer is not None:
-                for task in batch:
-                    if task.rows:
-                        self._observer.dequeued(now - task.enqueued, task.rows, len(task.inputs))
+                self._observer.dequeued(batch, now)
             lane = self._free.pop()
             running = asyncio.get_running_loop().create_task(self._run(lane, batch))
             self._running[running] = batch

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import enum
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
 from typing import Final, TypeAlias
 
+from jupyter_tfserve.batching.task import BatchTask
 from jupyter_tfserve.dataplane.metrics_cells import (
     BATCH_SIZE_LIMITS,
     EXAMPLE_LIMITS,
@@ -125,24 +126,31 @@ class BatchingMetrics:
         self.padding_size = Histograms(BATCH_SIZE_LIMITS)
         self._padding: dict[int, Histogram] = {}
 
-    def dequeued(self, waited_s: float, rows: int, inputs: int) -> None:
-        """Counts a task that leaves its queue: `rows` in each of its input tensors."""
-        micros = waited_s * 1e6
+    def dequeued(self, tasks: Sequence[BatchTask], now: float) -> None:
+        """Counts a batch's tasks and their input tensors; those without rows are none of a batch's."""
         queuing, sizes = self.queuing_latency, self.input_batch_size
-        queuing.counts[bisect_right(QUEUING_LIMITS, micros)] += 1
-        queuing.sum += micros
-        sizes.counts[bisect_right(BATCH_SIZE_LIMITS, rows)] += inputs
-        sizes.sum += rows * inputs
+        for task in tasks:
+            rows = task.rows
+            if rows:
+                micros = (now - task.enqueued) * 1e6
+                queuing.counts[bisect_right(QUEUING_LIMITS, micros)] += 1
+                queuing.sum += micros
+                inputs = len(task.inputs)
+                sizes.counts[bisect_right(BATCH_SIZE_LIMITS, rows)] += inputs
+                sizes.sum += rows * inputs
 
     def ran(self, rows: int, executed_rows: int) -> None:
         """Counts a batch of `rows`, padded to `executed_rows`."""
-        self.processed_batch_size.add(executed_rows)
+        processed, padded = self.processed_batch_size, executed_rows - rows
+        processed.counts[bisect_right(BATCH_SIZE_LIMITS, executed_rows)] += 1
+        processed.sum += executed_rows
         padding = self._padding.get(executed_rows)
         if padding is None:
             padding = self.padding_size.cell(str(executed_rows))
             if len(self._padding) < MAX_CELLS:
                 self._padding[executed_rows] = padding
-        padding.add(executed_rows - rows)
+        padding.counts[bisect_right(BATCH_SIZE_LIMITS, padded)] += 1
+        padding.sum += padded
 
 
 class Metrics:

@@ -16,9 +16,9 @@ class Told:
         self.waits: list[float] = []
         self.batches: list[tuple[int, int]] = []
 
-    def dequeued(self, waited_s: float, rows: int, inputs: int) -> None:
-        self.waits.append(waited_s)
-        self.dequeued_tasks.append((rows, inputs))
+    def dequeued(self, tasks, now: float) -> None:
+        self.waits += [now - task.enqueued for task in tasks]
+        self.dequeued_tasks += [(task.rows, len(task.inputs)) for task in tasks]
 
     def ran(self, rows: int, executed_rows: int) -> None:
         self.batches.append((rows, executed_rows))
@@ -55,7 +55,7 @@ async def test_observer_hears_of_every_task_once_and_of_its_batch():
     assert sum(rows for rows, _ in told.batches) == 3
 
 
-async def test_observer_hears_nothing_of_tasks_that_cannot_share_a_batch():
+async def test_observer_hears_of_no_rows_when_a_task_cannot_share_a_batch():
     told = Told()
     await scheduler(told).submit("s", {"x": np.float32(1)}, ("x",), batchable=False)
-    assert (told.dequeued_tasks, told.batches) == ([], [])
+    assert (told.dequeued_tasks, told.batches) == ([(0, 1)], [])

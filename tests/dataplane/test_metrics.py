@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from time import perf_counter
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -48,6 +49,11 @@ def metric(metrics: Metrics, name: str) -> Metric:
 def samples(metrics: Metrics, name: str) -> dict[tuple[str, ...], tuple[int, float]]:
     """(count, sum) by labels."""
     return {labels: (sum(cell.counts), cell.sum) for labels, cell in metric(metrics, name).cells.items()}
+
+
+def task(rows: int, inputs: int, enqueued: float = 0.0) -> SimpleNamespace:
+    """As much of a BatchTask as is counted."""
+    return SimpleNamespace(rows=rows, inputs=dict.fromkeys(map(str, range(inputs))), enqueued=enqueued)
 
 
 def test_every_metric_of_upstream_is_there_by_name_when_nothing_happened():
@@ -110,7 +116,7 @@ def test_timer_counts_what_its_block_came_to():
 def test_batches_are_counted_as_upstreams_test_has_them():
     """AllowedBatchSizesRequirePadding: input +2, processed +3, padding +1."""
     metrics = Metrics()
-    metrics.batching.dequeued(0.00025, 2, 1)
+    metrics.batching.dequeued([task(rows=2, inputs=1, enqueued=5.0)], 5.00025)
     metrics.batching.ran(2, 3)
     assert samples(metrics, "batching_session/input_batch_size") == {(): (1, 2)}
     assert samples(metrics, "batching_session/processed_batch_size") == {(): (1, 3)}
@@ -121,8 +127,9 @@ def test_batches_are_counted_as_upstreams_test_has_them():
 
 def test_input_batch_size_is_counted_for_every_tensor_when_there_are_several():
     metrics = Metrics()
-    metrics.batching.dequeued(0, 5, 3)
+    metrics.batching.dequeued([task(rows=5, inputs=3), task(rows=0, inputs=2)], 0.0)
     assert samples(metrics, "batching_session/input_batch_size") == {(): (3, 15)}
+    assert samples(metrics, "batching_session/queuing_latency") == {("",): (1, 0)}
 
 
 def test_warmup_is_counted_by_folder_and_status():
@@ -161,6 +168,14 @@ def test_first_value_is_the_first_cells_when_it_is_a_number():
     assert metrics.first_value("/no/such/metric") == 0
 
 
+@given(st.integers(0, 2**20))
+def test_batch_size_falls_in_the_bucket_below_its_limit(size):
+    metrics = Metrics()
+    metrics.batching.ran(size, size)
+    counts = metrics.batching.processed_batch_size.counts
+    assert counts.index(1) == bisect_right(BATCH_SIZE_LIMITS, size)
+
+
 def test_cells_are_bounded_when_a_sender_makes_names_up():
     counters = Counters()
     for number in range(2 * MAX_CELLS):
@@ -190,4 +205,3 @@ def test_histogram_keeps_every_sample_in_the_bucket_below_its_limit(values):
     for index, limit in enumerate(LATENCY_LIMITS):
         assert sum(histogram.counts[: index + 1]) == sum(value < limit for value in values)
     assert histogram.sum == pytest.approx(sum(values))
-    assert bisect_right(LATENCY_LIMITS, 10.0) == 1
