@@ -5,6 +5,7 @@ Runs in the worker's process. Imports no TensorFlow: its errors are known by the
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
@@ -15,6 +16,7 @@ _STACK_BEGINS: Final = (
     "\nDetected at node",
 )
 _LOAD_PREFIX: Final = "Graph execution error:\n\n"
+_AFTER_BUILDER_STACK: Final = re.compile(r"\nNode: '[^'\n]*'\n(.+)", re.DOTALL)
 
 
 def run_error(error: Exception) -> ServingError:
@@ -41,7 +43,10 @@ def op_error(error: Any) -> ServingError:
 
 
 def without_stack(message: str) -> str:
-    """The message up to where a Python or graph stack begins: that shows the model builder's paths."""
+    """The message without the Python or graph stacks before and behind it: they show the model builder's paths."""
+    behind = _AFTER_BUILDER_STACK.search(message)
+    if behind is not None:
+        message = behind[1]
     for begin in _STACK_BEGINS:
         message = message.partition(begin)[0]
     return message.removeprefix(_LOAD_PREFIX).strip()

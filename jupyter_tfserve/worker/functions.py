@@ -40,6 +40,23 @@ def derive_signatures(session: Any, path: str, tags: Sequence[str]) -> dict[str,
     return signatures
 
 
+def call_signatures(session: Any, path: str, tags: Sequence[str], saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Loads the object in `path` into the session's graph, and gives its own signatures, called on placeholders.
+
+    Method names and defaults are those of `saved`, the SignatureDefs as they were written; those that are no
+    functions are left out. REQUIRES: the session's graph is empty.
+    """
+    with session.graph.as_default():
+        loaded = tf.saved_model.load(path, tags=list(tags))
+        signatures = {key: _signature(key, function) for key, function in loaded.signatures.items()}
+        session.run([v1.global_variables_initializer(), v1.tables_initializer()])
+    for key, signature in signatures.items():
+        signature.method_name = saved[key].method_name
+        for alias, value in saved[key].defaults.items():
+            signature.defaults[alias].CopyFrom(value)
+    return signatures
+
+
 def _functions(loaded: Any) -> Iterator[tuple[str, Any]]:
     for name in dir(loaded):
         key = DEFAULT_SIGNATURE if name == "__call__" else name

@@ -22,8 +22,9 @@ from jupyter_tfserve.errors import Code, ServingError, invalid_argument, not_fou
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, Tensor, Tensors
 from jupyter_tfserve.worker.failures import op_error, run_error, without_stack
 from jupyter_tfserve.worker.frame import SESSION_RUN, Call
-from jupyter_tfserve.worker.functions import derive_signatures
+from jupyter_tfserve.worker.functions import call_signatures, derive_signatures
 from jupyter_tfserve.worker.model import chosen_outputs, signature_not_found
+from jupyter_tfserve.worker.restored import are_variables_restored
 from jupyter_tfserve.worker.session_run import session_run
 
 _IN_CALLING_THREAD: Final = -1
@@ -83,6 +84,10 @@ def _load(path: Path, options: LoadOptions) -> LoadedModel:
         session.close()
         session = _new_session(options)
         signatures = derive_signatures(session, str(path), options.tags)
+    elif meta_graph.HasField("object_graph_def") and not are_variables_restored(session, signatures):
+        session.close()
+        session = _new_session(options)
+        signatures = call_signatures(session, str(path), options.tags, signatures)
     return LoadedModel(session, signatures, _has_thread_pool(options))
 
 
