@@ -17,13 +17,15 @@ from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.notebook.addresses import Via, place_for
 from jupyter_tfserve.notebook.clients import LANGUAGES, curl_line
 from jupyter_tfserve.notebook.discovery import START_HINT, THIS_KERNEL, Discovery, Engine, Ports
+from jupyter_tfserve.notebook.events import MAX_EVENTS, describe_undo, find_undo
 from jupyter_tfserve.notebook.handle import ServerHandle
 from jupyter_tfserve.notebook.label_steps import next_step
-from jupyter_tfserve.notebook.placement import choose_model, parse_policy
+from jupyter_tfserve.notebook.placement import choose_model, parse_policy, policy_with, policy_without
 from jupyter_tfserve.notebook.progress import cell_progress
 from jupyter_tfserve.notebook.publication import Publication, Saved
 from jupyter_tfserve.notebook.query import parse_target, predict_document
 from jupyter_tfserve.notebook.reply import Reply, ask
+from jupyter_tfserve.notebook.rollback import apply_undo
 from jupyter_tfserve.notebook.snippet_view import Snippets, write_snippets
 from jupyter_tfserve.notebook.snippets import choose_signature, example_document, one_row
 from jupyter_tfserve.notebook.views import Model, Status, Version, model_view, version_view
@@ -167,12 +169,26 @@ class Server(ServerHandle):
 
     def versions(self, kind: str, *numbers: int, model: str | None = None) -> None:
         """Choose the versions to serve: `("all")`, `("latest", 2)` or `("specific", 1, 2)`."""
-        policy = parse_policy(kind, numbers)
-        name = self._model(model).name
-        self.client.set_policy(name, policy)
-        self.client.refresh(name)
+        self._serve(self._model(model).name, parse_policy(kind, numbers))
+
+    def load(self, version: int, model: str | None = None) -> Version:
+        """Serve one more version; the others stay. Returns when it is AVAILABLE."""
+        known = self._model(model)
+        self._serve(known.name, policy_with(known, version))
+        return self.wait(version, known.name)
+
+    def unload(self, version: int, model: str | None = None) -> None:
+        """Serve one version less. FAILED_PRECONDITION while a label names it."""
+        known = self._model(model)
+        self._serve(known.name, policy_without(known, version))
+
+    def rollback(self, model: str | None = None) -> str:
+        """Undo the last change of a label or of the served versions; says what was done. Twice is no change."""
+        undo = find_undo(self.history(MAX_EVENTS).events, model)
+        apply_undo(self.client, undo)
         with cell_progress() as say:
-            settle(self.client, [name], SETTLE_TIMEOUT_S, say)
+            settle(self.client, [undo.model], SETTLE_TIMEOUT_S, say)
+        return describe_undo(undo)
 
     def query(self, target: str, inputs: object, signature_name: str = "") -> Tensor | dict[str, Tensor]:
         """Ask `MODEL`, `MODEL@LABEL` or `MODEL/VERSION`; returns the answer as numpy.
@@ -241,6 +257,12 @@ class Server(ServerHandle):
             return self.status()._repr_mimebundle_()
         except ServingError as error:
             return {"text/plain": f"Model server: {error.message}"}
+
+    def _serve(self, model: str, policy: Mapping[str, Any]) -> None:
+        self.client.set_policy(model, policy)
+        self.client.refresh(model)
+        with cell_progress() as say:
+            settle(self.client, [model], SETTLE_TIMEOUT_S, say)
 
     def _signatures(self, model: str, version: int | None = None) -> Mapping[str, Signature]:
         try:

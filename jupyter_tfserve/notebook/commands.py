@@ -27,6 +27,13 @@ def _version(text: str) -> int:
     return version
 
 
+def _count(text: str) -> int:
+    count = parse_version(text)
+    if not count:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count")
+    return count
+
+
 def _label_move(text: str) -> tuple[str, int]:
     label, _, number = text.partition("=")
     if not label or not number:
@@ -99,6 +106,24 @@ def _snippet(parser: LineParser) -> None:
     )
 
 
+def _logs(parser: LineParser) -> None:
+    parser.add_argument("-f", "--follow", action="store_true", help="show new lines until interrupted")
+    parser.add_argument("-n", "--lines", type=_count, default=50, metavar="N", help="how many lines; 50")
+
+
+def _history(parser: LineParser) -> None:
+    parser.add_argument("-n", "--limit", type=_count, default=20, metavar="N", help="how many events; 20")
+
+
+def _config(parser: LineParser) -> None:
+    parser.add_argument("path", metavar="FILE", help="ModelServerConfig, as text proto or JSON")
+
+
+def _one_version(parser: LineParser) -> None:
+    parser.add_argument("version", type=_version, metavar="VERSION", help="the version's number")
+    _model(parser)
+
+
 def _model(parser: LineParser) -> None:
     parser.add_argument("--model", help="may be left out when only one model is served")
 
@@ -111,6 +136,12 @@ SUBCOMMANDS: Final[Mapping[str, tuple[str, Callable[[LineParser], None]]]] = {
     "label": ("Point a label at a version; requests follow at once.", _label),
     "unlabel": ("Take a label away.", _unlabel),
     "versions": ("Choose the versions to serve: all, latest N, or specific 1 2.", _versions),
+    "load": ("Serve one more version; the others stay.", _one_version),
+    "unload": ("Serve one version less.", _one_version),
+    "rollback": ("Undo the last change of a label or of the served versions.", _model),
+    "config": ("Serve what a ModelServerConfig file says, and nothing else.", _config),
+    "history": ("Show what happened: loads, labels, policies, errors.", _history),
+    "logs": ("Show the server's log; -f follows it until the cell is interrupted.", _logs),
     "query": ("Cell magic: send the cell's rows (JSON or Python); shows a table, returns numpy.", _query),
     "snippet": ("Write clients for a model: curl, PowerShell, Python, Node.js, gRPC.", _snippet),
 }

@@ -43,20 +43,26 @@ def _option_values(command: str, option: str, models: Models) -> list[str] | Non
 
 
 def _positional(command: str, last: str, models: Models, namespace: Mapping[str, Any]) -> list[str]:
-    if command == "save":
-        return [
-            name for name, value in namespace.items() if not name.startswith("_") and _can_be_saved(value)
-        ]
-    if command == "label":
-        _, equals, _ = last.partition("=")
-        return _versions(models()) if equals else [f"{label}=" for label in _labels(models())]
-    if command == "unlabel":
-        return _labels(models())
-    if command == "versions":
-        return ["all", "latest", "specific"]
-    if command in ("query", "snippet"):
-        return _targets(last, models())
-    return []
+    """The words for the command's own argument; none for a command that is not in the table."""
+    words: dict[str, Callable[[], list[str]]] = {
+        "save": lambda: _savable(namespace),
+        "label": lambda: _label_moves(last, models()),
+        "unlabel": lambda: _labels(models()),
+        "load": lambda: _versions(models()),
+        "unload": lambda: _versions(models()),
+        "versions": lambda: ["all", "latest", "specific"],
+        "query": lambda: _targets(last, models()),
+        "snippet": lambda: _targets(last, models()),
+    }
+    return words.get(command, list)()
+
+
+def _savable(namespace: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in namespace.items() if not name.startswith("_") and _can_be_saved(value)]
+
+
+def _label_moves(last: str, models: tuple[ModelState, ...]) -> list[str]:
+    return _versions(models) if "=" in last else [f"{label}=" for label in _labels(models)]
 
 
 def _targets(last: str, models: tuple[ModelState, ...]) -> list[str]:

@@ -28,6 +28,10 @@ class Engine(Protocol):
     jupyter_url: str | None
     notes: tuple[str, ...]
 
+    @property
+    def log_path(self) -> Path:
+        """Its log; there may be none yet."""
+
     def connection(self) -> Connection:
         """Where it listens now, which changes when it is restarted. UNAVAILABLE when it does not run."""
 
@@ -59,6 +63,11 @@ class JupyterEngine:
         self._connection_file = Path(document["connection_file"])
         self.jupyter_url: str | None = f"{server.url}jupyter-tfserve"
         self.notes: tuple[str, ...] = tuple(document.get("notes") or ())
+
+    @property
+    def log_path(self) -> Path:
+        """See `Engine`."""
+        return self._connection_file.with_suffix(".log")
 
     def connection(self) -> Connection:
         """See `Engine`."""
@@ -101,6 +110,11 @@ class KernelEngine:
             self.stop()
             raise
 
+    @property
+    def log_path(self) -> Path:
+        """See `Engine`."""
+        return self._supervisor.connection_file.with_suffix(".log")
+
     def connection(self) -> Connection:
         """See `Engine`."""
         return _read(self._supervisor.connection_file)
@@ -121,6 +135,11 @@ class FoundEngine:
 
     def __init__(self, connection_file: Path) -> None:
         self._connection_file = connection_file
+
+    @property
+    def log_path(self) -> Path:
+        """See `Engine`."""
+        return self._connection_file.with_suffix(".log")
 
     def connection(self) -> Connection:
         """See `Engine`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ from jupyter_tfserve.engine.client import ControlClient
 from jupyter_tfserve.engine.client_state import ModelState, State
 from jupyter_tfserve.errors import ServingError
 from jupyter_tfserve.notebook.discovery import Engine
+from jupyter_tfserve.notebook.events import Events, parse_events
+from jupyter_tfserve.notebook.logs import follow_log, last_lines
 from jupyter_tfserve.notebook.placement import choose_model
 
 
@@ -59,6 +62,22 @@ class ServerHandle:
     def state(self) -> State:
         """What the engine says, as it says it."""
         return self.client.state()
+
+    def history(self, limit: int = 50) -> Events:
+        """What happened: loads, labels, policies, errors; the newest first."""
+        return parse_events(self.client.history(limit))
+
+    def logs(self, lines: int = 50) -> str:
+        """The last lines of the server's log."""
+        return last_lines(self._engine.log_path, lines)
+
+    def follow_logs(self, lines: int, write: Callable[[str], object]) -> None:
+        """Hands the log to `write` as it grows; returns when it is interrupted."""
+        follow_log(self._engine.log_path, lines, write)
+
+    def config(self, path: str | os.PathLike[str]) -> None:
+        """Serve what a ModelServerConfig file says, and nothing else."""
+        self.client.set_config(Path(os.path.expanduser(path)).read_text(encoding="utf-8"))
 
     def stop(self) -> None:
         """Requests in flight are answered, then the engine is gone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -88,6 +89,32 @@ class TFServeMagics(Magics):  # type: ignore[misc]  # IPython's types are skippe
         server = self._running()
         server.versions(kind, *numbers, model=model)
         return server.status()
+
+    def _load(self, version: int, model: str | None) -> Any:
+        return self._running().load(version, model)
+
+    def _unload(self, version: int, model: str | None) -> Any:
+        server = self._running()
+        server.unload(version, model)
+        return server.status()
+
+    def _rollback(self, model: str | None) -> None:
+        print(self._running().rollback(model))
+
+    def _config(self, path: str) -> Any:
+        server = self._running()
+        server.config(path)
+        return server.status()
+
+    def _history(self, limit: int) -> Any:
+        return self._running().history(limit)
+
+    def _logs(self, follow: bool, lines: int) -> None:
+        server = self._running()
+        if follow:
+            server.follow_logs(lines, functools.partial(print, end="", flush=True))
+        else:
+            print(server.logs(lines) or "The log is empty.")
 
     def _query(self, target: str, signature: str, output: str | None, cell: str) -> Any:
         inputs = evaluate_body(cell, self.shell.user_ns)

@@ -1,4 +1,4 @@
-"""Which model and which folder a command means, and the words for the versions to serve. Pure."""
+"""Which model and which folder a command means, and the words for the versions to serve. Pure but for `is_dir`."""
 
 from __future__ import annotations
 
@@ -47,6 +47,31 @@ def parse_policy(kind: str, numbers: Sequence[int]) -> dict[str, Any]:
         return {"specific": {"versions": list(numbers)}}
     words = " ".join([kind, *(str(number) for number in numbers)])
     raise invalid_argument(f"{words!r} are no versions to serve.", "Write all, latest N, or specific 1 2.")
+
+
+def policy_with(model: ModelState, version: int) -> dict[str, Any]:
+    """The policy that serves what is served now and `version`. NOT_FOUND when the folder has no such version."""
+    if not (Path(model.base_path) / str(version)).is_dir():
+        raise ServingError(Code.NOT_FOUND, f"Model {model.name} has no version {version} in its folder.")
+    return {"specific": {"versions": sorted({*_served(model), version})}}
+
+
+def policy_without(model: ModelState, version: int) -> dict[str, Any]:
+    """The policy that serves what is served now but for `version`. FAILED_PRECONDITION while a label names it."""
+    labels = sorted(label for label, number in model.labels.items() if number == version)
+    if labels:
+        raise ServingError(
+            Code.FAILED_PRECONDITION,
+            f"Version {version} of {model.name} is still {' and '.join(labels)}.",
+            f"Point the label elsewhere first: `%tfserve label {labels[0]}=VERSION`.",
+        )
+    if version not in _served(model):
+        raise ServingError(Code.NOT_FOUND, f"Version {version} of {model.name} is not served.")
+    return {"specific": {"versions": sorted(_served(model) - {version})}}
+
+
+def _served(model: ModelState) -> set[int]:
+    return {item.version for item in model.versions if item.state in ("START", "LOADING", "AVAILABLE")}
 
 
 def describe_policy(policy: Mapping[str, Any]) -> str:

@@ -134,6 +134,28 @@ def test_label_says_what_moved_when_set(started):
     assert started.text("%tfserve unlabel production") == "production is gone (was 2)\n"
 
 
+def test_change_is_undone_when_rolled_back(started):
+    started.run("%tfserve label canary=1")
+    started.run("%tfserve label canary=2")
+    assert started.text("%tfserve rollback") == "canary of version -> 1 (was 2)\n"
+    started.run("%tfserve unlabel canary")
+    events = started.value("%tfserve history -n 1")
+    assert [event.detail for event in events.events] == ["canary removed (was 1)"]
+
+
+def test_one_version_is_served_less_when_unloaded(started):
+    started.run("%tfserve unload 1")
+    assert started.value("%tfserve load 1").state == "AVAILABLE"
+    assert "is not served" in started.fails("%tfserve unload 7")
+    started.run("%tfserve versions all")
+
+
+def test_log_is_printed_when_asked_for(started):
+    assert started.text("%tfserve logs -n 3").endswith("\n")
+    assert "is no count" in started.fails("%tfserve logs -n 0")
+    assert "missing.config" in started.fails("%tfserve config missing.config")
+
+
 def test_braces_are_filled_in_when_a_line_names_variables(started):
     started.shell.user_ns["number"] = 1
     assert started.text("%tfserve label test={number}") == "test -> 1\n"
