@@ -24,6 +24,7 @@ from jupyter_tfserve.types import Tensors
 __all__ = ["BatchLane", "BatchObserver", "BatchScheduler", "BatchStatistics", "LaneGone"]
 
 SWEEP_INTERVAL_S = 0.02
+STUCK_AFTER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,13 @@ class BatchScheduler:
         clock: Callable[[], float] = time.monotonic,
         observer: BatchObserver | None = None,
         tensor_name: Callable[[str, str], str] = lambda _signature, alias: alias,
+        on_stuck: Callable[[], None] = lambda: None,
     ) -> None:
-        """`tensor_name` gives an input's own name by (signature, alias), for strict batching's errors."""
+        """`tensor_name` gives an input's own name by (signature, alias), for strict batching's errors.
+
+        `on_stuck` is called when requests wait while every lane has computed for nobody for `STUCK_AFTER_S`:
+        callers gave up, the model did not.
+        """
         self._options = options
         self._size = options.execution_size
         self._execution = BatchExecution(options, clock, observer, tensor_name)
@@ -64,6 +70,8 @@ class BatchScheduler:
         self._wake_handle: asyncio.Handle | None = None
         self._sweep_handle: asyncio.Handle | None = None
         self._closed: ServingError | None = None
+        self._on_stuck = on_stuck
+        self._abandoned_since: float | None = None
 
     def add_lane(self, lane: BatchLane) -> None:
         """The lane takes batches from now on."""
@@ -257,5 +265,18 @@ class BatchScheduler:
             for task in batch:
                 expire(task, now, Code.DEADLINE_EXCEEDED, "Timed out while the model ran")
                 waiting = waiting or not task.future.done()
+        self._check_stuck(now)
         if waiting:
             self._start_sweep()
+
+    def _check_stuck(self, now: float) -> None:
+        is_abandoned = bool(self._running) and not self._free and len(self._queue) > 0
+        for batch in self._running.values():
+            is_abandoned = is_abandoned and all(task.future.done() for task in batch)
+        if not is_abandoned:
+            self._abandoned_since = None
+        elif self._abandoned_since is None:
+            self._abandoned_since = now
+        elif now - self._abandoned_since >= STUCK_AFTER_S:
+            self._abandoned_since = None
+            self._on_stuck()

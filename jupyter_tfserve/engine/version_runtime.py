@@ -111,7 +111,10 @@ class VersionRuntime:
         self.signature_defs = worker.signature_defs
         self.signatures = parse_signatures(worker.signature_defs)
         self._scheduler = BatchScheduler(
-            batching, observer=self._metrics.batching, tensor_name=self._tensor_name
+            batching,
+            observer=self._metrics.batching,
+            tensor_name=self._tensor_name,
+            on_stuck=self._end_stuck_worker,
         )
         keys = self.signatures if batching.enabled else ()
         self._batchable = {key for key in keys if is_batchable(self.signatures[key])}
@@ -198,6 +201,12 @@ class VersionRuntime:
                 return await self._pool.spawn(self._id, self._path)
             except ServingError as error:
                 logger.warning("Restarting the worker of %s failed: %s", self._id, error)
+
+    def _end_stuck_worker(self) -> None:
+        """Callers gave up on what every lane still computes, and others wait: a new worker serves them sooner."""
+        if self._worker is not None:
+            logger.warning("The worker of %s computes only for callers that have gone; it is ended", self._id)
+            self._worker.kill()
 
     def _drop_lanes(self) -> None:
         """One lost lane is a lost worker: a batch that is given back must not go to its other lanes."""

@@ -24,7 +24,9 @@ _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]")
 class ModelConfig:
     """One model that should be served.
 
-    `single_version` is our extension: the base path is itself the folder of that version.
+    Our extensions: `single_version`: the base path is itself the folder of that version. `keeps_labelled`: versions
+    that a label names stay loaded whatever the policy says; for models that a person opened, not for those of
+    a config file, where upstream's rule holds.
     """
 
     name: str
@@ -33,12 +35,18 @@ class ModelConfig:
     labels: Mapping[str, int] = field(default_factory=dict)
     platform: str = TENSORFLOW
     single_version: int | None = None
+    keeps_labelled: bool = False
     logging: RequestLogging | None = None
 
     @property
-    def location(self) -> tuple[str, VersionPolicy, int | None]:
+    def location(self) -> tuple[str, VersionPolicy, int | None, frozenset[int]]:
         """All that decides which folders are loaded."""
-        return (self.base_path, self.policy, self.single_version)
+        return (self.base_path, self.policy, self.single_version, self.kept_versions)
+
+    @property
+    def kept_versions(self) -> frozenset[int]:
+        """The versions that stay loaded because a label names them."""
+        return frozenset(self.labels.values()) if self.keeps_labelled else frozenset()
 
 
 def validate_models(models: Iterable[ModelConfig], current: Mapping[str, ModelConfig]) -> None:

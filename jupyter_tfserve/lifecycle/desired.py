@@ -90,6 +90,7 @@ class DesiredState:
         return replace(model, single_version=present.single_version)
 
     def _with_reopened(self, model: ModelConfig) -> DesiredState:
+        model = replace(model, keeps_labelled=True)
         for known in self.remembered:
             if _place(known) == _place(model):
                 policy = known.policy if model.policy == Latest() else model.policy

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.lifecycle.config import ModelConfig
 from jupyter_tfserve.lifecycle.policy import All, Specific, VersionPolicy, aspired_versions
 from jupyter_tfserve.lifecycle.states import AspiredVersion
 
@@ -110,22 +111,15 @@ class _Seen:
 class Source:
     """The versions of one model on disk.
 
-    `single_version`: the base path is itself the folder of that version, not the parent of versions.
     Remembers between looks what changing folders looked like.
     """
 
-    def __init__(
-        self,
-        model: str,
-        base_path: str,
-        policy: VersionPolicy,
-        single_version: int | None = None,
-        settle_s: float = SETTLE_S,
-    ) -> None:
-        self.model = model
-        self.base_path = Path(base_path)
-        self.policy = policy
-        self.single_version = single_version
+    def __init__(self, config: ModelConfig, settle_s: float = SETTLE_S) -> None:
+        self.model = config.name
+        self.base_path = Path(config.base_path)
+        self.policy = config.policy
+        self.single_version = config.single_version
+        self.kept_versions = config.kept_versions
         self.settle_s = settle_s
         self._seen: dict[int, _Seen] = {}
         # A look whose caller gave up still runs in its thread when the next one begins.
@@ -160,6 +154,10 @@ class Source:
         found = self._found(live)
         self._seen = {version: seen for version, seen in self._seen.items() if version in found}
         aspired = aspired_versions(self.policy, found, is_servable)
+        kept = {
+            version: path for version, path in found.items() if version in self.kept_versions - aspired.keys()
+        }
+        aspired |= aspired_versions(All(), kept, is_servable)
         return Look(
             {version: AspiredVersion(path, fingerprints[version]) for version, path in aspired.items()},
             frozenset(unsettled),
@@ -183,7 +181,8 @@ class Source:
         """The specific versions, if each has its plain decimal name: upstream lists nothing then."""
         if not isinstance(self.policy, Specific):
             return None
-        found = {version: self.base_path / str(version) for version in self.policy.versions}
+        wanted = {*self.policy.versions, *self.kept_versions}
+        found = {version: self.base_path / str(version) for version in wanted}
         return found if all(path.exists() for path in found.values()) else None
 
     def _list(self, folder: Path) -> frozenset[str]:

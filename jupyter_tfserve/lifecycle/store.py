@@ -104,7 +104,11 @@ def _decode(content: bytes) -> DesiredState:
 
 def _list_to_json(models: tuple[ModelConfig, ...]) -> dict[str, Any]:
     """The models as ModelServerConfig's JSON, and beside it what that message cannot hold."""
-    return {"config": json_from_models(models), "single_versions": [m.single_version for m in models]}
+    return {
+        "config": json_from_models(models),
+        "single_versions": [m.single_version for m in models],
+        "keeps_labelled": [m.keeps_labelled for m in models],
+    }
 
 
 def _list_from_json(document: Mapping[str, Any]) -> tuple[ModelConfig, ...]:
@@ -112,7 +116,12 @@ def _list_from_json(document: Mapping[str, Any]) -> tuple[ModelConfig, ...]:
     versions = document["single_versions"]
     if len(models) != len(versions) or not all(v is None or type(v) is int for v in versions):
         raise ValueError("single_versions do not match the models")
-    return tuple(replace(m, single_version=v) for m, v in zip(models, versions, strict=True))
+    kept = document["keeps_labelled"]
+    if len(models) != len(kept) or not all(type(k) is bool for k in kept):
+        raise ValueError("keeps_labelled do not match the models")
+    return tuple(
+        replace(m, single_version=v, keeps_labelled=k) for m, v, k in zip(models, versions, kept, strict=True)
+    )
 
 
 def _write_synced(path: Path, content: bytes) -> None:

@@ -132,4 +132,4 @@ class ModelWatch:
 
 
 def _source(config: ModelConfig, context: WatchContext) -> Source:
-    return Source(config.name, config.base_path, config.policy, config.single_version, context.settle_s)
+    return Source(config, context.settle_s)

@@ -107,6 +107,10 @@ class Worker:
             self._process.kill()
             await asyncio.wait([self.died])
 
+    def kill(self) -> None:
+        """Ends the process now; `died` resolves when it is gone."""
+        self._process.kill()
+
     async def _watch(self) -> None:
         control = self._connections.control
         ends: list[asyncio.Future[Any]] = [control.ended, self._process.exited]

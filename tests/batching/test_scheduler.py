@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import numpy as np
@@ -299,3 +300,37 @@ async def test_closed_scheduler_fails_the_waiting_and_refuses_the_new() -> None:
     for request in (waiting, ask(scheduler, 2)):
         with pytest.raises(ServingError, match="gone"):
             await request
+
+
+async def test_stuck_is_told_when_every_lane_computes_for_nobody_and_others_wait() -> None:
+    now, stuck = [0.0], asyncio.Event()
+    scheduler = BatchScheduler(BatchOptions(verify=False), clock=lambda: now[0], on_stuck=stuck.set)
+    lanes = [HeldLane(), HeldLane()]
+    scheduler.add_lane(lanes[0])
+    scheduler.add_lane(lanes[1])
+    abandoned = ask(scheduler, 1, timeout_s=0.5)
+    await turns()
+    patient = ask(scheduler, 2)
+    await turns()
+    waiting = ask(scheduler, 3, timeout_s=1000)
+    now[0] = 1.0
+    with pytest.raises(ServingError):
+        await asyncio.wait_for(abandoned, 5)
+    now[0] = 100.0
+    other = ask(scheduler, 4, timeout_s=0.001)
+    await turns()
+    now[0] = 101.0
+    with pytest.raises(ServingError):  # the sweep has looked: one lane still works for somebody
+        await asyncio.wait_for(other, 5)
+    assert not stuck.is_set()
+    patient.cancel()
+    for step in range(200):
+        if stuck.is_set():
+            break
+        now[0] = 102.0 + step
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(stuck.wait(), 0.05)
+    assert stuck.is_set()
+    for lane in lanes:
+        lane.gate.set()
+    assert float((await waiting)["y"][0]) == 30

@@ -266,3 +266,42 @@ def test_killed_engine_leaves_no_orphan_and_keeps_what_was_acknowledged(
     answer = again.rest.post("/v1/models/version/labels/stable:predict", content=BODY)
     assert answer.json()["outputs"]["version"] == [1, 1]
     assert again.call("GET", "/control/state")["models"][0]["labels"] == {"stable": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+def test_model_that_hangs_on_some_requests_serves_the_others_again(
+    saved_models, start_engine, eventually
+) -> None:
+    engine = start_engine(
+        f"--model_base_path={saved_models}/hang_run", "--model_name=m", "--rest_api_timeout_in_ms=1500"
+    )
+    engine.wait_version("m", 1)
+    assert engine.predict("m", instances=[1.0]) == {"predictions": [1.0]}
+    for _ in range(2):
+        hung = engine.rest.post("/v1/models/m:predict", content='{"instances": [-1.0]}')
+        assert hung.status_code == 504
+    eventually(
+        lambda: engine.rest.post("/v1/models/m:predict", content='{"instances": [2.0]}').status_code == 200
+    )
+
+
+@pytest.mark.slow
+def test_labelled_version_stays_when_a_newer_one_arrives(
+    saved_models, start_engine, tmp_path, eventually
+) -> None:
+    import shutil
+
+    base = tmp_path / "version"
+    shutil.copytree(saved_models / "version" / "1", base / "1")
+    engine = start_engine(
+        f"--model_base_path={base}", "--model_name=v", "--file_system_poll_wait_seconds=0.1"
+    )
+    engine.wait_version("v", 1)
+    engine.call("PUT", "/control/models/v/labels/production", version=1)
+    shutil.copytree(saved_models / "version" / "2", base / "2")
+    engine.wait_version("v", 2)
+    answer = engine.rest.post("/v1/models/v/labels/production:predict", content=BODY)
+    assert answer.json()["outputs"]["version"] == [1, 1]
+    engine.call("PUT", "/control/models/v/labels/production", version=2)
+    eventually(lambda: engine.version_states("v") == {2: "AVAILABLE", 1: "END"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from jupyter_tfserve.errors import Code, ServingError
@@ -15,7 +17,7 @@ LABELLED = ModelConfig("m", "/models/m", All(), {"stable": 1})
 
 def test_opened_model_is_added_once():
     state = DesiredState().with_opened([M]).with_opened([M])
-    assert state.models == (M,)
+    assert state.models == (replace(M, keeps_labelled=True),)
 
 
 def test_opened_model_stays_as_it_is_when_it_is_served_already():
@@ -33,13 +35,13 @@ def test_closed_model_gets_labels_and_policy_back_when_it_is_opened_at_the_same_
     closed = DesiredState((LABELLED,)).without_model("m")
     assert (closed.models, closed.remembered) == ((), (LABELLED,))
     reopened = closed.with_opened([M])
-    assert (reopened.models, reopened.remembered) == ((LABELLED,), ())
+    assert (reopened.models, reopened.remembered) == ((replace(LABELLED, keeps_labelled=True),), ())
 
 
 def test_closed_model_gets_nothing_back_when_it_is_opened_elsewhere():
     closed = DesiredState((LABELLED,)).without_model("m")
     elsewhere = ModelConfig("m", "/b/m")
-    assert closed.with_opened([elsewhere]).models == (elsewhere,)
+    assert closed.with_opened([elsewhere]).models == (replace(elsewhere, keeps_labelled=True),)
 
 
 def test_policy_that_is_asked_for_wins_over_the_remembered_one():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_tfserve.errors import Code, ServingError
-from jupyter_tfserve.lifecycle.policy import All, Latest, Specific
-from jupyter_tfserve.lifecycle.source import Source, fingerprint_of, version_of, versions_by_name
+from jupyter_tfserve.lifecycle.config import ModelConfig
+from jupyter_tfserve.lifecycle.policy import All, Latest, Specific, VersionPolicy
+from jupyter_tfserve.lifecycle.source import SETTLE_S, Source, fingerprint_of, version_of, versions_by_name
 from jupyter_tfserve.lifecycle.states import AspiredVersion
+
+
+def source_of(
+    model: str,
+    base_path: str,
+    policy: VersionPolicy,
+    single_version: int | None = None,
+    settle_s: float = SETTLE_S,
+) -> Source:
+    return Source(ModelConfig(model, base_path, policy, single_version=single_version), settle_s)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +112,7 @@ def versions(source: Source, **arguments) -> list[int]:
 def test_look_finds_what_the_policy_wants(tmp_path, make_version, policy, expected):
     for name in ("02", "00017", "30", "31.tmp", "tmp-32", "33.denied", "readme"):
         make_version(tmp_path, name)
-    source = Source("m", str(tmp_path), policy)
+    source = source_of("m", str(tmp_path), policy)
     found = look(source)
     assert list(found.aspired) == expected
     assert {int(v.path.name) for v in found.aspired.values()} == set(expected)
@@ -109,21 +121,21 @@ def test_look_finds_what_the_policy_wants(tmp_path, make_version, policy, expect
 def test_look_takes_the_plain_decimal_names_when_all_specific_versions_have_one(tmp_path, make_version):
     for name in ("7", "007", " 7"):
         make_version(tmp_path, name)
-    assert look(Source("m", str(tmp_path), Specific((7,)))).aspired[7].path == tmp_path / "7"
+    assert look(source_of("m", str(tmp_path), Specific((7,)))).aspired[7].path == tmp_path / "7"
 
 
 @pytest.mark.parametrize(("policy", "name"), [(Latest(), "1"), (All(), "0001")])
 def test_look_takes_one_name_when_several_mean_the_same_version(tmp_path, make_version, policy, name):
     for duplicate in ("0001", "001", "1"):
         make_version(tmp_path, duplicate)
-    found = look(Source("m", str(tmp_path), policy)).aspired
+    found = look(source_of("m", str(tmp_path), policy)).aspired
     assert [aspired.path.name for aspired in found.values()] == [name]
 
 
 def test_look_keeps_the_folder_that_is_live_when_another_name_for_it_appears(tmp_path, make_version):
     live = {1: AspiredVersion(make_version(tmp_path, "001"), "a")}
     make_version(tmp_path, "1")
-    assert look(Source("m", str(tmp_path), Latest()), live).aspired == live
+    assert look(source_of("m", str(tmp_path), Latest()), live).aspired == live
 
 
 @pytest.mark.parametrize("marker", ["saved_model.pb", "saved_model.pbtxt", "model.tflite"])
@@ -131,7 +143,7 @@ def test_version_counts_when_it_holds_a_model(tmp_path, make_version, marker):
     folder = make_version(tmp_path, 1)
     (folder / "saved_model.pb").rename(folder / marker)
     os.utime(folder, (1, 1))
-    assert versions(Source("m", str(tmp_path), Latest())) == [1]
+    assert versions(source_of("m", str(tmp_path), Latest())) == [1]
 
 
 def test_version_does_not_count_when_it_is_a_file_or_holds_no_model(tmp_path, make_version):
@@ -139,14 +151,14 @@ def test_version_does_not_count_when_it_is_a_file_or_holds_no_model(tmp_path, ma
     (tmp_path / "2").mkdir()
     (tmp_path / "3").write_text("a file")
     (tmp_path / "4" / "saved_model.pb").mkdir(parents=True)
-    found = look(Source("m", str(tmp_path), Latest()))
+    found = look(source_of("m", str(tmp_path), Latest()))
     assert (list(found.aspired), found.unsettled) == ([1], frozenset())
 
 
 def test_fresh_version_is_not_aspired_before_its_files_are_quiet(tmp_path, make_version):
     make_version(tmp_path, 1)
     make_version(tmp_path, 2, age_s=0)
-    source = Source("m", str(tmp_path), Latest(), settle_s=1.0)
+    source = source_of("m", str(tmp_path), Latest(), settle_s=1.0)
     first = look(source, now=10.0)
     assert (list(first.aspired), first.unsettled) == ([1], {2})
     early = look(source, now=10.9)
@@ -157,7 +169,7 @@ def test_fresh_version_is_not_aspired_before_its_files_are_quiet(tmp_path, make_
 
 def test_changing_version_starts_its_quiet_time_anew(tmp_path, make_version):
     folder = make_version(tmp_path, 1, age_s=0)
-    source = Source("m", str(tmp_path), Latest())
+    source = source_of("m", str(tmp_path), Latest())
     assert versions(source, now=10.0) == []
     (folder / "variables").mkdir()
     assert versions(source, now=11.0) == []
@@ -169,7 +181,7 @@ def test_changing_version_starts_its_quiet_time_anew(tmp_path, make_version):
 
 def test_version_starts_its_quiet_time_anew_when_it_was_gone_meanwhile(tmp_path, make_version):
     folder = make_version(tmp_path, 1, age_s=0)
-    source = Source("m", str(tmp_path), Latest())
+    source = source_of("m", str(tmp_path), Latest())
     assert versions(source, now=10.0) == []
     folder.rename(tmp_path / "away")
     assert versions(source, now=10.5) == []
@@ -180,19 +192,19 @@ def test_version_starts_its_quiet_time_anew_when_it_was_gone_meanwhile(tmp_path,
 
 def test_quiet_version_needs_no_second_look_when_its_files_are_old(tmp_path, make_version):
     make_version(tmp_path, 1, age_s=1.5)
-    assert versions(Source("m", str(tmp_path), Latest(), settle_s=1.0)) == [1]
+    assert versions(source_of("m", str(tmp_path), Latest(), settle_s=1.0)) == [1]
 
 
 def test_version_is_aspired_after_a_second_look_when_its_times_lie_in_the_future(tmp_path, make_version):
     make_version(tmp_path, 1, age_s=-3600)
-    source = Source("m", str(tmp_path), Latest())
+    source = source_of("m", str(tmp_path), Latest())
     assert versions(source, now=10.0) == []
     assert versions(source, now=11.0) == [1]
 
 
 def test_live_version_stays_as_it_is_when_its_files_change(tmp_path, make_version):
     folder = make_version(tmp_path, 1)
-    source = Source("m", str(tmp_path), Latest())
+    source = source_of("m", str(tmp_path), Latest())
     live = look(source).aspired
     (folder / "saved_model.pb").write_bytes(b"something else")
     assert look(source, live).aspired == live
@@ -200,7 +212,7 @@ def test_live_version_stays_as_it_is_when_its_files_change(tmp_path, make_versio
 
 def test_failed_version_has_a_new_fingerprint_when_its_files_changed(tmp_path, make_version):
     make_version(tmp_path, 1)
-    source = Source("m", str(tmp_path), Latest())
+    source = source_of("m", str(tmp_path), Latest())
     before = look(source).aspired[1]
     make_version(tmp_path, 1, content=b"repaired")
     after = look(source).aspired[1]
@@ -211,7 +223,7 @@ def test_failed_version_has_a_new_fingerprint_when_its_files_changed(tmp_path, m
 def test_live_version_leaves_when_its_folder_is_renamed_or_deleted(tmp_path, make_version):
     make_version(tmp_path, 1)
     folder = make_version(tmp_path, 2)
-    source = Source("m", str(tmp_path), Latest())
+    source = source_of("m", str(tmp_path), Latest())
     live = dict(look(source).aspired)
     folder.rename(tmp_path / "2.denied")
     assert versions(source, live=live) == [1]
@@ -222,16 +234,16 @@ def test_live_version_leaves_when_its_folder_is_renamed_or_deleted(tmp_path, mak
 def test_live_version_of_another_base_path_is_not_kept(tmp_path, make_version):
     live = {1: AspiredVersion(make_version(tmp_path / "old", 1), "a")}
     here = make_version(tmp_path / "new", 1)
-    assert look(Source("m", str(tmp_path / "new"), Latest()), live).aspired[1].path == here
+    assert look(source_of("m", str(tmp_path / "new"), Latest()), live).aspired[1].path == here
 
 
 def test_empty_base_path_aspires_nothing(tmp_path):
-    assert look(Source("m", str(tmp_path), Latest())).aspired == {}
+    assert look(source_of("m", str(tmp_path), Latest())).aspired == {}
 
 
 def test_missing_base_path_is_an_error_that_names_it(tmp_path):
     base = tmp_path / "nowhere"
-    source = Source("m", str(base), Latest())
+    source = source_of("m", str(base), Latest())
     with pytest.raises(ServingError) as caught:
         look(source)
     assert caught.value.code is Code.NOT_FOUND
@@ -243,19 +255,19 @@ def test_missing_base_path_is_an_error_that_names_it(tmp_path):
 def test_base_path_that_is_a_file_is_an_error(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(ServingError) as caught:
-        look(Source("m", str(tmp_path / "file"), Latest()))
+        look(source_of("m", str(tmp_path / "file"), Latest()))
     assert caught.value.code is Code.FAILED_PRECONDITION
 
 
 def test_single_version_is_the_base_path_itself(tmp_path, make_version):
     folder = make_version(tmp_path, "exported")
-    found = look(Source("m", str(folder), Latest(), single_version=1)).aspired
+    found = look(source_of("m", str(folder), Latest(), single_version=1)).aspired
     assert {version: aspired.path for version, aspired in found.items()} == {1: folder}
 
 
 def test_single_version_is_patient_too_and_missing_when_gone(tmp_path, make_version):
     folder = make_version(tmp_path, "exported", age_s=0)
-    source = Source("m", str(folder), Latest(), single_version=1)
+    source = source_of("m", str(folder), Latest(), single_version=1)
     assert look(source).unsettled == {1}
     shutil.rmtree(folder)
     with pytest.raises(ServingError):
@@ -269,7 +281,7 @@ def test_links_are_followed_and_a_dangling_one_is_only_a_file(tmp_path, make_ver
     os.utime(real / "dangling", (1, 1), follow_symlinks=False)
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "5").symlink_to(real)
-    assert versions(Source("m", str(tmp_path / "m"), Latest())) == [5]
+    assert versions(source_of("m", str(tmp_path / "m"), Latest())) == [5]
 
 
 def test_fingerprint_ends_when_a_folder_links_to_itself(tmp_path, make_version):
@@ -301,7 +313,7 @@ def test_fingerprint_differs_when_anything_changed(tmp_path, make_version, chang
 def test_half_copied_version_is_never_aspired_while_it_is_copied(tmp_path, make_version):
     """Copies a model one file at a time, with a look after each: nothing before all is there and quiet."""
     names = ["fingerprint.pb", "saved_model.pb", "variables.data-00000-of-00001", "variables.index"]
-    source = Source("m", str(tmp_path), Latest(), settle_s=1.0)
+    source = source_of("m", str(tmp_path), Latest(), settle_s=1.0)
     target: Path = tmp_path / "1"
     target.mkdir()
     now = 0.0
@@ -310,3 +322,16 @@ def test_half_copied_version_is_never_aspired_while_it_is_copied(tmp_path, make_
         now += 0.75
         assert versions(source, now=now) == []
     assert versions(source, now=now + 1.0) == [1]
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"), [(Latest(), [1, 3]), (Specific((2,)), [1, 2]), (Specific((2, 9)), [1, 2])]
+)
+def test_labelled_version_stays_whatever_the_policy_says_when_a_person_opened_the_model(
+    tmp_path, make_version, policy, expected
+):
+    for version in (1, 2, 3):
+        make_version(tmp_path, version)
+    config = ModelConfig("m", str(tmp_path), policy, {"live": 1, "gone": 7}, keeps_labelled=True)
+    assert sorted(look(Source(config)).aspired) == expected
+    assert 1 not in look(Source(replace(config, keeps_labelled=False))).aspired
