@@ -17,6 +17,7 @@ from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.notebook.addresses import Via, place_for
 from jupyter_tfserve.notebook.clients import LANGUAGES, curl_line
 from jupyter_tfserve.notebook.discovery import START_HINT, THIS_KERNEL, Discovery, Engine, Ports
+from jupyter_tfserve.notebook.doctor import Diagnosis, diagnose
 from jupyter_tfserve.notebook.events import MAX_EVENTS, describe_undo, find_undo
 from jupyter_tfserve.notebook.handle import ServerHandle
 from jupyter_tfserve.notebook.label_steps import next_step
@@ -28,6 +29,7 @@ from jupyter_tfserve.notebook.reply import Reply, ask
 from jupyter_tfserve.notebook.rollback import apply_undo
 from jupyter_tfserve.notebook.snippet_view import Snippets, write_snippets
 from jupyter_tfserve.notebook.snippets import choose_signature, example_document, one_row
+from jupyter_tfserve.notebook.surroundings import look_around
 from jupyter_tfserve.notebook.views import Model, Status, Version, model_view, version_view
 from jupyter_tfserve.notebook.waiting import await_version, settle, with_failures
 from jupyter_tfserve.types import ModelSpec, Signature, Tensor
@@ -66,6 +68,15 @@ def running_server(discovery: Discovery = THIS_KERNEL) -> Server:
     if engine is None:
         raise ServingError(Code.UNAVAILABLE, "No model server runs for this notebook.", START_HINT)
     return Server(engine)
+
+
+def doctor(discovery: Discovery = THIS_KERNEL) -> Diagnosis:
+    """What may be wrong around the model server, with the step that mends each; works without a server too."""
+    try:
+        return running_server(discovery).doctor()
+    except ServingError as error:
+        is_none = error.code is Code.UNAVAILABLE and error.hint == START_HINT
+        return diagnose(look_around(None, "" if is_none else error.message))
 
 
 class Server(ServerHandle):
@@ -247,6 +258,10 @@ class Server(ServerHandle):
         place = place_for(connection, self._engine.jupyter_url, via, os.environ)
         known = self._last_row.get(spec.name) if row is None else one_row(predict_document(row), chosen[1])
         return write_snippets(spec, chosen, known, place, languages)
+
+    def doctor(self) -> Diagnosis:
+        """As the function `doctor`, for this server."""
+        return diagnose(look_around(self.status()))
 
     def curl(self, model: str | None = None) -> str:
         """A command that asks the model something real from any terminal; empty when REST cannot."""

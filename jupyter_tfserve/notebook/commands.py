@@ -142,6 +142,7 @@ SUBCOMMANDS: Final[Mapping[str, tuple[str, Callable[[LineParser], None]]]] = {
     "config": ("Serve what a ModelServerConfig file says, and nothing else.", _config),
     "history": ("Show what happened: loads, labels, policies, errors.", _history),
     "logs": ("Show the server's log; -f follows it until the cell is interrupted.", _logs),
+    "doctor": ("Look for what is wrong around the server; each finding with its fix.", _nothing),
     "query": ("Cell magic: send the cell's rows (JSON or Python); shows a table, returns numpy.", _query),
     "snippet": ("Write clients for a model: curl, PowerShell, Python, Node.js, gRPC.", _snippet),
 }

@@ -13,10 +13,11 @@ from jupyter_tfserve.engine.client_state import ModelState
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.notebook.addresses import Via
 from jupyter_tfserve.notebook.answer import answer_of
-from jupyter_tfserve.notebook.api import Server, connect, running_server
+from jupyter_tfserve.notebook.api import Server, connect, doctor, running_server
 from jupyter_tfserve.notebook.arguments import overview, parse_line
 from jupyter_tfserve.notebook.clients import LANGUAGES
 from jupyter_tfserve.notebook.completion import complete
+from jupyter_tfserve.notebook.doctor import Diagnosis
 from jupyter_tfserve.notebook.line_parser import HelpShown
 from jupyter_tfserve.notebook.query import evaluate, evaluate_body, parse_target, source_of
 
@@ -115,6 +116,9 @@ class TFServeMagics(Magics):  # type: ignore[misc]  # IPython's types are skippe
             server.follow_logs(lines, functools.partial(print, end="", flush=True))
         else:
             print(server.logs(lines) or "The log is empty.")
+
+    def _doctor(self) -> Diagnosis:
+        return doctor()
 
     def _query(self, target: str, signature: str, output: str | None, cell: str) -> Any:
         inputs = evaluate_body(cell, self.shell.user_ns)
