@@ -83,7 +83,9 @@ class ControlRouter:
             if match is not None:
                 methods.append(known)
         if methods:
-            raise ServingError(Code.UNIMPLEMENTED, f"{method} is not possible here; use {' or '.join(methods)}")
+            raise ServingError(
+                Code.UNIMPLEMENTED, f"{method} is not possible here; use {' or '.join(methods)}"
+            )
         raise not_found(f"The control API has no {path}")
 
 
@@ -99,7 +101,9 @@ class ControlApi:
         """The answer to one request."""
         given = request.headers.get("authorization", "").encode("utf-8", "surrogateescape")
         if not hmac.compare_digest(given, self._expected):
-            return _error(ServingError(Code.UNAUTHENTICATED, "This port needs the token of the connection file"))
+            return _error(
+                ServingError(Code.UNAUTHENTICATED, "This port needs the token of the connection file")
+            )
         path, _, query = request.target.partition("?")
         if not path.startswith("/control/"):
             return await self._data_plane(request)

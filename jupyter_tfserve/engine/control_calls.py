@@ -13,11 +13,12 @@ from typing import Any
 from jupyter_tfserve.engine.control import ControlRequest, ControlRouter, Reply
 from jupyter_tfserve.engine.version_runtime import VersionRuntime
 from jupyter_tfserve.errors import ServingError, invalid_argument
-from jupyter_tfserve.lifecycle.resolve import resolve_base_path
-from jupyter_tfserve.lifecycle.config import policy_from_json, policy_to_json
+from jupyter_tfserve.lifecycle.config import ModelConfig, policy_from_json, policy_to_json
 from jupyter_tfserve.lifecycle.config_proto import parse_config
 from jupyter_tfserve.lifecycle.core import ModelState, ServerCore
 from jupyter_tfserve.lifecycle.history import History
+from jupyter_tfserve.lifecycle.policy import Latest
+from jupyter_tfserve.lifecycle.resolve import resolve_base_path
 from jupyter_tfserve.lifecycle.states import VersionStatus
 from jupyter_tfserve.types import ModelSpec, Signature, TensorSpec
 
@@ -71,8 +72,12 @@ class ControlCalls:
             raise invalid_argument("'name' must be a string")
         create = bool(request.body.get("create"))
         resolved = await asyncio.to_thread(resolve_base_path, path, name, create)
-        await self._core.open_models(resolved)
-        return {"models": [model.name for model in resolved.models], "notes": list(resolved.notes)}
+        opened = await self._core.open_models(resolved)
+        notes = [*resolved.notes] if opened else []
+        notes += [
+            _served_already(m) for m in resolved.models if m.name not in opened and m.policy != Latest()
+        ]
+        return {"models": [model.name for model in resolved.models], "notes": notes}
 
     async def _remove_model(self, request: ControlRequest) -> Reply:
         await self._core.remove_model(request.parts["model"])
@@ -127,6 +132,7 @@ class ControlCalls:
             "policy": policy_to_json(model.config.policy),
             "labels": dict(model.labels),
             "problem": model.problem,
+            "first_load_pending": self._core.first_load_pending(ModelSpec(model.config.name)),
             "versions": [self._version(model.config.name, status) for status in model.versions],
         }
 
@@ -145,6 +151,11 @@ class ControlCalls:
                 return handle.loader.pid
         except ServingError:
             return None
+
+
+def _served_already(model: ModelConfig) -> str:
+    """For a path that is one version of a model whose versions were chosen before."""
+    return f"{model.name} is served already, with its own choice of versions: nothing has changed."
 
 
 def _signature(signature: Signature) -> dict[str, Any]:

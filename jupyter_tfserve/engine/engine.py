@@ -41,6 +41,7 @@ from jupyter_tfserve.errors import ServingError
 from jupyter_tfserve.lifecycle.config import ModelConfig
 from jupyter_tfserve.lifecycle.core import ServerCore
 from jupyter_tfserve.lifecycle.history import EventKind, History
+from jupyter_tfserve.lifecycle.states import CONCLUDED_STATES, LifecycleState
 from jupyter_tfserve.lifecycle.store import StateStore
 from jupyter_tfserve.options import EngineOptions
 from jupyter_tfserve.types import ModelSpec, ServableId
@@ -122,7 +123,9 @@ class Engine:
 
     def is_ready(self) -> bool:
         """Whether every configured model's first load is over, for better or worse."""
-        return not any(self._core.first_load_pending(ModelSpec(model.config.name)) for model in self._core.states())
+        return not any(
+            self._core.first_load_pending(ModelSpec(model.config.name)) for model in self._core.states()
+        )
 
     def describe(self) -> dict[str, Any]:
         """The engine's own part of the state document."""
@@ -143,6 +146,7 @@ class Engine:
         if self._options.exit_with_parent:
             self._run_beside(self._watch_parent())
         self._engine_metrics.start()
+        self._core.manager.add_listener(self._log_state)
         await self._pool.start()
         for note in await self._core.start():
             logger.warning("%s", note)
@@ -181,6 +185,15 @@ class Engine:
 
     def _make_version(self, servable: ServableId, path: Path) -> VersionRuntime:
         return VersionRuntime(servable, path, self._pool, self._options, self._record, self._metrics)
+
+    def _log_state(
+        self, servable: ServableId, before: LifecycleState | None, after: LifecycleState, message: str
+    ) -> None:
+        """One line for the operator when a version serves, has ended or could not be loaded."""
+        if message:
+            logger.warning("%s: %s, %s", servable, after.name, message)
+        elif after in CONCLUDED_STATES:
+            logger.info("%s: %s", servable, after.name)
 
     def _record(self, kind: EventKind, servable: ServableId, detail: str) -> None:
         self._history.record(kind, servable.name, servable.version, detail)

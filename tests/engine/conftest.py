@@ -54,7 +54,7 @@ class RunningEngine:
     def worker_pid(self, model: str, version: int) -> int:
         return int(self.wait_version(model, version)["pid"])
 
-    def call(self, method: str, path: str, **body: Any) -> Any:
+    def call(self, method: str, path: str, /, **body: Any) -> Any:
         answer = self.control.request(method, path, content=json.dumps(body))
         assert answer.status_code == 200, answer.text
         return answer.json()

@@ -257,3 +257,32 @@ def test_shutdown_answers_and_then_ends_well(start_engine) -> None:
     address = urlsplit(engine.connection.control_url)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((address.hostname, address.port), timeout=5)
+
+
+def test_opening_one_version_of_a_served_model_says_that_nothing_changes(saved_models, start_engine) -> None:
+    engine = start_engine()
+    opened = engine.call("POST", "/control/open", path=str(saved_models / "version"))
+    assert (opened["models"], opened["notes"]) == (["version"], [])
+    engine.wait_version("version", 3)
+    again = engine.call("POST", "/control/open", path=str(saved_models / "version" / "1"))
+    assert again["notes"] == [
+        "version is served already, with its own choice of versions: nothing has changed."
+    ]
+    assert engine.version_states("version") == {3: "AVAILABLE"}
+    (model,) = engine.call("GET", "/control/state")["models"]
+    assert model["first_load_pending"] is False
+
+
+def test_log_tells_what_serves_and_what_failed(saved_models, start_engine, tmp_path, eventually) -> None:
+    (tmp_path / "broken" / "1").mkdir(parents=True)
+    (tmp_path / "broken" / "1" / "saved_model.pb").write_bytes(b"no model")
+    engine = start_engine("--max_num_load_retries=0")
+    engine.call("POST", "/control/open", path=str(saved_models / "version"))
+    engine.call("POST", "/control/open", path=str(tmp_path / "broken"))
+    eventually(lambda: "{name: version version: 3}: AVAILABLE" in engine.log.read_text())
+    eventually(
+        lambda: (
+            "WARNING" in engine.log.read_text()
+            and "{name: broken version: 1}: END, " in engine.log.read_text()
+        )
+    )
