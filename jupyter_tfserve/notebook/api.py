@@ -12,10 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from jupyter_tfserve.engine.client_state import ModelState
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.notebook.addresses import Via, place_for
 from jupyter_tfserve.notebook.clients import LANGUAGES, curl_line
+from jupyter_tfserve.notebook.comparison import Answers, Comparison, compare_answers
 from jupyter_tfserve.notebook.discovery import START_HINT, THIS_KERNEL, Discovery, Engine, Ports
 from jupyter_tfserve.notebook.doctor import Diagnosis, diagnose
 from jupyter_tfserve.notebook.events import MAX_EVENTS, describe_undo, find_undo
@@ -27,6 +30,7 @@ from jupyter_tfserve.notebook.publication import Publication, Saved
 from jupyter_tfserve.notebook.query import parse_target, predict_document
 from jupyter_tfserve.notebook.reply import Reply, ask
 from jupyter_tfserve.notebook.rollback import apply_undo
+from jupyter_tfserve.notebook.row_runs import answer_rows, count_rows, cut_rows, time_rows
 from jupyter_tfserve.notebook.snippet_view import Snippets, write_snippets
 from jupyter_tfserve.notebook.snippets import choose_signature, example_document, one_row
 from jupyter_tfserve.notebook.surroundings import look_around
@@ -37,6 +41,7 @@ from jupyter_tfserve.types import ModelSpec, Signature, Tensor
 LOAD_TIMEOUT_S: Final = 300.0
 SETTLE_TIMEOUT_S: Final = 60.0
 """How long a cell waits for versions that nobody asked for by name; they go on loading afterwards."""
+COMPARED_ROWS: Final = 2000
 MAX_CURL_LINES: Final = 8
 """Models that get a command line in a status: each costs a question to the engine."""
 
@@ -232,6 +237,35 @@ class Server(ServerHandle):
         if version is not None and label is not None:
             raise invalid_argument("Name a version or a label, not both.")
         return self.ask(ModelSpec(model, version, label, signature_name), inputs).value
+
+    def compare(
+        self,
+        a: str,
+        b: str,
+        on: object,
+        y: object | None = None,
+        *,
+        output: str | None = None,
+        limit: int = COMPARED_ROWS,
+    ) -> Comparison:
+        """Ask two models, labels or versions the first `limit` of the rows `on`, and set their answers side by side.
+
+        With the true values `y` each gets its scores: accuracy for classes, MAE and RMSE for numbers.
+        """
+        specs = (parse_target(a), parse_target(b))
+        document = predict_document(on)
+        document = cut_rows(document, 0, min(count_rows(document), limit))
+        truth = None if y is None else np.asarray(y)[:limit]
+        with cell_progress() as say:
+            answers = [
+                answer_rows(
+                    self.client, spec, document, self._signatures(spec.name, spec.version), output, say
+                )
+                for spec in specs
+            ]
+            times = time_rows(self.client, specs, document, say)
+        left, right = (Answers(*each) for each in zip((a, b), answers, times, strict=True))
+        return compare_answers(left, right, truth)
 
     def snippets(
         self,

@@ -97,6 +97,14 @@ def _query(parser: LineParser) -> None:
     )
 
 
+def _compare(parser: LineParser) -> None:
+    for name in ("a", "b"):
+        parser.add_argument(name, metavar="MODEL[@LABEL|/VERSION]", help="whom to compare")
+    parser.add_argument("--on", required=True, metavar="X[,y]", help="rows, and the true values if known")
+    parser.add_argument("--output", metavar="NAME", help="which output, if there are several")
+    parser.add_argument("--limit", type=_count, default=2000, metavar="N", help="rows at most; 2000")
+
+
 def _snippet(parser: LineParser) -> None:
     parser.add_argument("target", nargs="?", metavar="MODEL[@LABEL|/VERSION]", help="whom to ask")
     parser.add_argument("--lang", choices=LANGUAGES, help="one language; all of them if left out")
@@ -144,5 +152,6 @@ SUBCOMMANDS: Final[Mapping[str, tuple[str, Callable[[LineParser], None]]]] = {
     "logs": ("Show the server's log; -f follows it until the cell is interrupted.", _logs),
     "doctor": ("Look for what is wrong around the server; each finding with its fix.", _nothing),
     "query": ("Cell magic: send the cell's rows (JSON or Python); shows a table, returns numpy.", _query),
+    "compare": ("Set two versions side by side: scores, agreement, worst rows, latency.", _compare),
     "snippet": ("Write clients for a model: curl, PowerShell, Python, Node.js, gRPC.", _snippet),
 }

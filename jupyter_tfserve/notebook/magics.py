@@ -127,6 +127,11 @@ class TFServeMagics(Magics):  # type: ignore[misc]  # IPython's types are skippe
             self.shell.user_ns[output] = reply.value
         return answer_of(reply)
 
+    def _compare(self, a: str, b: str, on: str, output: str | None, limit: int) -> Any:
+        value = evaluate(on, self.shell.user_ns)
+        rows, truth = value if isinstance(value, tuple) and len(value) == 2 else (value, None)
+        return self._running().compare(a, b, rows, truth, output=output, limit=limit)
+
     def _snippet(self, target: str | None, lang: str | None, row: str | None, via: str | None) -> Any:
         value = None if row is None else evaluate(row, self.shell.user_ns)
         languages = LANGUAGES if lang is None else (lang,)

@@ -134,6 +134,15 @@ def test_label_says_what_moved_when_set(started):
     assert started.text("%tfserve unlabel production") == "production is gone (was 2)\n"
 
 
+def test_versions_are_compared_when_rows_and_truth_are_given(started):
+    started.shell.user_ns.update(x=np.zeros((4, 1), np.float32), y=np.ones(4))
+    found = started.value("%tfserve compare version/1 version/2 --on x,y --output y")
+    assert found.a.scores["MAE"] == 0.0
+    assert found.b.scores["MAE"] == 1.0
+    assert started.value("%tfserve compare version/1 version/1 --on x[:2] --output y").rows == 2
+    assert "--on" in started.fails("%tfserve compare version/1 version/2")
+
+
 def test_change_is_undone_when_rolled_back(started):
     started.run("%tfserve label canary=1")
     started.run("%tfserve label canary=2")
