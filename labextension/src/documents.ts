@@ -12,9 +12,17 @@ export interface IVersion {
   readonly pid: number | null;
 }
 
+/** Which versions are wanted; exactly one member. */
+export interface IPolicy {
+  readonly latest?: { readonly num_versions: number };
+  readonly all?: object;
+  readonly specific?: { readonly versions: readonly number[] };
+}
+
 export interface IModel {
   readonly name: string;
   readonly base_path: string;
+  readonly policy?: IPolicy;
   readonly labels: Readonly<Record<string, number>>;
   readonly versions: readonly IVersion[];
   /** Why no versions are found; empty if all is well. */

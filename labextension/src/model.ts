@@ -5,7 +5,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IDisposable } from '@lumino/disposable';
 import { Debouncer, Poll } from '@lumino/polling';
 import { type ISignal, Signal } from '@lumino/signaling';
-import { API_LEVEL, type IEngine } from './documents';
+import { API_LEVEL, type IEngine, type IPolicy } from './documents';
 import { describeMove, type ILabelMove, undoOf } from './labels';
 import { type ServingApi, ServingError } from './request';
 import {
@@ -19,7 +19,7 @@ import {
 export const DEFAULT_ENGINE = 'default';
 /** Where events arrive, the poll is only a safety net. */
 const EVENTS_SLOW_DOWN = 6;
-const MAX_WAIT_MS = 300_000;
+const MAX_WAIT_MS = 60_000;
 const EVENT_GATHERING_MS = 50;
 
 export class ServingModel implements IDisposable {
@@ -99,6 +99,12 @@ export class ServingModel implements IDisposable {
   removeModel(engine: string, model: string): Promise<boolean> {
     const text = this.trans.__('Unloading %1', model);
     return this.perform(text, () => this.api.removeModel(engine, model));
+  }
+
+  /** Choose which versions are served. */
+  setPolicy(engine: string, model: string, policy: IPolicy): Promise<boolean> {
+    const text = this.trans.__('Choosing versions of %1', model);
+    return this.perform(text, () => this.api.setPolicy(engine, model, policy));
   }
 
   /** Move, make or take away a label; it can be undone until the next one. */

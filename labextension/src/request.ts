@@ -8,6 +8,7 @@ import type {
   IEngineState,
   IHistoryEvent,
   IOpened,
+  IPolicy,
   ISignatures,
   IStatus
 } from './documents';
@@ -86,6 +87,10 @@ export class ServingApi {
 
   async removeModel(engine: string, model: string): Promise<void> {
     await this.call('DELETE', this.modelPath(engine, model));
+  }
+
+  async setPolicy(engine: string, model: string, policy: IPolicy): Promise<void> {
+    await this.call('PUT', this.modelPath(engine, model, 'policy'), policy);
   }
 
   /** The version that the label named before. */

@@ -33,6 +33,8 @@ BROWSER_FLAGS = (
     "--disable-sync",
 )
 TOKEN = "hush"
+NOTEBOOK_7_OWN = "Cannot read properties of undefined (reading 'schema')"
+"""An error that Notebook 7.6 logs on every page, with no extension installed too."""
 
 
 def missing(reason):
@@ -187,7 +189,7 @@ def page(browser, request):
     page.on("pageerror", lambda error: crashes.append(error.stack or str(error)))
     yield page
     context.close()
-    assert not crashes
+    assert [crash for crash in crashes if NOTEBOOK_7_OWN not in crash] == []
 
 
 @pytest.fixture

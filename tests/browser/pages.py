@@ -27,9 +27,7 @@ class Lab:
 
     def run(self, command, **args):
         """Executes a command of the front end."""
-        self.page.evaluate(
-            "([id, args]) => window.jupyterapp.commands.execute(id, args)", [command, args]
-        )
+        self.page.evaluate("([id, args]) => window.jupyterapp.commands.execute(id, args)", [command, args])
 
     def action(self, name, within=None):
         """The button that does `name`."""

@@ -141,7 +141,9 @@ def test_copied_curl_line_works_in_a_shell(lab, serving):
     expect(lab.panel.locator(".jp-tfserve-Copied pre")).to_contain_text("curl -d")
     line = clipboard(lab.page)
     assert line == lab.panel.locator(".jp-tfserve-Copied pre").inner_text()
-    done = subprocess.run(["sh", "-c", f"{line} -s --noproxy '*'"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["sh", "-c", f"{line} -s --noproxy '*'"], capture_output=True, text=True, check=True
+    )
     assert json.loads(done.stdout)["predictions"][0]["version"] == 2
 
 

@@ -29,7 +29,7 @@ export function Card(props: ICardProps): React.ReactElement {
       data-live={isLive}
       aria-label={trans.__('TensorFlow model server')}
     >
-      <header className="jp-tfserve-Header">
+      <div className="jp-tfserve-Header">
         <h3>{trans.__('TensorFlow model server')}</h3>
         {isLive ? (
           <StateMark state={trans.__('live')} />
@@ -39,7 +39,7 @@ export function Card(props: ICardProps): React.ReactElement {
         <Button action="open-panel" onClick={props.onOpenPanel}>
           {trans.__('Open the sidebar')}
         </Button>
-      </header>
+      </div>
       {!isLive && <Staleness card={card} phase={state.phase} reason={view?.engine.reason} />}
       <p className="jp-tfserve-Addresses">
         {restUrl !== null && (

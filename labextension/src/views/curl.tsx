@@ -47,7 +47,7 @@ export function Curl(props: ICurlProps): React.ReactElement {
         {restUrl !== null && (
           <Button
             action="copy-curl"
-            title={trans.__('For a terminal on the machine of the Jupyter server')}
+            title={trans.__('Copy the command for a terminal on the machine of the Jupyter server')}
             onClick={() => void copy(restUrl, false)}
           >
             {trans.__('Copy curl')}
@@ -56,10 +56,12 @@ export function Curl(props: ICurlProps): React.ReactElement {
         {engine === DEFAULT_ENGINE && (
           <Button
             action="copy-curl-jupyter"
-            title={trans.__('For any terminal: through Jupyter, with its token in JUPYTER_TOKEN')}
+            title={trans.__(
+              'Copy the command for any terminal: through Jupyter, with its token in JUPYTER_TOKEN'
+            )}
             onClick={() => void copy(serving.api.proxyUrl, true)}
           >
-            {trans.__('Copy curl through Jupyter')}
+            {trans.__('curl via Jupyter')}
           </Button>
         )}
       </div>

@@ -1,3 +1,4 @@
+import { copyIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { copyText } from '../clipboard';
 import type { IEngineView } from '../state';
@@ -5,7 +6,7 @@ import { useServing } from './context';
 import { History } from './history';
 import { Log } from './log';
 import { ModelSection } from './modelSection';
-import { Button, ConfirmButton, FailureNote, StateMark } from './parts';
+import { Button, ConfirmButton, FailureNote, IconButton, StateMark } from './parts';
 
 type Shown = 'log' | 'history' | null;
 
@@ -22,10 +23,10 @@ export function EngineSection(props: {
   const toggle = (what: Shown) => setShown(shown === what ? null : what);
   return (
     <section className="jp-tfserve-Engine" aria-labelledby={id} data-engine={engine.name}>
-      <header>
+      <div className="jp-tfserve-Header">
         <h3 id={id}>{trans.__('Engine %1', engine.name)}</h3>
         <StateMark state={engine.state} />
-      </header>
+      </div>
       {engine.reason !== null && <p className="jp-tfserve-reason">{engine.reason}</p>}
       {engine.restarts > 0 && (
         <p className="jp-tfserve-hint">
@@ -96,13 +97,12 @@ function Address(props: {
   }
   return (
     <p className="jp-tfserve-Address">
-      <span>{protocol}</span> <code>{address}</code>{' '}
-      <Button
+      <span>{protocol}</span> <code>{address}</code>
+      <IconButton
+        icon={copyIcon}
         title={trans.__('Copy the %1 address', protocol)}
         onClick={() => void copyText(address)}
-      >
-        {trans.__('Copy')}
-      </Button>
+      />
     </p>
   );
 }

@@ -4,6 +4,7 @@ import { useServing } from './context';
 import { Curl } from './curl';
 import { type ILabelChoice, LabelForm } from './labelForm';
 import { Button, ConfirmButton } from './parts';
+import { Policy } from './policy';
 import { Versions } from './versions';
 
 /** One model with all that can be done to it. */
@@ -31,6 +32,7 @@ export function ModelSection(props: {
       <h4 id={id} title={model.base_path}>
         {model.name}
       </h4>
+      <Policy engine={engine.name} model={model} />
       <Versions model={model} onLabel={(label, version) => setChoice({ label, version })} />
       {choice !== null && (
         <LabelForm

@@ -1,9 +1,10 @@
+import { refreshIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { describeMove, isUndoable } from '../labels';
 import { findModel, type IServingState } from '../state';
 import { useServing, useServingState } from './context';
 import { EngineSection } from './engineSection';
-import { Button, FailureNote } from './parts';
+import { Button, FailureNote, IconButton } from './parts';
 import { StartForm } from './startForm';
 
 /** What a command wants the panel to show. */
@@ -22,15 +23,14 @@ export function Panel(props: {
   const { request, onStart } = props;
   return (
     <div className="jp-tfserve-Panel-content" aria-busy={state.busy !== ''}>
-      <header className="jp-tfserve-Header">
+      <div className="jp-tfserve-Header">
         <h2>{trans.__('Model Serving')}</h2>
-        <Button
+        <IconButton
+          icon={refreshIcon}
           action="refresh"
           title={trans.__('Ask the Jupyter server now')}
           onClick={() => void serving.refresh()}
-        >
-          {trans.__('Refresh')}
-        </Button>
+        />
         <Button
           action="start"
           kind="accept"
@@ -39,7 +39,7 @@ export function Panel(props: {
         >
           {trans.__('Serve a folder…')}
         </Button>
-      </header>
+      </div>
       {request.startPath !== null && (
         <StartForm key={request.startPath} path={request.startPath} onClose={() => onStart(null)} />
       )}

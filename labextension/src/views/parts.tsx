@@ -1,5 +1,6 @@
 /** Small parts that several views share. */
 
+import type { LabIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import type { ServingError } from '../request';
 
@@ -25,6 +26,27 @@ export function Button(props: IButtonProps): React.ReactElement {
       data-action={props.action}
     >
       {props.children}
+    </button>
+  );
+}
+
+/** A button that is a picture; `title` is its name for those who do not see it. */
+export function IconButton(props: {
+  readonly icon: LabIcon;
+  readonly title: string;
+  readonly action?: string;
+  readonly onClick: () => void;
+}): React.ReactElement {
+  return (
+    <button
+      type="button"
+      className="jp-tfserve-Button jp-mod-icon"
+      title={props.title}
+      aria-label={props.title}
+      data-action={props.action}
+      onClick={props.onClick}
+    >
+      <props.icon.react tag="span" width="14px" aria-hidden="true" />
     </button>
   );
 }

@@ -36,12 +36,11 @@ export function Versions(props: IVersionsProps): React.ReactElement {
           }
         };
   return (
-    <table className="jp-tfserve-Versions">
+    <table className="jp-tfserve-Versions" aria-label={trans.__('Versions of %1', model.name)}>
       <thead>
         <tr>
           <th scope="col">{trans.__('Version')}</th>
-          <th scope="col">{trans.__('State')}</th>
-          <th scope="col">{trans.__('Labels')}</th>
+          <th scope="col">{trans.__('State and labels')}</th>
         </tr>
       </thead>
       <tbody>
@@ -49,17 +48,17 @@ export function Versions(props: IVersionsProps): React.ReactElement {
           <tr key={version.version} data-version={version.version} {...dropping(version.version)}>
             <th scope="row">{version.version}</th>
             <td>
-              <StateMark state={version.state} isFailed={isFailed(version)} />
+              <div className="jp-tfserve-StateAndLabels">
+                <StateMark state={version.state} isFailed={isFailed(version)} />
+                {labelsOf(model, version.version).map(label => (
+                  <Chip key={label} label={label} model={model} onLabel={onLabel} />
+                ))}
+              </div>
               {isFailed(version) && (
                 <p className="jp-tfserve-reason">
                   {version.error_code}: {version.error_message}
                 </p>
               )}
-            </td>
-            <td>
-              {labelsOf(model, version.version).map(label => (
-                <Chip key={label} label={label} model={model} onLabel={onLabel} />
-              ))}
             </td>
           </tr>
         ))}

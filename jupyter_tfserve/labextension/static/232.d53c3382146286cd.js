@@ -1,4 +1,4 @@
-"use strict";(self.rspackChunkjupyter_tfserve=self.rspackChunkjupyter_tfserve||[]).push([[232],{475(e,r,o){var t=o(601),a=o.n(t),n=o(314),p=(o.n(n))()(a());p.push([e.id,`/* Colours come from the theme alone, so that light, dark and high contrast all fit. */
+"use strict";(self.rspackChunkjupyter_tfserve=self.rspackChunkjupyter_tfserve||[]).push([[232],{475(e,r,t){var o=t(601),a=t.n(o),n=t(314),p=(t.n(n))()(a());p.push([e.id,`/* Colours come from the theme alone, so that light, dark and high contrast all fit. */
 
 .jp-tfserve-Panel {
   color: var(--jp-ui-font-color1);
@@ -54,16 +54,14 @@
   overflow-wrap: anywhere;
 }
 
-.jp-tfserve-Header,
-.jp-tfserve-Engine > header {
+.jp-tfserve-Header {
   display: flex;
   flex-wrap: wrap;
   align-items: center;
   gap: 6px;
 }
 
-.jp-tfserve-Header > :first-child,
-.jp-tfserve-Engine > header > :first-child {
+.jp-tfserve-Header > :first-child {
   flex: 1 1 auto;
 }
 
@@ -94,9 +92,13 @@
 .jp-tfserve-Address,
 .jp-tfserve-Addresses {
   display: flex;
-  flex-wrap: wrap;
   align-items: center;
-  gap: 4px 12px;
+  gap: 4px 8px;
+}
+
+.jp-tfserve-Addresses {
+  flex-wrap: wrap;
+  gap: 4px 16px;
 }
 
 .jp-tfserve-Address > span {
@@ -109,7 +111,7 @@
   color: inherit;
   background: none;
   font-family: var(--jp-code-font-family);
-  font-size: var(--jp-code-font-size);
+  font-size: var(--jp-ui-font-size0);
   overflow-wrap: anywhere;
 }
 
@@ -129,6 +131,16 @@
   font-family: inherit;
   font-size: inherit;
   cursor: pointer;
+}
+
+.jp-tfserve-Button.jp-mod-icon {
+  display: inline-flex;
+  align-items: center;
+  justify-content: center;
+  padding: 0;
+  width: 24px;
+  background: none;
+  border-color: transparent;
 }
 
 .jp-tfserve-Button:hover:not(:disabled) {
@@ -182,6 +194,12 @@
   white-space: normal;
 }
 
+.jp-tfserve-Versions th:first-child {
+  width: 1%;
+  padding-right: 10px;
+  white-space: nowrap;
+}
+
 .jp-tfserve-Versions thead th {
   color: var(--jp-ui-font-color2);
   font-weight: normal;
@@ -225,9 +243,21 @@
   border-radius: 0;
 }
 
-.jp-tfserve-Chip {
+/* What was, not what is. */
+.jp-tfserve-Card-content[data-live='false'] .jp-tfserve-Versions .jp-tfserve-State::before {
+  background: var(--jp-ui-font-color3);
+}
+
+.jp-tfserve-StateAndLabels {
+  display: flex;
+  flex-wrap: wrap;
+  align-items: baseline;
+  gap: 4px 8px;
+}
+
+/* Before the theme's rule for all buttons. */
+.jp-tfserve-Versions .jp-tfserve-Chip {
   display: inline-block;
-  margin: 0 4px 3px 0;
   padding: 1px 8px;
   max-width: 100%;
   color: var(--jp-ui-font-color1);
@@ -239,11 +269,11 @@
   overflow-wrap: anywhere;
 }
 
-button.jp-tfserve-Chip {
+.jp-tfserve-Versions button.jp-tfserve-Chip {
   cursor: pointer;
 }
 
-button.jp-tfserve-Chip:hover {
+.jp-tfserve-Versions button.jp-tfserve-Chip:hover {
   background: var(--jp-layout-color3);
 }
 
@@ -264,8 +294,15 @@ button.jp-tfserve-Chip:hover {
   grid-column: 1 / -1;
 }
 
+.jp-tfserve-Policy {
+  display: flex;
+  align-items: center;
+  gap: 8px;
+}
+
 .jp-tfserve-Form input,
-.jp-tfserve-Form select {
+.jp-tfserve-Form select,
+.jp-tfserve-Policy select {
   min-height: 26px;
   width: 100%;
   box-sizing: border-box;
@@ -341,4 +378,4 @@ button.jp-tfserve-Chip:hover {
   clip-path: inset(50%);
   white-space: nowrap;
 }
-`,""]),o.d(r,{},{A:p})},314(e){e.exports=function(e){var r=[];return r.toString=function(){return this.map(function(r){var o="",t=void 0!==r[5];return r[4]&&(o+="@supports (".concat(r[4],") {")),r[2]&&(o+="@media ".concat(r[2]," {")),t&&(o+="@layer".concat(r[5].length>0?" ".concat(r[5]):""," {")),o+=e(r),t&&(o+="}"),r[2]&&(o+="}"),r[4]&&(o+="}"),o}).join("")},r.i=function(e,o,t,a,n){"string"==typeof e&&(e=[[null,e,void 0]]);var p={};if(t)for(var i=0;i<this.length;i++){var s=this[i][0];null!=s&&(p[s]=!0)}for(var l=0;l<e.length;l++){var d=[].concat(e[l]);t&&p[d[0]]||(void 0!==n&&(void 0===d[5]||(d[1]="@layer".concat(d[5].length>0?" ".concat(d[5]):""," {").concat(d[1],"}")),d[5]=n),o&&(d[2]&&(d[1]="@media ".concat(d[2]," {").concat(d[1],"}")),d[2]=o),a&&(d[4]?(d[1]="@supports (".concat(d[4],") {").concat(d[1],"}"),d[4]=a):d[4]="".concat(a)),r.push(d))}},r}},601(e){e.exports=function(e){return e[1]}},72(e){var r=[];function o(e){for(var o=-1,t=0;t<r.length;t++)if(r[t].identifier===e){o=t;break}return o}function t(e,t){for(var a={},n=[],p=0;p<e.length;p++){var i=e[p],s=t.base?i[0]+t.base:i[0],l=a[s]||0,d="".concat(s," ").concat(l);a[s]=l+1;var c=o(d),f={css:i[1],media:i[2],sourceMap:i[3],supports:i[4],layer:i[5]};if(-1!==c)r[c].references++,r[c].updater(f);else{var v=function(e,r){var o=r.domAPI(r);return o.update(e),function(r){r?(r.css!==e.css||r.media!==e.media||r.sourceMap!==e.sourceMap||r.supports!==e.supports||r.layer!==e.layer)&&o.update(e=r):o.remove()}}(f,t);t.byIndex=p,r.splice(p,0,{identifier:d,updater:v,references:1})}n.push(d)}return n}e.exports=function(e,a){var n=t(e=e||[],a=a||{});return function(e){e=e||[];for(var p=0;p<n.length;p++){var i=o(n[p]);r[i].references--}for(var s=t(e,a),l=0;l<n.length;l++){var d=o(n[l]);0===r[d].references&&(r[d].updater(),r.splice(d,1))}n=s}}},659(e){var r={};e.exports=function(e,o){var t=function(e){if(void 0===r[e]){var o=document.querySelector(e);if(window.HTMLIFrameElement&&o instanceof window.HTMLIFrameElement)try{o=o.contentDocument.head}catch(e){o=null}r[e]=o}return r[e]}(e);if(!t)throw Error("Couldn't find a style target. This probably means that the value for the 'insert' parameter is invalid.");t.appendChild(o)}},540(e){e.exports=function(e){var r=document.createElement("style");return e.setAttributes(r,e.attributes),e.insert(r,e.options),r}},56(e,r,o){e.exports=function(e){var r=o.nc;r&&e.setAttribute("nonce",r)}},206(e){e.exports=function(e){if("u"<typeof document)return{update:function(){},remove:function(){}};var r=e.insertStyleElement(e);return{update:function(o){var t,a,n;t="",o.supports&&(t+="@supports (".concat(o.supports,") {")),o.media&&(t+="@media ".concat(o.media," {")),(a=void 0!==o.layer)&&(t+="@layer".concat(o.layer.length>0?" ".concat(o.layer):""," {")),t+=o.css,a&&(t+="}"),o.media&&(t+="}"),o.supports&&(t+="}"),(n=o.sourceMap)&&"u">typeof btoa&&(t+="\n/*# sourceMappingURL=data:application/json;base64,".concat(btoa(unescape(encodeURIComponent(JSON.stringify(n))))," */")),e.styleTagTransform(t,r,e.options)},remove:function(){var e;null===(e=r).parentNode||e.parentNode.removeChild(e)}}}},113(e){e.exports=function(e,r){if(r.styleSheet)r.styleSheet.cssText=e;else{for(;r.firstChild;)r.removeChild(r.firstChild);r.appendChild(document.createTextNode(e))}}},579(e,r,o){var t=o(72),a=o.n(t),n=o(206),p=o.n(n),i=o(659),s=o.n(i),l=o(56),d=o.n(l),c=o(540),f=o.n(c),v=o(113),u=o.n(v),j=o(475),h={};h.styleTagTransform=u(),h.setAttributes=d(),h.insert=s().bind(null,"head"),h.domAPI=p(),h.insertStyleElement=f(),a()(j.A,h),j.A&&j.A.locals&&j.A.locals}}]);
+`,""]),t.d(r,{},{A:p})},314(e){e.exports=function(e){var r=[];return r.toString=function(){return this.map(function(r){var t="",o=void 0!==r[5];return r[4]&&(t+="@supports (".concat(r[4],") {")),r[2]&&(t+="@media ".concat(r[2]," {")),o&&(t+="@layer".concat(r[5].length>0?" ".concat(r[5]):""," {")),t+=e(r),o&&(t+="}"),r[2]&&(t+="}"),r[4]&&(t+="}"),t}).join("")},r.i=function(e,t,o,a,n){"string"==typeof e&&(e=[[null,e,void 0]]);var p={};if(o)for(var i=0;i<this.length;i++){var s=this[i][0];null!=s&&(p[s]=!0)}for(var l=0;l<e.length;l++){var d=[].concat(e[l]);o&&p[d[0]]||(void 0!==n&&(void 0===d[5]||(d[1]="@layer".concat(d[5].length>0?" ".concat(d[5]):""," {").concat(d[1],"}")),d[5]=n),t&&(d[2]&&(d[1]="@media ".concat(d[2]," {").concat(d[1],"}")),d[2]=t),a&&(d[4]?(d[1]="@supports (".concat(d[4],") {").concat(d[1],"}"),d[4]=a):d[4]="".concat(a)),r.push(d))}},r}},601(e){e.exports=function(e){return e[1]}},72(e){var r=[];function t(e){for(var t=-1,o=0;o<r.length;o++)if(r[o].identifier===e){t=o;break}return t}function o(e,o){for(var a={},n=[],p=0;p<e.length;p++){var i=e[p],s=o.base?i[0]+o.base:i[0],l=a[s]||0,d="".concat(s," ").concat(l);a[s]=l+1;var f=t(d),c={css:i[1],media:i[2],sourceMap:i[3],supports:i[4],layer:i[5]};if(-1!==f)r[f].references++,r[f].updater(c);else{var v=function(e,r){var t=r.domAPI(r);return t.update(e),function(r){r?(r.css!==e.css||r.media!==e.media||r.sourceMap!==e.sourceMap||r.supports!==e.supports||r.layer!==e.layer)&&t.update(e=r):t.remove()}}(c,o);o.byIndex=p,r.splice(p,0,{identifier:d,updater:v,references:1})}n.push(d)}return n}e.exports=function(e,a){var n=o(e=e||[],a=a||{});return function(e){e=e||[];for(var p=0;p<n.length;p++){var i=t(n[p]);r[i].references--}for(var s=o(e,a),l=0;l<n.length;l++){var d=t(n[l]);0===r[d].references&&(r[d].updater(),r.splice(d,1))}n=s}}},659(e){var r={};e.exports=function(e,t){var o=function(e){if(void 0===r[e]){var t=document.querySelector(e);if(window.HTMLIFrameElement&&t instanceof window.HTMLIFrameElement)try{t=t.contentDocument.head}catch(e){t=null}r[e]=t}return r[e]}(e);if(!o)throw Error("Couldn't find a style target. This probably means that the value for the 'insert' parameter is invalid.");o.appendChild(t)}},540(e){e.exports=function(e){var r=document.createElement("style");return e.setAttributes(r,e.attributes),e.insert(r,e.options),r}},56(e,r,t){e.exports=function(e){var r=t.nc;r&&e.setAttribute("nonce",r)}},206(e){e.exports=function(e){if("u"<typeof document)return{update:function(){},remove:function(){}};var r=e.insertStyleElement(e);return{update:function(t){var o,a,n;o="",t.supports&&(o+="@supports (".concat(t.supports,") {")),t.media&&(o+="@media ".concat(t.media," {")),(a=void 0!==t.layer)&&(o+="@layer".concat(t.layer.length>0?" ".concat(t.layer):""," {")),o+=t.css,a&&(o+="}"),t.media&&(o+="}"),t.supports&&(o+="}"),(n=t.sourceMap)&&"u">typeof btoa&&(o+="\n/*# sourceMappingURL=data:application/json;base64,".concat(btoa(unescape(encodeURIComponent(JSON.stringify(n))))," */")),e.styleTagTransform(o,r,e.options)},remove:function(){var e;null===(e=r).parentNode||e.parentNode.removeChild(e)}}}},113(e){e.exports=function(e,r){if(r.styleSheet)r.styleSheet.cssText=e;else{for(;r.firstChild;)r.removeChild(r.firstChild);r.appendChild(document.createTextNode(e))}}},579(e,r,t){var o=t(72),a=t.n(o),n=t(206),p=t.n(n),i=t(659),s=t.n(i),l=t(56),d=t.n(l),f=t(540),c=t.n(f),v=t(113),u=t.n(v),j=t(475),h={};h.styleTagTransform=u(),h.setAttributes=d(),h.insert=s().bind(null,"head"),h.domAPI=p(),h.insertStyleElement=c(),a()(j.A,h),j.A&&j.A.locals&&j.A.locals}}]);
