@@ -7,26 +7,30 @@ described here, field by field. Pure.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
+from google.protobuf import wrappers_pb2
 
+from jupyter_tfserve.codec.described_messages import message_class, parse_text
 from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.options import BatchOptions
 
-_PACKAGE = "jupyter_tfserve.batching"
-_WRAPPED = (
-    ("max_batch_size", 1, "Int64Value"),
-    ("batch_timeout_micros", 2, "Int64Value"),
-    ("max_enqueued_batches", 3, "Int64Value"),
-    ("num_batch_threads", 4, "Int64Value"),
-    ("thread_pool_name", 5, "StringValue"),
-    ("enable_large_batch_splitting", 8, "BoolValue"),
-    ("max_execution_batch_size", 9, "Int64Value"),
-)
-_FIELD = descriptor_pb2.FieldDescriptorProto
-DEFAULT_MAX_BATCH_SIZE = 1000
-DEFAULT_MAX_ENQUEUED_BATCHES = 10
+_NAME: Final = "jupyter_tfserve.batching.BatchingParameters"
+_MESSAGES: Final = {
+    _NAME: {
+        "max_batch_size": "google.protobuf.Int64Value",
+        "batch_timeout_micros": "google.protobuf.Int64Value",
+        "max_enqueued_batches": "google.protobuf.Int64Value",
+        "num_batch_threads": "google.protobuf.Int64Value",
+        "thread_pool_name": "google.protobuf.StringValue",
+        "allowed_batch_sizes": "repeated int64",
+        "pad_variable_length_inputs": "bool",
+        "enable_large_batch_splitting": "google.protobuf.BoolValue",
+        "max_execution_batch_size": "google.protobuf.Int64Value",
+    }
+}
+DEFAULT_MAX_BATCH_SIZE: Final = 1000
+DEFAULT_MAX_ENQUEUED_BATCHES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,7 @@ def parse_batching_parameters(text: str, name: str) -> BatchingParameters:
     INVALID_ARGUMENT when the text is no BatchingParameters (the hint has the line), or its values can't be.
     `name` is the file as the user gave it.
     """
-    try:
-        message = text_format.Parse(text, batching_parameters_class()())
-    except text_format.ParseError as error:
-        raise invalid_argument(f"Invalid protobuf file: '{name}'", str(error)) from None
+    message = parse_text(text, batching_parameters_class()(), name)
     return BatchingParameters(_options(message), _lanes(message))
 
 
@@ -82,35 +83,4 @@ def _lanes(message: Any) -> int | None:
 
 def batching_parameters_class() -> Any:
     """The BatchingParameters message."""
-    pool = descriptor_pool.Default()
-    try:
-        descriptor = pool.FindMessageTypeByName(f"{_PACKAGE}.BatchingParameters")
-    except KeyError:
-        pool.Add(_file())  # type: ignore[no-untyped-call,unused-ignore]
-        descriptor = pool.FindMessageTypeByName(f"{_PACKAGE}.BatchingParameters")
-    return message_factory.GetMessageClass(descriptor)
-
-
-def _file() -> descriptor_pb2.FileDescriptorProto:
-    proto = descriptor_pb2.FileDescriptorProto(
-        name="jupyter_tfserve/batching_parameters.proto",
-        package=_PACKAGE,
-        syntax="proto3",
-        dependency=[wrappers_pb2.DESCRIPTOR.name],
-    )
-    message = proto.message_type.add(name="BatchingParameters")
-    for field, number, wrapper in _WRAPPED:
-        message.field.add(
-            name=field,
-            number=number,
-            type=_FIELD.TYPE_MESSAGE,
-            label=_FIELD.LABEL_OPTIONAL,
-            type_name=f".google.protobuf.{wrapper}",
-        )
-    message.field.add(
-        name="allowed_batch_sizes", number=6, type=_FIELD.TYPE_INT64, label=_FIELD.LABEL_REPEATED
-    )
-    message.field.add(
-        name="pad_variable_length_inputs", number=7, type=_FIELD.TYPE_BOOL, label=_FIELD.LABEL_OPTIONAL
-    )
-    return proto
+    return message_class(_NAME, _MESSAGES, [wrappers_pb2.Int64Value])

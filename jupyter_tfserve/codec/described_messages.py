@@ -1,6 +1,6 @@
-"""Messages that tensorflow-serving-api does not ship, described by their fields so that their text can be read.
+"""Messages that tensorflow-serving-api does not ship, described by their fields so that they can be read.
 
-Only names and types matter for text protos; the numbers are ours where upstream's are not public. Pure.
+For text protos only names and types matter, and the numbers are ours where upstream's are not public. Pure.
 """
 
 from __future__ import annotations
@@ -15,21 +15,26 @@ from jupyter_tfserve.errors import invalid_argument
 _FIELD: Final = descriptor_pb2.FieldDescriptorProto
 _SCALARS: Final[Mapping[str, int]] = {
     "bool": _FIELD.TYPE_BOOL,
+    "bytes": _FIELD.TYPE_BYTES,
     "float": _FIELD.TYPE_FLOAT,
     "int32": _FIELD.TYPE_INT32,
     "int64": _FIELD.TYPE_INT64,
     "string": _FIELD.TYPE_STRING,
+    "uint32": _FIELD.TYPE_UINT32,
     "uint64": _FIELD.TYPE_UINT64,
 }
 
 Fields: TypeAlias = "Mapping[str, str]"
-"""Type by field name: a scalar's name or a message's full name, with `repeated ` before it where it is."""
+"""Declaration by field name: `[repeated | oneof NAME] TYPE [= NUMBER]`.
+
+TYPE is a scalar's name or a message's full name. Fields without a number are counted from 1.
+"""
 
 
 def message_class(name: str, messages: Mapping[str, Fields], dependencies: Sequence[Any] = ()) -> Any:
     """The class of the message `name`, which is one of `messages`: fields by full name, all of one package.
 
-    `dependencies` are the descriptors of the files that define other messages named in the fields.
+    `dependencies` are the classes of the other messages that the fields name. Asking again gives the same class.
     """
     pool = descriptor_pool.Default()
     try:
@@ -40,36 +45,55 @@ def message_class(name: str, messages: Mapping[str, Fields], dependencies: Seque
     return message_factory.GetMessageClass(descriptor)
 
 
-def parse_text(text: str, message: Any, file: str) -> Any:
-    """`message`, filled from its text form; INVALID_ARGUMENT naming `file` and the place if it is no such."""
+def parse_text(text: str, message: Any, file: str, *, is_secret: bool = False) -> Any:
+    """`message`, filled from its text form; INVALID_ARGUMENT naming `file` and the place if it is no such.
+
+    Of a text that is secret the error quotes nothing.
+    """
     try:
         return text_format.Parse(text, message)
     except (text_format.ParseError, TypeError) as error:
-        raise invalid_argument(f"Invalid protobuf file: '{file}'", str(error)) from None
+        refused = f"Invalid protobuf file: '{file}'"
+        if not is_secret:
+            raise invalid_argument(refused, str(error)) from None
+        line = error.GetLine() if isinstance(error, text_format.ParseError) else None
+        raise invalid_argument(f"{refused} at line {line}" if line else refused) from None
 
 
 def _file(messages: Mapping[str, Fields], dependencies: Sequence[Any]) -> descriptor_pb2.FileDescriptorProto:
-    package, _, first = next(iter(messages)).rpartition(".")
+    first = next(iter(messages))
     proto = descriptor_pb2.FileDescriptorProto(
         name=f"jupyter_tfserve/described/{first}.proto",
-        package=package,
+        package=first.rpartition(".")[0],
         syntax="proto3",
-        dependency=[dependency.name for dependency in dependencies],
+        dependency=dict.fromkeys(dependency.DESCRIPTOR.file.name for dependency in dependencies),
     )
     for full_name, fields in messages.items():
         message = proto.message_type.add(name=full_name.rpartition(".")[2])
-        for number, (field, kind) in enumerate(fields.items(), start=1):
-            _add_field(message, field, number, kind)
+        for count, (field, declaration) in enumerate(fields.items(), start=1):
+            _add_field(message, field, count, declaration)
     return proto
 
 
-def _add_field(message: descriptor_pb2.DescriptorProto, name: str, number: int, kind: str) -> None:
-    repeated, _, scalar_or_message = kind.rpartition(" ")
-    label = _FIELD.LABEL_REPEATED if repeated else _FIELD.LABEL_OPTIONAL
-    if scalar_or_message in _SCALARS:
-        message.field.add(name=name, number=number, label=label, type=_SCALARS[scalar_or_message])
+def _add_field(message: descriptor_pb2.DescriptorProto, name: str, count: int, declaration: str) -> None:
+    kind, _, number = declaration.partition(" = ")
+    *rule, type_name = kind.split()
+    field = message.field.add(
+        name=name,
+        number=int(number or count),
+        label=_FIELD.LABEL_REPEATED if rule == ["repeated"] else _FIELD.LABEL_OPTIONAL,
+    )
+    if type_name in _SCALARS:
+        field.type = _SCALARS[type_name]
     else:
-        type_name = f".{scalar_or_message}"
-        message.field.add(
-            name=name, number=number, label=label, type=_FIELD.TYPE_MESSAGE, type_name=type_name
-        )
+        field.type, field.type_name = _FIELD.TYPE_MESSAGE, f".{type_name}"
+    if rule[:1] == ["oneof"]:
+        field.oneof_index = _oneof_index(message, rule[1])
+
+
+def _oneof_index(message: descriptor_pb2.DescriptorProto, name: str) -> int:
+    names = [oneof.name for oneof in message.oneof_decl]
+    if name not in names:
+        message.oneof_decl.add(name=name)
+        names.append(name)
+    return names.index(name)

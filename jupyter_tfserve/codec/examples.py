@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+from jupyter_tfserve.codec.described_messages import message_class
 from jupyter_tfserve.codec.protos import InferenceTask, ModelSpec
 from jupyter_tfserve.codec.tensor_proto import STRING_CELL_BYTES
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
@@ -21,7 +21,22 @@ from jupyter_tfserve.options import LimitOptions
 from jupyter_tfserve.types import Tensor
 
 _PACKAGE: Final = "jupyter_tfserve.examples"
-_FIELD: Final = descriptor_pb2.FieldDescriptorProto
+_MESSAGES: Final = {
+    f"{_PACKAGE}.SerializedExampleList": {"examples": "repeated bytes"},
+    f"{_PACKAGE}.SerializedExampleListWithContext": {"examples": "repeated bytes", "context": "bytes"},
+    f"{_PACKAGE}.SerializedInput": {
+        "example_list": f"oneof kind {_PACKAGE}.SerializedExampleList",
+        "example_list_with_context": f"oneof kind {_PACKAGE}.SerializedExampleListWithContext",
+    },
+    f"{_PACKAGE}.ExampleRequest": {
+        "model_spec": "tensorflow.serving.ModelSpec",
+        "input": f"{_PACKAGE}.SerializedInput",
+    },
+    f"{_PACKAGE}.MultiExampleRequest": {
+        "tasks": "repeated tensorflow.serving.InferenceTask",
+        "input": f"{_PACKAGE}.SerializedInput",
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,55 +76,10 @@ def example_input(serialized_input: Any) -> ExampleInput:
     return ExampleInput(serialized_input.example_list.examples)
 
 
-def _message_classes() -> tuple[Any, Any]:
-    pool = descriptor_pool.Default()
-    try:
-        pool.FindMessageTypeByName(f"{_PACKAGE}.SerializedInput")
-    except KeyError:
-        pool.Add(_file())  # type: ignore[no-untyped-call,unused-ignore]
-    names = ("ExampleRequest", "MultiExampleRequest")
-    descriptors = [pool.FindMessageTypeByName(f"{_PACKAGE}.{name}") for name in names]
-    request, multi_request = map(message_factory.GetMessageClass, descriptors)
-    return request, multi_request
+ExampleRequest: Any = message_class(f"{_PACKAGE}.ExampleRequest", _MESSAGES, [ModelSpec, InferenceTask])
+"""ClassificationRequest and RegressionRequest: their layout is one."""
 
-
-def _file() -> descriptor_pb2.FileDescriptorProto:
-    file = descriptor_pb2.FileDescriptorProto(
-        name="jupyter_tfserve/examples.proto",
-        package=_PACKAGE,
-        syntax="proto3",
-        dependency=[ModelSpec.DESCRIPTOR.file.name, InferenceTask.DESCRIPTOR.file.name],
-    )
-    own = f".{_PACKAGE}"
-    examples = file.message_type.add(name="SerializedExampleList")
-    _add_bytes(examples, "examples", 1, _FIELD.LABEL_REPEATED)
-    with_context = file.message_type.add(name="SerializedExampleListWithContext")
-    _add_bytes(with_context, "examples", 1, _FIELD.LABEL_REPEATED)
-    _add_bytes(with_context, "context", 2, _FIELD.LABEL_OPTIONAL)
-    kinds = file.message_type.add(name="SerializedInput")
-    kinds.oneof_decl.add(name="kind")
-    for number, kind in enumerate(("ExampleList", "ExampleListWithContext"), 1):
-        name = "example_list" if number == 1 else "example_list_with_context"
-        _add_message(kinds, name, number, f"{own}.Serialized{kind}").oneof_index = 0
-    request = file.message_type.add(name="ExampleRequest")
-    _add_message(request, "model_spec", 1, f".{ModelSpec.DESCRIPTOR.full_name}")
-    _add_message(request, "input", 2, f"{own}.SerializedInput")
-    multi_request = file.message_type.add(name="MultiExampleRequest")
-    tasks = _add_message(multi_request, "tasks", 1, f".{InferenceTask.DESCRIPTOR.full_name}")
-    tasks.label = _FIELD.LABEL_REPEATED
-    _add_message(multi_request, "input", 2, f"{own}.SerializedInput")
-    return file
-
-
-def _add_bytes(message: Any, name: str, number: int, label: int) -> None:
-    message.field.add(name=name, number=number, type=_FIELD.TYPE_BYTES, label=label)
-
-
-def _add_message(message: Any, name: str, number: int, type_name: str) -> Any:
-    return message.field.add(
-        name=name, number=number, type=_FIELD.TYPE_MESSAGE, label=_FIELD.LABEL_OPTIONAL, type_name=type_name
-    )
-
-
-ExampleRequest, MultiExampleRequest = _message_classes()
-"""ClassificationRequest and RegressionRequest (their layout is one), and MultiInferenceRequest."""
+MultiExampleRequest: Any = message_class(
+    f"{_PACKAGE}.MultiExampleRequest", _MESSAGES, [ModelSpec, InferenceTask]
+)
+"""MultiInferenceRequest."""

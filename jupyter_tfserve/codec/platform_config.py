@@ -132,6 +132,5 @@ def _platform_config(bundle: Any, file: str, notes: list[str]) -> PlatformConfig
 
 
 def _adapter_class() -> Any:
-    dependencies = [wrappers_pb2, session_config_class(), batching_parameters_class()]
-    files = [getattr(one.DESCRIPTOR, "file", one.DESCRIPTOR) for one in dependencies]
-    return message_class(_ADAPTER, _MESSAGES, files)
+    dependencies = [wrappers_pb2.Int32Value, session_config_class(), batching_parameters_class()]
+    return message_class(_ADAPTER, _MESSAGES, dependencies)

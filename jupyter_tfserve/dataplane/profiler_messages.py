@@ -7,67 +7,35 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from jupyter_tfserve.codec.described_messages import message_class
 
 PROFILER_SERVICE: Final = "tensorflow.ProfilerService"
 
 _PACKAGE: Final = "jupyter_tfserve.profiler"
-_FIELD: Final = descriptor_pb2.FieldDescriptorProto
-_UINT64, _UINT32, _BOOL, _STRING, _BYTES = (
-    _FIELD.TYPE_UINT64,
-    _FIELD.TYPE_UINT32,
-    _FIELD.TYPE_BOOL,
-    _FIELD.TYPE_STRING,
-    _FIELD.TYPE_BYTES,
-)
-_MESSAGES: Final[dict[str, tuple[tuple[str, int, int], ...]]] = {
-    "ProfileOptions": (
-        ("host_tracer_level", 2, _UINT32),
-        ("device_tracer_level", 3, _UINT32),
-        ("python_tracer_level", 4, _UINT32),
-        ("duration_ms", 9, _UINT64),
-    ),
-    "ProfileToolData": (("name", 1, _STRING), ("data", 2, _BYTES)),
-    "ProfileRequest": (("duration_ms", 1, _UINT64), ("session_id", 6, _STRING), ("emit_xspace", 9, _BOOL)),
-    "ProfileResponse": (("empty_trace", 7, _BOOL), ("xspace", 8, _BYTES)),
-    "TerminateRequest": (("session_id", 1, _STRING),),
-    "TerminateResponse": (),
+_MESSAGES: Final = {
+    f"{_PACKAGE}.ProfileOptions": {
+        "host_tracer_level": "uint32 = 2",
+        "device_tracer_level": "uint32 = 3",
+        "python_tracer_level": "uint32 = 4",
+        "duration_ms": "uint64 = 9",
+    },
+    f"{_PACKAGE}.ProfileToolData": {"name": "string = 1", "data": "bytes = 2"},
+    f"{_PACKAGE}.ProfileRequest": {
+        "duration_ms": "uint64 = 1",
+        "opts": f"{_PACKAGE}.ProfileOptions = 4",
+        "session_id": "string = 6",
+        "emit_xspace": "bool = 9",
+    },
+    f"{_PACKAGE}.ProfileResponse": {
+        "tool_data": f"repeated {_PACKAGE}.ProfileToolData = 6",
+        "empty_trace": "bool = 7",
+        "xspace": "bytes = 8",
+    },
+    f"{_PACKAGE}.TerminateRequest": {"session_id": "string = 1"},
+    f"{_PACKAGE}.TerminateResponse": {},
 }
 
-
-def _file() -> descriptor_pb2.FileDescriptorProto:
-    file = descriptor_pb2.FileDescriptorProto(
-        name="jupyter_tfserve/profiler.proto", package=_PACKAGE, syntax="proto3"
-    )
-    by_name = {name: file.message_type.add(name=name) for name in _MESSAGES}
-    for message, fields in _MESSAGES.items():
-        for name, number, kind in fields:
-            by_name[message].field.add(name=name, number=number, type=kind, label=_FIELD.LABEL_OPTIONAL)
-    for message, name, number, type_name, label in (
-        ("ProfileRequest", "opts", 4, "ProfileOptions", _FIELD.LABEL_OPTIONAL),
-        ("ProfileResponse", "tool_data", 6, "ProfileToolData", _FIELD.LABEL_REPEATED),
-    ):
-        by_name[message].field.add(
-            name=name,
-            number=number,
-            type=_FIELD.TYPE_MESSAGE,
-            label=label,
-            type_name=f".{_PACKAGE}.{type_name}",
-        )
-    return file
-
-
-def _message_class(name: str) -> Any:
-    pool = descriptor_pool.Default()
-    try:
-        descriptor = pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")
-    except KeyError:
-        pool.Add(_file())  # type: ignore[no-untyped-call,unused-ignore]
-        descriptor = pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")
-    return message_factory.GetMessageClass(descriptor)
-
-
-ProfileRequest: Any = _message_class("ProfileRequest")
-ProfileResponse: Any = _message_class("ProfileResponse")
-TerminateRequest: Any = _message_class("TerminateRequest")
-TerminateResponse: Any = _message_class("TerminateResponse")
+ProfileRequest: Any = message_class(f"{_PACKAGE}.ProfileRequest", _MESSAGES)
+ProfileResponse: Any = message_class(f"{_PACKAGE}.ProfileResponse", _MESSAGES)
+TerminateRequest: Any = message_class(f"{_PACKAGE}.TerminateRequest", _MESSAGES)
+TerminateResponse: Any = message_class(f"{_PACKAGE}.TerminateResponse", _MESSAGES)

@@ -1,7 +1,7 @@
 """TLS of both ports from `--ssl_config_file`: a text `SSLConfig` that holds PEM contents, not paths.
 
-The message's own proto file is not shipped with tensorflow-serving-api, so it is described here
-(ssl_config.proto). Upstream's REST port stays plain.
+The message's own proto file (ssl_config.proto) is not shipped with tensorflow-serving-api, so it is described
+here. Upstream's REST port stays plain.
 """
 
 from __future__ import annotations
@@ -14,20 +14,16 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import grpc
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
+from jupyter_tfserve.codec.described_messages import message_class, parse_text
 from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.options import TlsOptions
 
-_PACKAGE: Final = "jupyter_tfserve.tls"
 _PEM_BEGIN: Final = "-----BEGIN "
-_FIELD: Final = descriptor_pb2.FieldDescriptorProto
-_FIELDS: Final = (
-    ("server_key", 1, _FIELD.TYPE_STRING),
-    ("server_cert", 2, _FIELD.TYPE_STRING),
-    ("custom_ca", 3, _FIELD.TYPE_STRING),
-    ("client_verify", 4, _FIELD.TYPE_BOOL),
-)
+_NAME: Final = "jupyter_tfserve.tls.SSLConfig"
+_MESSAGES: Final = {
+    _NAME: {"server_key": "string", "server_cert": "string", "custom_ca": "string", "client_verify": "bool"}
+}
 
 
 def parse_ssl_config(text: str, name: str) -> TlsOptions:
@@ -35,12 +31,7 @@ def parse_ssl_config(text: str, name: str) -> TlsOptions:
 
     `name` is the file as the user gave it. No error quotes its text, since it holds a key.
     """
-    message = _message_class()()
-    try:
-        text_format.Parse(text, message)
-    except text_format.ParseError as error:
-        place = f" at line {error.GetLine()}" if error.GetLine() else ""
-        raise invalid_argument(f"Invalid protobuf file: '{name}'{place}") from None
+    message = parse_text(text, message_class(_NAME, _MESSAGES)(), name, is_secret=True)
     for required in ("server_key", "server_cert"):
         if not getattr(message, required):
             raise invalid_argument(f"'{name}' has no {required}")
@@ -105,23 +96,3 @@ def _as_file(contents: bytes) -> Iterator[str]:
             file.write(contents)
             file.flush()
             yield file.name
-
-
-def _message_class() -> Any:
-    pool = descriptor_pool.Default()
-    try:
-        descriptor = pool.FindMessageTypeByName(f"{_PACKAGE}.SSLConfig")
-    except KeyError:
-        pool.Add(_file())  # type: ignore[no-untyped-call,unused-ignore]
-        descriptor = pool.FindMessageTypeByName(f"{_PACKAGE}.SSLConfig")
-    return message_factory.GetMessageClass(descriptor)
-
-
-def _file() -> descriptor_pb2.FileDescriptorProto:
-    proto = descriptor_pb2.FileDescriptorProto(
-        name="jupyter_tfserve/ssl_config.proto", package=_PACKAGE, syntax="proto3"
-    )
-    message = proto.message_type.add(name="SSLConfig")
-    for name, number, kind in _FIELDS:
-        message.field.add(name=name, number=number, type=kind, label=_FIELD.LABEL_OPTIONAL)
-    return proto
