@@ -16,6 +16,7 @@ from jupyter_tfserve.client.rest import RestTransport
 from jupyter_tfserve.client.values import (
     ClassScore,
     ExampleFeatures,
+    Examples,
     Metadata,
     Transport,
     VersionStatus,
@@ -93,7 +94,7 @@ class Client:
         Whole numbers are int64 features: write `2.0` for a float.
         """
         spec = _spec(model, version, label, signature)
-        return self._transport.classify(spec, examples, context, self._limit_s(timeout_s))
+        return self._transport.classify(spec, Examples(examples, context), self._limit_s(timeout_s))
 
     def regress(
         self,
@@ -108,7 +109,7 @@ class Client:
     ) -> NDArray[np.float32]:
         """The value of each Example. See `classify` for its arguments."""
         spec = _spec(model, version, label, signature)
-        return self._transport.regress(spec, examples, context, self._limit_s(timeout_s))
+        return self._transport.regress(spec, Examples(examples, context), self._limit_s(timeout_s))
 
     def status(
         self,

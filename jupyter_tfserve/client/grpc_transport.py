@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from jupyter_tfserve.client.values import ClassScore, ExampleFeatures, Metadata, VersionStatus
+from jupyter_tfserve.client.values import ClassScore, ExampleFeatures, Examples, Metadata, VersionStatus
 from jupyter_tfserve.codec.protos import (
     ClassificationRequest,
     Example,
@@ -63,27 +63,15 @@ class GrpcTransport:
         response = self._call(self._prediction.Predict, request, timeout_s)
         return {alias: decode_tensor(proto, self._limits) for alias, proto in response.outputs.items()}
 
-    def classify(
-        self,
-        spec: ModelSpec,
-        examples: Sequence[ExampleFeatures],
-        context: ExampleFeatures | None,
-        timeout_s: float,
-    ) -> list[list[ClassScore]]:
+    def classify(self, spec: ModelSpec, examples: Examples, timeout_s: float) -> list[list[ClassScore]]:
         """The classes of each Example."""
-        request = _example_request(ClassificationRequest, spec, examples, context)
+        request = _example_request(ClassificationRequest, spec, examples)
         result = self._call(self._prediction.Classify, request, timeout_s).result
         return [[ClassScore(c.label, c.score) for c in one.classes] for one in result.classifications]
 
-    def regress(
-        self,
-        spec: ModelSpec,
-        examples: Sequence[ExampleFeatures],
-        context: ExampleFeatures | None,
-        timeout_s: float,
-    ) -> NDArray[np.float32]:
+    def regress(self, spec: ModelSpec, examples: Examples, timeout_s: float) -> NDArray[np.float32]:
         """The value of each Example."""
-        request = _example_request(RegressionRequest, spec, examples, context)
+        request = _example_request(RegressionRequest, spec, examples)
         result = self._call(self._prediction.Regress, request, timeout_s).result
         return np.array([one.value for one in result.regressions], dtype=np.float32)
 
@@ -129,17 +117,15 @@ def _put_spec(spec: ModelSpec, proto: Any) -> None:
         proto.version_label = spec.label
 
 
-def _example_request(
-    request_type: Any, spec: ModelSpec, examples: Sequence[ExampleFeatures], context: ExampleFeatures | None
-) -> Any:
+def _example_request(request_type: Any, spec: ModelSpec, examples: Examples) -> Any:
     request = request_type()
     _put_spec(spec, request.model_spec)
-    if context is None:
-        request.input.example_list.examples.extend(map(_example, examples))
+    if examples.context is None:
+        request.input.example_list.examples.extend(map(_example, examples.examples))
     else:
         with_context = request.input.example_list_with_context
-        with_context.examples.extend(map(_example, examples))
-        with_context.context.CopyFrom(_example(context))
+        with_context.examples.extend(map(_example, examples.examples))
+        with_context.context.CopyFrom(_example(examples.context))
     return request
 
 

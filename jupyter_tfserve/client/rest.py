@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jupyter_tfserve.client.documents import encode_body, parse_answer, parse_json
 from jupyter_tfserve.client.http_caller import HttpCaller
-from jupyter_tfserve.client.values import ClassScore, ExampleFeatures, Metadata, VersionStatus
+from jupyter_tfserve.client.values import ClassScore, Examples, Metadata, VersionStatus
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.types import ModelSpec, Signature, Tensor, Tensors, TensorSpec
 
@@ -55,26 +55,14 @@ class RestTransport:
         outputs = answer if isinstance(answer, dict) else {_only(signature.outputs): answer}
         return {alias: _as_bytes(tensor, signature.outputs.get(alias)) for alias, tensor in outputs.items()}
 
-    def classify(
-        self,
-        spec: ModelSpec,
-        examples: Sequence[ExampleFeatures],
-        context: ExampleFeatures | None,
-        timeout_s: float,
-    ) -> list[list[ClassScore]]:
+    def classify(self, spec: ModelSpec, examples: Examples, timeout_s: float) -> list[list[ClassScore]]:
         """The classes of each Example."""
-        results = self._results(spec, "classify", examples, context, timeout_s)
+        results = self._results(spec, "classify", examples, timeout_s)
         return [[ClassScore(label, float(score)) for label, score in one] for one in results]
 
-    def regress(
-        self,
-        spec: ModelSpec,
-        examples: Sequence[ExampleFeatures],
-        context: ExampleFeatures | None,
-        timeout_s: float,
-    ) -> NDArray[np.float32]:
+    def regress(self, spec: ModelSpec, examples: Examples, timeout_s: float) -> NDArray[np.float32]:
         """The value of each Example."""
-        return np.array(self._results(spec, "regress", examples, context, timeout_s), dtype=np.float32)
+        return np.array(self._results(spec, "regress", examples, timeout_s), dtype=np.float32)
 
     def status(self, spec: ModelSpec, timeout_s: float) -> tuple[VersionStatus, ...]:
         """The versions in descending order."""
@@ -103,19 +91,9 @@ class RestTransport:
     def _get(self, path: str, timeout_s: float) -> dict[str, Any]:
         return _document(self._caller.send("GET", path, None, timeout_s))
 
-    def _results(
-        self,
-        spec: ModelSpec,
-        verb: str,
-        examples: Sequence[ExampleFeatures],
-        context: ExampleFeatures | None,
-        timeout_s: float,
-    ) -> list[Any]:
-        body = (
-            {"examples": list(examples)}
-            if context is None
-            else {"context": context, "examples": list(examples)}
-        )
+    def _results(self, spec: ModelSpec, verb: str, examples: Examples, timeout_s: float) -> list[Any]:
+        shared = {} if examples.context is None else {"context": examples.context}
+        body = {**shared, "examples": list(examples.examples)}
         results: list[Any] = _document(_ask(self._caller, spec, verb, body, timeout_s))["results"]
         return results
 

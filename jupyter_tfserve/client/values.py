@@ -19,6 +19,14 @@ ExampleFeatures: TypeAlias = Mapping[str, Feature]
 
 
 @dataclass(frozen=True, slots=True)
+class Examples:
+    """What classification and regression are asked about; `context` holds features that all Examples share."""
+
+    examples: Sequence[ExampleFeatures]
+    context: ExampleFeatures | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ClassScore:
     """One class of a classification."""
 
@@ -53,22 +61,10 @@ class Transport(Protocol):
     ) -> dict[str, Tensor]:
         """The outputs by alias. REQUIRES: `inputs` fit `signature`."""
 
-    def classify(
-        self,
-        spec: ModelSpec,
-        examples: Sequence[ExampleFeatures],
-        context: ExampleFeatures | None,
-        timeout_s: float,
-    ) -> list[list[ClassScore]]:
+    def classify(self, spec: ModelSpec, examples: Examples, timeout_s: float) -> list[list[ClassScore]]:
         """The classes of each Example."""
 
-    def regress(
-        self,
-        spec: ModelSpec,
-        examples: Sequence[ExampleFeatures],
-        context: ExampleFeatures | None,
-        timeout_s: float,
-    ) -> NDArray[np.float32]:
+    def regress(self, spec: ModelSpec, examples: Examples, timeout_s: float) -> NDArray[np.float32]:
         """The value of each Example."""
 
     def status(self, spec: ModelSpec, timeout_s: float) -> tuple[VersionStatus, ...]:
