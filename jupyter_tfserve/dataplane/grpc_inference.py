@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
 
 from jupyter_tfserve.codec.classification import Classifications, put_classifications
 from jupyter_tfserve.codec.examples import ExampleRequest, MultiExampleRequest, example_input
@@ -30,6 +32,23 @@ from jupyter_tfserve.dataplane.metrics import Metrics
 from jupyter_tfserve.options import LimitOptions
 
 
+@dataclass(frozen=True, slots=True)
+class _Method:
+    """A method that gives one result: its messages, how it is computed, and how that becomes a message."""
+
+    name: str
+    request_type: Any
+    response_type: Any
+    infer: Callable[..., Awaitable[Inference[Any]]]
+    put: Callable[[Any, Any], None]
+
+
+_CLASSIFY: Final = _Method(
+    "Classify", ClassificationRequest, ClassificationResponse, classify, put_classifications
+)
+_REGRESS: Final = _Method("Regress", RegressionRequest, RegressionResponse, regress, put_regressions)
+
+
 class ExampleMethods:
     """The PredictionService's methods that take `tf.Example`s."""
 
@@ -43,15 +62,15 @@ class ExampleMethods:
     def handlers(self) -> Mapping[str, Handler]:
         """The handlers by method."""
         return {
-            "Classify": self._classify,
-            "Regress": self._regress,
+            _CLASSIFY.name: partial(self._one_result, _CLASSIFY),
+            _REGRESS.name: partial(self._one_result, _REGRESS),
             "MultiInference": self._multi_inference,
         }
 
-    async def _classify(self, body: bytes, context: Any) -> bytes:
-        request = _parse(ExampleRequest, body, ClassificationRequest)
-        with self._metrics.grpc.timed(request.model_spec.name, "Classify") as timer:
-            answer = await classify(
+    async def _one_result(self, method: _Method, body: bytes, context: Any) -> bytes:
+        request = _parse(ExampleRequest, body, method.request_type)
+        with self._metrics.grpc.timed(request.model_spec.name, method.name) as timer:
+            answer = await method.infer(
                 self._predictor,
                 named_spec(request),
                 example_input(request.input),
@@ -59,25 +78,9 @@ class ExampleMethods:
                 context.time_remaining(),
             )
             timer.run_s = answer.run_s
-        response = ClassificationResponse()
+        response = method.response_type()
         _put_model_spec(answer, response.model_spec)
-        put_classifications(answer.result, response.result)
-        return serialize(response)
-
-    async def _regress(self, body: bytes, context: Any) -> bytes:
-        request = _parse(ExampleRequest, body, RegressionRequest)
-        with self._metrics.grpc.timed(request.model_spec.name, "Regress") as timer:
-            answer = await regress(
-                self._predictor,
-                named_spec(request),
-                example_input(request.input),
-                self._options,
-                context.time_remaining(),
-            )
-            timer.run_s = answer.run_s
-        response = RegressionResponse()
-        _put_model_spec(answer, response.model_spec)
-        put_regressions(answer.result, response.result)
+        method.put(answer.result, response.result)
         return serialize(response)
 
     async def _multi_inference(self, body: bytes, context: Any) -> bytes:
