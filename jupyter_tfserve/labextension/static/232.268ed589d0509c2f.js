@@ -105,8 +105,8 @@
   min-width: 34px;
 }
 
-.jp-tfserve-Panel code,
-.jp-tfserve-Card code {
+.jp-tfserve-Panel .jp-tfserve-Address code,
+.jp-tfserve-Card .jp-tfserve-Addresses code {
   padding: 0;
   color: inherit;
   background: none;
