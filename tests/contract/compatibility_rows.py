@@ -177,6 +177,9 @@ REST: Final = (
         f"{TLS}test_both_ports_speak_tls_when_configured",
     ),
     works(
+        "request_count, request_latency (1.12)", f"{SERVER}test_requests_are_counted_as_upstream_counts_them"
+    ),
+    works(
         "Prometheus page (1.12)",
         f"{SERVER}test_prometheus_page_has_upstream_s_metrics",
         f"{SERVER}test_prometheus_page_is_absent_without_its_flag",

@@ -35,6 +35,21 @@ def post(engine, target: str, body: str) -> Any:
         (f"{TWO}:predict", '{"instances": [2.0, 3.0, 4.0]}', {"predictions": [3.0, 3.5, 4.0]}),
         (f"{TWO}:predict", '{"inputs": {"x": [2.0]}}', {"outputs": [3.0]}),
         (f"{TWO}:predict", '{"inputs": 6.0}', {"outputs": 5.0}),
+        # The first of two equal keys counts, of a feature the last.
+        (f"{TWO}:predict", '{"inputs": {"x": [2.0], "x": [8.0]}}', {"outputs": [3.0]}),
+        (f"{TWO}:predict", '{"inputs": [2.0], "inputs": [8.0]}', {"outputs": [3.0]}),
+        (
+            f"{TWO}:regress",
+            '{"signature_name": "regress_x_to_y", "examples": [{"x": 2.0, "x": 8.0}]}',
+            {"results": [6.0]},
+        ),
+        (f"{TWO}:predict", '{"instances": [[]]}', {"predictions": [[]]}),
+        # Control bytes and what is no UTF-8 travel in names and texts.
+        (
+            "strings:predict",
+            '{"instances": [{"text": "\\u0000\\ud83d\\ude00", "suffix": "\\/"}]}',
+            {"predictions": [{"joined": "\0\U0001f600/", "upper_bytes": {"b64": "APCfmIA="}}]},
+        ),
         (f"{TWO}:predict", '{"instances": [{"x": 2.0}, {"x": 3.0}]}', {"predictions": [3.0, 3.5]}),
         (f"{TWO}:predict", '{"inputs": []}', {"outputs": []}),
         (

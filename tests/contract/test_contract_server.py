@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -139,6 +140,52 @@ def test_prometheus_page_has_upstream_s_metrics(server) -> None:
         400,
         "Unexpected path: /monitoring/prometheus/metrics?x=1. Should be /monitoring/prometheus/metrics",
     )
+
+
+def samples(server, name: str) -> dict[str, float]:
+    """A metric's samples by their labels as written."""
+    page = server.rest.get("/monitoring/prometheus/metrics").text
+    found = re.findall(rf"^:tensorflow:serving:{name}{{(.*)}} (.*)$", page, re.M)
+    return {labels: float(value) for labels, value in found}
+
+
+def test_requests_are_counted_as_upstream_counts_them(server) -> None:
+    """Every REST request, also those that are none; of gRPC those that predict; latency of successes only."""
+    address = server.connection.grpc_address
+    counts, latencies = samples(server, "request_count"), samples(server, "request_latency_count")
+    server.predict("default", instances=[1.0])
+    server.rest.get("/v1/models/default")
+    server.rest.options("/v1/models/default")
+    server.rest.post("/v1/models/default:nothing")
+    server.rest.post("/v1/models/no:predict", content='{"instances": [1]}')
+    server.rest.get("/outside")
+    predicted(address)
+    with pytest.raises(grpc.RpcError):
+        predicted(address, "no")
+    with grpc.insecure_channel(address) as channel:
+        request = protos.GetModelStatusRequest()
+        request.model_spec.name = "default"
+        protos.ModelServiceStub(channel).GetModelStatus(request, timeout=TIMEOUT_S)
+
+    def grown(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+        return {labels: value - before.get(labels, 0) for labels, value in after.items()}
+
+    counted = {labels: n for labels, n in grown(counts, samples(server, "request_count")).items() if n}
+    assert counted == {
+        'model_name="default",status="OK"': 3,
+        'model_name="",status="OK"': 1,
+        'model_name="",status="INVALID_ARGUMENT"': 1,
+        'model_name="no",status="NOT_FOUND"': 2,
+    }
+    timed = {
+        labels: n for labels, n in grown(latencies, samples(server, "request_latency_count")).items() if n
+    }
+    assert timed == {
+        'model_name="default",API="predict",entrypoint="REST"': 1,
+        'model_name="default",API="",entrypoint="REST"': 1,
+        'model_name="",API="",entrypoint="REST"': 1,
+        'model_name="default",API="Predict",entrypoint="GRPC"': 1,
+    }
 
 
 def test_prometheus_page_is_absent_without_its_flag(engine) -> None:
