@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psutil
 
@@ -49,8 +49,9 @@ from jupyter_tfserve.worker.pool import WorkerPool
 
 logger = logging.getLogger(__name__)
 
-LOOPBACK = "127.0.0.1"
-DRAIN_S = 10.0
+LOOPBACK: Final = "127.0.0.1"
+DRAIN_S: Final = 10.0
+"""How long a stop waits for requests that are under way."""
 
 
 class Engine:

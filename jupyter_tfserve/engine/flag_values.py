@@ -1,21 +1,18 @@
-"""The flags' values with their types, and the text of the files that they name."""
+"""What the flags say: their values by type, and the text of the files that they name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from jupyter_tfserve.engine.flags import FLAGS, Value
+from jupyter_tfserve.engine.flags import DEFAULTS, Value
 from jupyter_tfserve.errors import invalid_argument
-
-DEFAULTS: Final[Mapping[str, Value]] = {flag.name: flag.default for flag in FLAGS}
 
 
 @dataclass(frozen=True, slots=True)
 class FlagValues:
-    """The flags' values with their types."""
+    """Every flag's value. REQUIRES: each is asked for as what its default is."""
 
     values: Mapping[str, Value]
 
@@ -23,16 +20,16 @@ class FlagValues:
         """The value of a flag that is text."""
         return str(self.values[name])
 
-    def number(self, name: str) -> int:
+    def integer(self, name: str) -> int:
         """The value of a flag that is a whole number."""
         return int(self.values[name])
 
-    def seconds(self, name: str) -> float:
-        """The value of a flag that is a number."""
+    def number(self, name: str) -> float:
+        """The value of a flag that may be a fraction."""
         return float(self.values[name])
 
     def is_set(self, name: str) -> bool:
-        """The value of a flag that is true or false."""
+        """Whether a flag that is true or false is true."""
         return bool(self.values[name])
 
     def is_changed(self, name: str) -> bool:

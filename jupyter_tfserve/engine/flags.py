@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from jupyter_tfserve.errors import invalid_argument
 
@@ -27,9 +27,9 @@ class Flag:
     inert: str = ""
 
 
-_ONE_LOOP = "one event loop serves all connections"
+_ONE_LOOP: Final = "one event loop serves all connections"
 
-FLAGS: tuple[Flag, ...] = (
+FLAGS: Final[tuple[Flag, ...]] = (
     Flag("port", 8500, "gRPC port; 0 switches gRPC off, -1 picks a free port"),
     Flag("grpc_socket_path", "", "also serve gRPC on this UNIX socket"),
     Flag("rest_api_port", 8501, "REST port; 0 switches REST off, -1 picks a free port"),
@@ -109,12 +109,14 @@ FLAGS: tuple[Flag, ...] = (
     Flag("enable_grpc_healthcheck_service", False, "serve grpc.health.v1"),
     Flag("enable_serialization_as_tensor_content", False, "gRPC Predict answers in tensor_content"),
 )
-_BY_NAME: Mapping[str, Flag] = {flag.name: flag for flag in FLAGS}
+DEFAULTS: Final[Mapping[str, Value]] = {flag.name: flag.default for flag in FLAGS}
+
+_BY_NAME: Final[Mapping[str, Flag]] = {flag.name: flag for flag in FLAGS}
 
 
 def parse_flags(arguments: Sequence[str]) -> tuple[dict[str, Value], list[str]]:
     """(every flag's value by name, notes for the user). INVALID_ARGUMENT for a value that its flag can't have."""
-    values: dict[str, Value] = {flag.name: flag.default for flag in FLAGS}
+    values = dict(DEFAULTS)
     notes: list[str] = []
     for argument in arguments:
         name, equals, text = argument.removeprefix("--").partition("=")

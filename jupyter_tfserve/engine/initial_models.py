@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from jupyter_tfserve.engine.startup import read_text
+from jupyter_tfserve.engine.flag_values import read_text
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.lifecycle.config import ModelConfig
 from jupyter_tfserve.lifecycle.config_proto import parse_config
@@ -59,6 +59,7 @@ class ConfigFile:
             logger.error("Failed to read ModelServerConfig file: %s", error)
 
     async def _apply(self, core: ServerCore[Any], text: str) -> None:
+        """Applies what parses; what can't be applied is tried again by the next poll."""
         models = parse_config(text)
         if models is None or await _is_applied(core, models, self._poll_s):
             self._applied = _digest(text)
@@ -68,7 +69,7 @@ class ConfigFile:
 
 @dataclass(frozen=True, slots=True)
 class InitialModels:
-    """One of the two, or neither."""
+    """What was opened or the config file, one of the two or neither, and the names of the models in it."""
 
     opened: ResolvedModels | None = None
     config_file: ConfigFile | None = None
@@ -121,6 +122,7 @@ def _from_config_file(options: EngineOptions) -> InitialModels:
         models = parse_config(text) or ()
     except ServingError as error:
         message = f"Error parsing text-format tensorflow.serving.ModelServerConfig: {error.message}"
+        # As upstream: where the text is wrong stands above the line that ends the start.
         print(message, file=sys.stderr)
         raise invalid_argument(f"Invalid protobuf file: '{file}'", error.message) from None
     config_file = ConfigFile(file, text, options.model_config_file_poll_wait_seconds, options.state_dir)
@@ -146,6 +148,7 @@ async def _is_applied(core: ServerCore[Any], models: tuple[ModelConfig, ...], po
         return True
     except ServingError as error:
         logger.error("PollFilesystemAndReloadConfig failed to ReloadConfig: %s", error)
+        # The configuration stands, and some of its models failed; any other code has changed nothing.
         return error.code is Code.UNKNOWN
     return True
 

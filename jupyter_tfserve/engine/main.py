@@ -12,7 +12,7 @@ from typing import Any
 from jupyter_tfserve._version import __version__
 from jupyter_tfserve.engine.flags import parse_flags, usage
 from jupyter_tfserve.engine.initial_models import initial_models
-from jupyter_tfserve.engine.startup import engine_options, start_failure
+from jupyter_tfserve.engine.startup import engine_options
 from jupyter_tfserve.errors import ServingError
 
 EXIT_FAILURE = 255
@@ -42,9 +42,15 @@ def serve(arguments: Sequence[str]) -> int:
 
         _run(run())
     except ServingError as error:
-        print(start_failure(error), flush=True)
+        print(_start_failure(error), flush=True)
         return EXIT_FAILURE
     return 0
+
+
+def _start_failure(error: ServingError) -> str:
+    """The line that ends a failed start, as upstream prints it, with the next step below."""
+    hint = f"\n{error.hint}" if error.hint else ""
+    return f"Failed to start server. Error: {error}{hint}"
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:

@@ -15,7 +15,7 @@ from jupyter_tfserve.engine.flag_values import FlagValues, read_text
 from jupyter_tfserve.engine.flags import Value
 from jupyter_tfserve.engine.platform_options import platform_notes, with_platform
 from jupyter_tfserve.engine.worker_flags import worker_options
-from jupyter_tfserve.errors import ServingError, invalid_argument
+from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.options import (
     BatchOptions,
     EngineOptions,
@@ -24,8 +24,6 @@ from jupyter_tfserve.options import (
     ListenOptions,
     WarmupOptions,
 )
-
-__all__ = ["engine_options", "read_text", "start_failure"]
 
 
 def engine_options(values: Mapping[str, Value]) -> tuple[EngineOptions, list[str]]:
@@ -42,15 +40,15 @@ def engine_options(values: Mapping[str, Value]) -> tuple[EngineOptions, list[str
         worker=worker if batching.lanes is None else replace(worker, lanes=batching.lanes),
         lifecycle=_lifecycle(flags),
         warmup=WarmupOptions(
-            flags.is_set("enable_model_warmup"), flags.number("num_request_iterations_for_warmup")
+            flags.is_set("enable_model_warmup"), flags.integer("num_request_iterations_for_warmup")
         ),
         model_name=flags.text("model_name"),
         model_base_path=flags.text("model_base_path"),
         model_config_file=flags.text("model_config_file"),
-        model_config_file_poll_wait_seconds=flags.number("model_config_file_poll_wait_seconds"),
+        model_config_file_poll_wait_seconds=flags.integer("model_config_file_poll_wait_seconds"),
         state_dir=flags.path("state_dir"),
         connection_file=flags.path("connection_file"),
-        jupyter_server_pid=flags.number("jupyter_server_pid") or None,
+        jupyter_server_pid=flags.integer("jupyter_server_pid") or None,
         exit_with_parent=flags.is_set("exit_with_parent"),
     )
     if not (options.model_base_path or options.model_config_file or options.connection_file):
@@ -66,16 +64,16 @@ def engine_options(values: Mapping[str, Value]) -> tuple[EngineOptions, list[str
 
 
 def _listen(flags: FlagValues) -> ListenOptions:
-    if not flags.number("port") and not flags.text("grpc_socket_path"):
+    if not flags.integer("port") and not flags.text("grpc_socket_path"):
         raise invalid_argument(
             "At least one of server_options.grpc_port or server_options.grpc_socket_path must be set."
         )
     return ListenOptions(
         host=flags.text("host"),
-        grpc_port=flags.number("port"),
-        rest_port=flags.number("rest_api_port"),
+        grpc_port=flags.integer("port"),
+        rest_port=flags.integer("rest_api_port"),
         grpc_socket_path=flags.text("grpc_socket_path"),
-        rest_timeout_ms=flags.number("rest_api_timeout_in_ms"),
+        rest_timeout_ms=flags.integer("rest_api_timeout_in_ms"),
         rest_enable_cors=flags.is_set("rest_api_enable_cors_support"),
         rest_metrics_path=_metrics_path(flags.text("monitoring_config_file")),
     )
@@ -107,13 +105,13 @@ def _grpc(flags: FlagValues) -> GrpcOptions:
 
 def _lifecycle(flags: FlagValues) -> LifecycleOptions:
     return LifecycleOptions(
-        file_system_poll_wait_seconds=flags.seconds("file_system_poll_wait_seconds"),
-        max_num_load_retries=flags.number("max_num_load_retries"),
-        load_retry_interval_micros=flags.number("load_retry_interval_micros"),
+        file_system_poll_wait_seconds=flags.number("file_system_poll_wait_seconds"),
+        max_num_load_retries=flags.integer("max_num_load_retries"),
+        load_retry_interval_micros=flags.integer("load_retry_interval_micros"),
         allow_version_labels_for_unavailable_models=flags.is_set(
             "allow_version_labels_for_unavailable_models"
         ),
-        num_load_threads=flags.number("num_load_threads") or LifecycleOptions().num_load_threads,
+        num_load_threads=flags.integer("num_load_threads") or LifecycleOptions().num_load_threads,
     )
 
 
@@ -137,9 +135,3 @@ def _notes(flags: FlagValues) -> list[str]:
     if precision not in ("", BFLOAT16):
         notes.append(f"--mixed_precision={precision} has no effect: only {BFLOAT16} is known")
     return notes
-
-
-def start_failure(error: ServingError) -> str:
-    """The line that ends a failed start, as upstream prints it, with the next step below."""
-    hint = f"\n{error.hint}" if error.hint else ""
-    return f"Failed to start server. Error: {error}{hint}"

@@ -13,7 +13,7 @@ from jupyter_tfserve.options import WorkerOptions
 def worker_options(flags: FlagValues) -> WorkerOptions:
     """The options; INVALID_ARGUMENT for flags that contradict each other and files that can't be used."""
     session, intra, inter = (
-        flags.number(f"tensorflow_{name}_parallelism") for name in ("session", "intra_op", "inter_op")
+        flags.integer(f"tensorflow_{name}_parallelism") for name in ("session", "intra_op", "inter_op")
     )
     if session > 0 and intra > 0 and inter > 0:
         raise invalid_argument(
@@ -27,9 +27,9 @@ def worker_options(flags: FlagValues) -> WorkerOptions:
         saved_model_tags=tuple(tag for tag in flags.text("saved_model_tags").split(",") if tag),
         intra_op_parallelism=max(intra, 0),
         inter_op_parallelism=max(inter, 0),
-        lanes=flags.number("lanes"),
+        lanes=flags.integer("lanes"),
         prefer_tflite_model=flags.is_set("prefer_tflite_model"),
-        num_tflite_pools=flags.number("num_tflite_pools"),
+        num_tflite_pools=flags.integer("num_tflite_pools"),
         session_config=_session_config(flags),
         xla_cpu_compilation_enabled=flags.is_set("xla_cpu_compilation_enabled"),
         custom_op_libraries=_op_libraries(flags.text("custom_op_libraries")),
@@ -39,7 +39,7 @@ def worker_options(flags: FlagValues) -> WorkerOptions:
 def _session_config(flags: FlagValues) -> bytes:
     file = flags.text("tensorflow_session_config_file")
     overwrites = SessionFlags(
-        per_process_gpu_memory_fraction=flags.seconds("per_process_gpu_memory_fraction"),
+        per_process_gpu_memory_fraction=flags.number("per_process_gpu_memory_fraction"),
         use_xla=any(flags.is_set(f"xla_{device}_compilation_enabled") for device in ("cpu", "gpu")),
         use_bfloat16=flags.text("mixed_precision") == BFLOAT16,
     )
