@@ -12,13 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
-from jupyter_tfserve.engine.client_state import ModelState
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
-from jupyter_tfserve.notebook.addresses import Via, place_for
-from jupyter_tfserve.notebook.clients import LANGUAGES, curl_line
-from jupyter_tfserve.notebook.comparison import Answers, Comparison, compare_answers
+from jupyter_tfserve.notebook.addresses import Via
+from jupyter_tfserve.notebook.bench import Bench
+from jupyter_tfserve.notebook.clients import LANGUAGES
+from jupyter_tfserve.notebook.comparison import Comparison
 from jupyter_tfserve.notebook.discovery import START_HINT, THIS_KERNEL, Discovery, Engine, Ports
 from jupyter_tfserve.notebook.doctor import Diagnosis, diagnose
 from jupyter_tfserve.notebook.events import MAX_EVENTS, describe_undo, find_undo
@@ -27,21 +25,21 @@ from jupyter_tfserve.notebook.label_steps import next_step
 from jupyter_tfserve.notebook.placement import choose_model, parse_policy, policy_with, policy_without
 from jupyter_tfserve.notebook.progress import cell_progress
 from jupyter_tfserve.notebook.publication import Publication, Saved
-from jupyter_tfserve.notebook.query import parse_target, predict_document
-from jupyter_tfserve.notebook.reply import Reply, ask
+from jupyter_tfserve.notebook.query import parse_target
+from jupyter_tfserve.notebook.questions import Questions
+from jupyter_tfserve.notebook.reply import Reply
 from jupyter_tfserve.notebook.rollback import apply_undo
-from jupyter_tfserve.notebook.row_runs import answer_rows, count_rows, cut_rows, time_rows
-from jupyter_tfserve.notebook.snippet_view import Snippets, write_snippets
-from jupyter_tfserve.notebook.snippets import choose_signature, example_document, one_row
+from jupyter_tfserve.notebook.snippet_view import Snippets
 from jupyter_tfserve.notebook.surroundings import look_around
 from jupyter_tfserve.notebook.views import Model, Status, Version, model_view, version_view
 from jupyter_tfserve.notebook.waiting import await_version, settle, with_failures
-from jupyter_tfserve.types import ModelSpec, Signature, Tensor
+from jupyter_tfserve.types import ModelSpec, Tensor
 
 LOAD_TIMEOUT_S: Final = 300.0
 SETTLE_TIMEOUT_S: Final = 60.0
 """How long a cell waits for versions that nobody asked for by name; they go on loading afterwards."""
 COMPARED_ROWS: Final = 2000
+BENCH_S: Final = 12.0
 MAX_CURL_LINES: Final = 8
 """Models that get a command line in a status: each costs a question to the engine."""
 
@@ -93,7 +91,7 @@ class Server(ServerHandle):
 
     def __init__(self, engine: Engine, notes: tuple[str, ...] = ()) -> None:
         super().__init__(engine, notes)
-        self._last_row: dict[str, Mapping[str, Any]] = {}
+        self._questions = Questions(self)
 
     def open(self, path: str | os.PathLike[str], name: str | None = None) -> tuple[str, ...]:
         """Serve the models under `path` as well; their names, once their versions are up or have failed."""
@@ -119,7 +117,10 @@ class Server(ServerHandle):
         """What runs now, for reading: models, versions, labels, addresses, and a command for each model."""
         state = with_failures(self.client, self.client.state())
         models = [
-            model_view(model, self._curl(model, state.engine.rest_url) if index < MAX_CURL_LINES else "")
+            model_view(
+                model,
+                self._questions.curl(model.name, state.engine.rest_url) if index < MAX_CURL_LINES else "",
+            )
             for index, model in enumerate(state.models)
         ]
         return Status(state.engine, tuple(models), self._engine.owner, self._engine.jupyter_url, self._notes)
@@ -149,7 +150,7 @@ class Server(ServerHandle):
 
     def version(self, version: int, model: str | None = None) -> Version:
         """One version as it is now. NOT_FOUND when the engine knows no such version."""
-        state = self._model(model)
+        state = self.model(model)
         for item in state.versions:
             if item.version == version:
                 return version_view(state.name, item, state.labels)
@@ -160,7 +161,7 @@ class Server(ServerHandle):
 
     def wait(self, version: int, model: str | None = None, timeout_s: float = LOAD_TIMEOUT_S) -> Version:
         """The version once it is AVAILABLE. Raises its own error when it does not load."""
-        state = self._model(model)
+        state = self.model(model)
         with cell_progress() as say:
             reached = await_version(self.client, state, version, timeout_s, say)
         return version_view(state.name, reached, state.labels)
@@ -181,21 +182,21 @@ class Server(ServerHandle):
 
     def unlabel(self, name: str, model: str | None = None) -> int:
         """Take the label away; returns the version it named."""
-        return self.client.remove_label(self._model(model).name, name)
+        return self.client.remove_label(self.model(model).name, name)
 
     def versions(self, kind: str, *numbers: int, model: str | None = None) -> None:
         """Choose the versions to serve: `("all")`, `("latest", 2)` or `("specific", 1, 2)`."""
-        self._serve(self._model(model).name, parse_policy(kind, numbers))
+        self._serve(self.model(model).name, parse_policy(kind, numbers))
 
     def load(self, version: int, model: str | None = None) -> Version:
         """Serve one more version; the others stay. Returns when it is AVAILABLE."""
-        known = self._model(model)
+        known = self.model(model)
         self._serve(known.name, policy_with(known, version))
         return self.wait(version, known.name)
 
     def unload(self, version: int, model: str | None = None) -> None:
         """Serve one version less. FAILED_PRECONDITION while a label names it."""
-        known = self._model(model)
+        known = self.model(model)
         self._serve(known.name, policy_without(known, version))
 
     def rollback(self, model: str | None = None) -> str:
@@ -216,13 +217,7 @@ class Server(ServerHandle):
 
     def ask(self, spec: ModelSpec, inputs: object, source: str = "x") -> Reply:
         """As `query`, with all that is known of the exchange. `source`: what hints shall call the rows."""
-        signatures = self._signatures(spec.name, spec.version)
-        reply = ask(self.client, spec, predict_document(inputs), signatures, source)
-        row = None if reply.signature is None else one_row(reply.document, reply.signature)
-        if row is not None and not spec.signature_name:
-            # Kept for snippets: one row, since the whole request may be large.
-            self._last_row[spec.name] = row
-        return reply
+        return self._questions.ask(spec, inputs, source)
 
     def predict(
         self,
@@ -252,20 +247,22 @@ class Server(ServerHandle):
 
         With the true values `y` each gets its scores: accuracy for classes, MAE and RMSE for numbers.
         """
-        specs = (parse_target(a), parse_target(b))
-        document = predict_document(on)
-        document = cut_rows(document, 0, min(count_rows(document), limit))
-        truth = None if y is None else np.asarray(y)[:limit]
-        with cell_progress() as say:
-            answers = [
-                answer_rows(
-                    self.client, spec, document, self._signatures(spec.name, spec.version), output, say
-                )
-                for spec in specs
-            ]
-            times = time_rows(self.client, specs, document, say)
-        left, right = (Answers(*each) for each in zip((a, b), answers, times, strict=True))
-        return compare_answers(left, right, truth)
+        return self._questions.compare(a, b, on, y, output, limit)
+
+    def bench(
+        self,
+        target: str,
+        on: object | None = None,
+        *,
+        model: object | None = None,
+        seconds: float = BENCH_S,
+    ) -> Bench:
+        """Load the model for about `seconds` by a process of its own, and measure its answers.
+
+        `on` are the rows of each request (one real row without it). `model` is the same model in this kernel,
+        which is then timed as well, without any server.
+        """
+        return self._questions.bench(target, on, model, seconds)
 
     def snippets(
         self,
@@ -280,18 +277,7 @@ class Server(ServerHandle):
         The row is `row`, or the first one of the last question to that model, or one made for its signature.
         `via` Jupyter needs a token, which the snippets read from the environment.
         """
-        spec = ModelSpec(self._model(None).name) if target is None else parse_target(target)
-        chosen = choose_signature(self.client.signatures(spec.name, spec.version)[1])
-        if chosen is None:
-            raise ServingError(
-                Code.FAILED_PRECONDITION,
-                f"Model {spec.name} has no signature for predict.",
-                "Save it with a tf.function that has inputs.",
-            )
-        connection = self._engine.connection()
-        place = place_for(connection, self._engine.jupyter_url, via, os.environ)
-        known = self._last_row.get(spec.name) if row is None else one_row(predict_document(row), chosen[1])
-        return write_snippets(spec, chosen, known, place, languages)
+        return self._questions.snippets(target, languages, row, via)
 
     def doctor(self) -> Diagnosis:
         """As the function `doctor`, for this server."""
@@ -299,7 +285,7 @@ class Server(ServerHandle):
 
     def curl(self, model: str | None = None) -> str:
         """A command that asks the model something real from any terminal; empty when REST cannot."""
-        return self._curl(self._model(model), self.rest_url)
+        return self._questions.curl(self.model(model).name, self.rest_url)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         try:
@@ -312,20 +298,6 @@ class Server(ServerHandle):
         self.client.refresh(model)
         with cell_progress() as say:
             settle(self.client, [model], SETTLE_TIMEOUT_S, say)
-
-    def _signatures(self, model: str, version: int | None = None) -> Mapping[str, Signature]:
-        try:
-            return self.client.signatures(model, version)[1]
-        except ServingError:
-            # Nothing is loaded, or no such model: what is asked next says so in the data plane's own words.
-            return {}
-
-    def _curl(self, model: ModelState, rest_url: str | None) -> str:
-        chosen = choose_signature(self._signatures(model.name))
-        if rest_url is None or chosen is None:
-            return ""
-        document = example_document(chosen[1], chosen[0])
-        return "" if document is None else curl_line(rest_url, ModelSpec(model.name), document)
 
 
 def _is_empty(folder: Path) -> bool:

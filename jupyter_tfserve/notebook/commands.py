@@ -34,6 +34,16 @@ def _count(text: str) -> int:
     return count
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= 600:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time from 1 to 600 seconds")
+    return seconds
+
+
 def _label_move(text: str) -> tuple[str, int]:
     label, _, number = text.partition("=")
     if not label or not number:
@@ -105,6 +115,13 @@ def _compare(parser: LineParser) -> None:
     parser.add_argument("--limit", type=_count, default=2000, metavar="N", help="rows at most; 2000")
 
 
+def _bench(parser: LineParser) -> None:
+    parser.add_argument("target", metavar="MODEL[@LABEL|/VERSION]", help="whom to load")
+    parser.add_argument("--on", metavar="EXPR", help="the rows of each request; one real row if left out")
+    parser.add_argument("--direct", metavar="OBJ", help="the same model in this notebook, timed beside it")
+    parser.add_argument("--seconds", type=_seconds, default=12.0, metavar="S", help="in all; 12")
+
+
 def _snippet(parser: LineParser) -> None:
     parser.add_argument("target", nargs="?", metavar="MODEL[@LABEL|/VERSION]", help="whom to ask")
     parser.add_argument("--lang", choices=LANGUAGES, help="one language; all of them if left out")
@@ -153,5 +170,6 @@ SUBCOMMANDS: Final[Mapping[str, tuple[str, Callable[[LineParser], None]]]] = {
     "doctor": ("Look for what is wrong around the server; each finding with its fix.", _nothing),
     "query": ("Cell magic: send the cell's rows (JSON or Python); shows a table, returns numpy.", _query),
     "compare": ("Set two versions side by side: scores, agreement, worst rows, latency.", _compare),
+    "bench": ("Measure a model under load: latency histogram, throughput curve.", _bench),
     "snippet": ("Write clients for a model: curl, PowerShell, Python, Node.js, gRPC.", _snippet),
 }

@@ -52,6 +52,7 @@ def _positional(command: str, last: str, models: Models, namespace: Mapping[str,
         "unload": lambda: _versions(models()),
         "versions": lambda: ["all", "latest", "specific"],
         "query": lambda: _targets(last, models()),
+        "bench": lambda: _targets(last, models()),
         "compare": lambda: _targets(last, models()),
         "snippet": lambda: _targets(last, models()),
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 from jupyter_tfserve.engine.client import ControlClient
 from jupyter_tfserve.engine.client_state import ModelState, State
 from jupyter_tfserve.errors import ServingError
+from jupyter_tfserve.notebook.addresses import Place, Via, place_for
 from jupyter_tfserve.notebook.discovery import Engine
 from jupyter_tfserve.notebook.events import Events, parse_events
 from jupyter_tfserve.notebook.logs import follow_log, last_lines
@@ -59,6 +60,10 @@ class ServerHandle:
         """The gRPC address, for example `127.0.0.1:8500`."""
         return self._engine.connection().grpc_address
 
+    def place(self, via: Via | None = None) -> Place:
+        """Where clients outside of this kernel send to."""
+        return place_for(self._engine.connection(), self._engine.jupyter_url, via, os.environ)
+
     def state(self) -> State:
         """What the engine says, as it says it."""
         return self.client.state()
@@ -89,5 +94,6 @@ class ServerHandle:
         if text not in self._notes:
             self._notes = (*self._notes, text)
 
-    def _model(self, name: str | None) -> ModelState:
+    def model(self, name: str | None = None) -> ModelState:
+        """The model of that name as it is now; without one, the only model."""
         return choose_model(self.client.state(), name)

@@ -132,6 +132,11 @@ class TFServeMagics(Magics):  # type: ignore[misc]  # IPython's types are skippe
         rows, truth = value if isinstance(value, tuple) and len(value) == 2 else (value, None)
         return self._running().compare(a, b, rows, truth, output=output, limit=limit)
 
+    def _bench(self, target: str, on: str | None, direct: str | None, seconds: float) -> Any:
+        namespace = self.shell.user_ns
+        rows, model = (None if text is None else evaluate(text, namespace) for text in (on, direct))
+        return self._running().bench(target, rows, model=model, seconds=seconds)
+
     def _snippet(self, target: str | None, lang: str | None, row: str | None, via: str | None) -> Any:
         value = None if row is None else evaluate(row, self.shell.user_ns)
         languages = LANGUAGES if lang is None else (lang,)

@@ -71,7 +71,7 @@ def columns_of_document(document: Mapping[str, Any], signature: Signature) -> di
         named = isinstance(inputs, Mapping) and inputs.keys() != {"b64"}
         return dict(inputs) if named else {next(iter(signature.inputs)): inputs}
     rows = document["instances"]
-    if rows and isinstance(rows[0], Mapping) and rows[0].keys() != {"b64"}:
+    if len(rows) and isinstance(rows[0], Mapping) and rows[0].keys() != {"b64"}:
         return {alias: [row[alias] for row in rows] for alias in rows[0]}
     return {next(iter(signature.inputs)): rows}
 

@@ -7,7 +7,7 @@ passes a model has it.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -106,6 +106,20 @@ def call_model(obj: Any, like: object, columns: Mapping[str, Tensor]) -> Any:
     except model_errors() as error:
         first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise NotComparable(f"the model in this notebook fails on these rows: {first_line}") from error
+
+
+def direct_call(obj: Any, columns: Mapping[str, Any], signature: Signature) -> Callable[[], object]:
+    """What calls the notebook's model with these columns and waits for its answer."""
+    arrays = {alias: _as_dtype(value, signature.inputs[alias].dtype) for alias, value in columns.items()}
+    names = input_names(obj)
+    if len(arrays) == 1:
+        like: object = next(iter(arrays.values()))
+    elif sorted(names) == sorted(arrays):
+        arrays = {name: arrays[name] for name in names}
+        like = list(arrays.values())
+    else:
+        like = arrays
+    return lambda: call_model(obj, like, arrays)
 
 
 def compare(mine: Any, served: Any) -> Check:

@@ -108,6 +108,16 @@ def interrupted(server, name):
     return {**outcome, "left": sorted(path.name for path in base.iterdir()), "served": served(server)}
 
 
+def direct(server):
+    """Answers of the model in this process while its served version is under load, for several kinds."""
+    found = {}
+    for name in ("dense", "two_inputs", "functional"):
+        obj = CASES[name][0]
+        bench = server.bench(f"{name}@test", seconds=1, model=obj)
+        found[name] = {"answers": bench.direct.answers, "median_ms": bench.direct.percentile(50)}
+    return found
+
+
 def served(server):
     return {model.name: [item.version for item in model.versions] for model in server.state().models}
 
@@ -123,6 +133,7 @@ def main():
         }
         results["otherwise_left"] = sorted(path.name for path in Path("models/otherwise").iterdir())
         results["served"] = served(server)
+        results["direct"] = direct(server)
         results["interrupted_new"] = interrupted(server, "fresh")
         results["interrupted_old"] = interrupted(server, "dense")
         server.label("production", 1, "dense")

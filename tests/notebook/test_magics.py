@@ -143,6 +143,14 @@ def test_versions_are_compared_when_rows_and_truth_are_given(started):
     assert "--on" in started.fails("%tfserve compare version/1 version/2")
 
 
+def test_load_is_measured_when_asked_for(started):
+    started.shell.user_ns["x"] = np.zeros((4, 1), np.float32)
+    found = started.value("%tfserve bench version/1 --on x[:2] --seconds 1")
+    assert found.rows == 2
+    assert found.direct is None
+    assert "is no time" in started.fails("%tfserve bench version/1 --seconds 0")
+
+
 def test_change_is_undone_when_rolled_back(started):
     started.run("%tfserve label canary=1")
     started.run("%tfserve label canary=2")

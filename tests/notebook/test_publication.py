@@ -77,3 +77,9 @@ def test_card_warns_when_a_labelled_version_is_no_longer_served(cards):
     assert "`%tfserve versions all --model dense`" in note
     assert note in cards["second"]["text"]
     assert cards["second"]["labels"] == ["test"]
+
+
+def test_model_in_the_notebook_is_timed_beside_the_server_when_it_is_given(cards):
+    for name in ("dense", "two_inputs", "functional"):
+        assert cards["direct"][name]["answers"] > 0
+        assert 0 < cards["direct"][name]["median_ms"] < 1000

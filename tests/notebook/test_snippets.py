@@ -87,10 +87,12 @@ def test_row_is_cut_out_as_plain_json_when_a_request_is_given(document, inputs, 
         ({"instances": [{"b64": "AA=="}]}, {"a": [{"b64": "AA=="}]}),
         ({"inputs": {"a": 1, "b": 2}}, {"a": 1, "b": 2}),
         ({"inputs": [1]}, {"a": [1]}),
+        ({"instances": np.array([[1.0], [2.0]])}, {"a": [[1.0], [2.0]]}),
     ],
 )
 def test_columns_are_by_alias_when_a_request_is_any(document, columns):
-    assert columns_of_document(document, signature(a=("float", None), b=("float", None))) == columns
+    found = columns_of_document(document, signature(a=("float", None), b=("float", None)))
+    assert {alias: np.asarray(column).tolist() for alias, column in found.items()} == columns
 
 
 def test_columns_hold_every_dtype_when_they_are_examples():
