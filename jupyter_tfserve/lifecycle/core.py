@@ -119,6 +119,8 @@ class ServerCore(Generic[LoaderT]):
     def first_load_pending(self, spec: ModelSpec) -> bool:
         """Whether what `spec` means is still to load for the first time: the version that it names, by number or
         by label, or, if it names none, any version at all.
+
+        A model that is not served is pending too as long as the models that were served first are.
         """
         return self._fleet.first_load_pending(spec)
 

@@ -25,6 +25,7 @@ class ModelFleet(Generic[LoaderT]):
         self._manager = manager
         self._context = WatchContext(self._on_look, manager.live_versions, clock, period_s, settle_s)
         self._watches: dict[str, ModelWatch] = {}
+        self._has_started = False
         manager.add_listener(self._on_state)
 
     def serve(self, models: Iterable[ModelConfig]) -> None:
@@ -81,7 +82,9 @@ class ModelFleet(Generic[LoaderT]):
     def first_load_pending(self, spec: ModelSpec) -> bool:
         """As `ServerCore.first_load_pending`."""
         watch = self._watches.get(spec.name)
-        if watch is None or watch.is_first_load_over:
+        if watch is None:
+            return self._is_starting()
+        if watch.is_first_load_over:
             return False
         if watch.first_outcome is None:
             will_look = self._context.period_s >= 0 and not watch.has_looked
@@ -90,6 +93,16 @@ class ModelFleet(Generic[LoaderT]):
         version = spec.version if spec.label is None else labels.get(spec.label)
         statuses = self._manager.aspired_statuses(spec.name)
         return any(status.version == version and not status.is_concluded for status in statuses)
+
+    def _is_starting(self) -> bool:
+        """Whether the models that were served first are still on their way; false for good once they are not.
+
+        Upstream's ports are closed as long, and its clients ask for a model that is not there until an answer
+        tells them that the others are.
+        """
+        if not self._has_started and self._watches:
+            self._has_started = not any(self.first_load_pending(ModelSpec(name)) for name in self._watches)
+        return bool(self._watches) and not self._has_started
 
     async def wait_first_load(self, spec: ModelSpec, timeout_s: float | None) -> None:
         """As `ServerCore.wait_first_load`."""

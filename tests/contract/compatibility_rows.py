@@ -239,6 +239,7 @@ MANAGEMENT: Final = (
         "ports at the start (3.6)",
         "open at once; requests wait for a first load",
         "dataplane/test_rest.py::test_request_waits_for_the_first_load",
+        f"{SERVER}test_models_are_up_when_the_readiness_probe_is_answered",
     ),
     differs(
         "a first load that fails (3.6)",

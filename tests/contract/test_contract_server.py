@@ -88,6 +88,16 @@ def test_readiness_probe_finds_the_word_servable(server) -> None:
     assert "Servable" in raised.value.details()
 
 
+def test_models_are_up_when_the_readiness_probe_is_answered(contract_models, tmp_path) -> None:
+    """Upstream's ports open when its models are up; ours earlier, but a model that is not there is so only then."""
+    with running_engine(tmp_path, f"--model_base_path={contract_models}/half_plus_two") as running:
+        with pytest.raises(grpc.RpcError) as raised:
+            predicted(running.connection.grpc_address, "intentionally_missing_model")
+        assert raised.value.code() is grpc.StatusCode.NOT_FOUND
+        (status,) = running.rest.get("/v1/models/default").json()["model_version_status"]
+        assert (status["version"], status["state"]) == ("123", "AVAILABLE")
+
+
 def test_predict_answers_over_tcp_and_a_unix_socket(server) -> None:
     for address in (server.connection.grpc_address, f"unix:{server.log.parent / 'grpc.sock'}"):
         for outputs in ((), ("y",)):
