@@ -47,6 +47,9 @@ def test_story_comes_out_right_when_every_cell_runs(kernel_home, monkeypatch, no
     assert "400 answers, 2 different values" in output_of(notebook, "answers = []")
     assert '"predictions"' in output_of(notebook, "%%bash").replace("'", '"')
     assert "version 3: AVAILABLE (test)" in output_of(notebook, "candidate")
+    assert "4 rows agree with the model in this notebook" in output_of(notebook, "candidate")
+    # TensorFlow's greeting would be the first thing that a newcomer reads.
+    assert output_of(notebook, "%load_ext") == ""
     plots = [
         item
         for cell in notebook.cells
