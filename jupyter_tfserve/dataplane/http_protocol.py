@@ -155,7 +155,9 @@ class HttpProtocol(asyncio.Protocol):
         if length.isdigit() and int(length) > self._limits.max_body_bytes:
             self._refuse_body()
         elif self._service.local_only and _host_name(headers.get("host", "")) not in _LOCAL_HOSTS:
-            self._refuse(403, "The Host header names no local address, and this port serves only this machine")
+            self._refuse(
+                403, "The Host header names no local address, and this port serves only this machine"
+            )
         elif "expect" in headers:
             self._expect(headers["expect"])
 
