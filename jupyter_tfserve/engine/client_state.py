@@ -33,6 +33,8 @@ class ModelState:
     versions: tuple[VersionState, ...]
     problem: str = ""
     """Why no versions are found, if something is wrong with the folder."""
+    first_load_pending: bool = False
+    """Versions are there, or may be, and none has been up or has failed yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,4 +110,5 @@ def _parse_model(document: Json) -> ModelState:
         labels={label: int(version) for label, version in document.get("labels", {}).items()},
         versions=tuple(parse_version_state(version) for version in document["versions"]),
         problem=document.get("problem") or "",
+        first_load_pending=bool(document.get("first_load_pending")),
     )

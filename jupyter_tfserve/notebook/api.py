@@ -22,7 +22,13 @@ from jupyter_tfserve.notebook.doctor import Diagnosis, diagnose
 from jupyter_tfserve.notebook.events import MAX_EVENTS, describe_undo, find_undo
 from jupyter_tfserve.notebook.handle import ServerHandle
 from jupyter_tfserve.notebook.label_steps import next_step
-from jupyter_tfserve.notebook.placement import choose_model, parse_policy, policy_with, policy_without
+from jupyter_tfserve.notebook.placement import (
+    check_spelling,
+    choose_model,
+    parse_policy,
+    policy_with,
+    policy_without,
+)
 from jupyter_tfserve.notebook.progress import cell_progress
 from jupyter_tfserve.notebook.publication import Publication, Saved
 from jupyter_tfserve.notebook.query import parse_target
@@ -54,9 +60,12 @@ def connect(
 ) -> Server:
     """The running server, started if there is none, with the models under `path` opened.
 
-    `path` holds models (`NAME/1/saved_model.pb`) or is one (`1/saved_model.pb`); it is made if it is missing.
+    `path` holds models (`NAME/1/saved_model.pb`) or is one (`1/saved_model.pb`). A missing folder is made by the
+    first save, but NOT_FOUND if a folder of nearly that name is there.
     `name` renames a single model. Doing it again changes nothing.
     """
+    if path is not None:
+        check_spelling(Path(os.path.expanduser(path)).absolute(), str(path))
     ports = Ports(rest_port, grpc_port)
     engine, ran_before = discovery.find_or_start(ports)
     server = Server(engine, (*engine.notes, *(_port_notes(engine, ports) if ran_before else ())))
@@ -98,8 +107,7 @@ class Server(ServerHandle):
         folder = Path(os.path.expanduser(path)).absolute()
         self._root = folder
         if name is None and _is_empty(folder):
-            # The engine would take an empty folder for a model of that name.
-            folder.mkdir(parents=True, exist_ok=True)
+            # The engine would take an empty folder for a model of that name. Saving makes a missing one.
             self._note(
                 f"{path} holds no models yet: `%tfserve save model --name NAME` puts the first one there."
             )

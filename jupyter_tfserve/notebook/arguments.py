@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import shlex
 from typing import Any
 
 from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.notebook.commands import SUBCOMMANDS
 from jupyter_tfserve.notebook.line_parser import HelpShown, LineParser
+from jupyter_tfserve.notebook.words import split_words
 
 
 def parser_of(subcommand: str) -> LineParser:
@@ -24,10 +24,10 @@ def parser_of(subcommand: str) -> LineParser:
 def parse_line(line: str) -> tuple[str, dict[str, Any]]:
     """The sub-command and its arguments. INVALID_ARGUMENT says what to write instead."""
     try:
-        words = shlex.split(line)
+        words = split_words(line)
     except ValueError as error:
         raise invalid_argument(
-            f"This line cannot be read: {error}.", "Close every quotation mark."
+            f"This line cannot be read: {error}.", "Close every quotation mark and bracket."
         ) from error
     if not words or words[0] in ("-h", "--help", "help"):
         print(overview())

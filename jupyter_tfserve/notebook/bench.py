@@ -144,6 +144,10 @@ def _load_process(url: str, body: bytes) -> Iterator[Callable[[Mapping[str, Any]
         finally:
             process.kill()
             process.wait(STOP_TIMEOUT_S)
+            # What it never read is still in the buffer, and closing would try to send it.
+            with contextlib.suppress(BrokenPipeError):
+                if process.stdin is not None:
+                    process.stdin.close()
 
 
 def _run_phase(process: subprocess.Popen[str], phase: Mapping[str, Any], errors: IO[bytes]) -> Load:

@@ -7,6 +7,7 @@ talks to the engine itself, through the engine's connection file.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,9 @@ class Engine(Protocol):
     def connection(self) -> Connection:
         """Where it listens now, which changes when it is restarted. UNAVAILABLE when it does not run."""
 
+    def is_coming_back(self) -> bool:
+        """Whether it is being started again after a crash."""
+
     def stop(self) -> None:
         """It is gone afterwards."""
 
@@ -50,6 +54,11 @@ class Ports:
         """As the server extension takes them."""
         named = {"rest_port": self.rest_port, "grpc_port": self.grpc_port}
         return {name: port for name, port in named.items() if port is not None}
+
+
+RESTART_WAIT_S: Final = 10.0
+POLL_S: Final = 0.1
+RESTARTING: Final = (SupervisorState.STARTING.value, SupervisorState.BACKING_OFF.value)
 
 
 class JupyterEngine:
@@ -72,6 +81,13 @@ class JupyterEngine:
     def connection(self) -> Connection:
         """See `Engine`."""
         return _read(self._connection_file)
+
+    def is_coming_back(self) -> bool:
+        """See `Engine`."""
+        return any(
+            engine.get("name") == self._name and engine.get("state") in RESTARTING
+            for engine in self._server.engines()
+        )
 
     def stop(self) -> None:
         """See `Engine`."""
@@ -119,6 +135,10 @@ class KernelEngine:
         """See `Engine`."""
         return _read(self._supervisor.connection_file)
 
+    def is_coming_back(self) -> bool:
+        """See `Engine`."""
+        return self._supervisor.status().state.value in RESTARTING
+
     def stop(self) -> None:
         """See `Engine`."""
         self._supervisor.close()
@@ -144,6 +164,10 @@ class FoundEngine:
     def connection(self) -> Connection:
         """See `Engine`."""
         return _read(self._connection_file)
+
+    def is_coming_back(self) -> bool:
+        """See `Engine`. Nobody tells this kernel."""
+        return False
 
     def stop(self) -> None:
         """See `Engine`."""
@@ -197,12 +221,24 @@ class Discovery:
         if server is None:
             return None, None
         try:
-            running = [engine for engine in server.engines() if engine.get("connection_file")]
+            running = _wait_restarted(server)
         except ExtensionMissing as missing:
             return _engine_of(server.pid), f"The kernel keeps its own engine: {missing}."
         running.sort(key=lambda engine: engine.get("name") != "default")
         living = [engine for engine in running if _is_readable(Path(engine["connection_file"]))]
         return (JupyterEngine(server, living[0]) if living else None), None
+
+
+def _wait_restarted(server: JupyterServer) -> list[dict[str, Any]]:
+    """The server's engines that run, after those that are being restarted have had some seconds for it."""
+    deadline = time.monotonic() + RESTART_WAIT_S
+    while True:
+        engines = server.engines()
+        running = [engine for engine in engines if engine.get("connection_file")]
+        restarting = any(engine.get("state") in RESTARTING for engine in engines)
+        if running or not restarting or time.monotonic() > deadline:
+            return running
+        time.sleep(POLL_S)
 
 
 def _engine_of(server_pid: int) -> Engine | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
 
 from jupyter_tfserve.engine.client import ControlClient
 from jupyter_tfserve.engine.client_state import ModelState, State
-from jupyter_tfserve.errors import ServingError
+from jupyter_tfserve.engine.connection import Connection, is_alive
+from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.notebook.addresses import Place, Via, place_for
-from jupyter_tfserve.notebook.discovery import Engine
+from jupyter_tfserve.notebook.discovery import POLL_S, RESTART_WAIT_S, START_HINT, Engine
 from jupyter_tfserve.notebook.events import Events, parse_events
 from jupyter_tfserve.notebook.logs import follow_log, last_lines
 from jupyter_tfserve.notebook.placement import choose_model
@@ -31,7 +33,7 @@ class ServerHandle:
     @property
     def client(self) -> ControlClient:
         """The engine's control API, at the address that it has now."""
-        connection = self._engine.connection()
+        connection = self._connection()
         address = (connection.control_url, connection.token)
         if self._client is None or self._address != address:
             self._close_client()
@@ -41,14 +43,28 @@ class ServerHandle:
             self._close_client = weakref.finalize(self, client.close)
         return self._client
 
+    def _connection(self) -> Connection:
+        """Where the engine listens; one that has crashed is waited for while it is being started again."""
+        deadline = time.monotonic() + RESTART_WAIT_S
+        while True:
+            try:
+                connection = self._engine.connection()
+                if is_alive(connection):
+                    return connection
+                gone = ServingError(Code.UNAVAILABLE, "The engine has stopped.", START_HINT)
+            except ServingError as error:
+                gone = error
+            if time.monotonic() > deadline or not self._engine.is_coming_back():
+                raise gone
+            time.sleep(POLL_S)
+
     @property
     def is_running(self) -> bool:
         """Whether the engine has an address now; one that is being restarted has none."""
         try:
-            self._engine.connection()
+            return is_alive(self._engine.connection()) or self._engine.is_coming_back()
         except ServingError:
             return False
-        return True
 
     @property
     def rest_url(self) -> str | None:

@@ -1,7 +1,8 @@
-"""Which model and which folder a command means, and the words for the versions to serve. Pure but for `is_dir`."""
+"""Which model and which folder a command means, and the words for the versions to serve. Looks at folders only."""
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,20 @@ def choose_model(state: State, name: str | None) -> ModelState:
         if model.name == name:
             return model
     raise _unknown_model(state, name)
+
+
+def check_spelling(folder: Path, written: str) -> None:
+    """Passes unless `folder` is missing and its neighbour has nearly its name: NOT_FOUND then."""
+    if folder.exists() or not folder.parent.is_dir():
+        return
+    neighbours = [entry.name for entry in folder.parent.iterdir() if entry.is_dir()]
+    near = difflib.get_close_matches(folder.name, neighbours, n=1, cutoff=0.8)
+    if near:
+        raise ServingError(
+            Code.NOT_FOUND,
+            f"There is no folder {written}.",
+            f"Did you mean {near[0]}? If {folder.name} is to be a new folder, make it first.",
+        )
 
 
 def place_version(state: State, root: Path | None, name: str | None) -> tuple[Path, str]:

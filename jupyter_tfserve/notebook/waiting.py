@@ -14,6 +14,7 @@ from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.notebook.progress import Say, silent
 
 STEP_S: Final = 1.0
+POLL_S: Final = 0.1
 COMING: Final = ("START", "LOADING")
 MOVING: Final = (*COMING, "UNLOADING")
 """A version that is wanted again while it unloads comes back only after its end."""
@@ -48,9 +49,18 @@ def settle(client: ControlClient, names: Iterable[str], timeout_s: float, say: S
     deadline = time.monotonic() + timeout_s
     wanted = set(names)
     while True:
-        moving = _versions_in(MOVING, with_failures(client, client.state()), wanted)
+        state = with_failures(client, client.state())
+        moving = _versions_in(MOVING, state, wanted)
         if not moving:
-            return True
+            # Files that were written this second are looked at once more before they count.
+            unknown = [
+                model.name for model in state.models if model.first_load_pending and model.name in wanted
+            ]
+            if not unknown or time.monotonic() > deadline:
+                return not unknown
+            say(f"Looking at the files of {unknown[0]}", None)
+            time.sleep(POLL_S)
+            continue
         say(_moving_text(moving), None)
         try:
             _wait_a_step(client, *moving[0], deadline)

@@ -134,9 +134,17 @@ def test_wait_ends_when_the_time_is_over(server):
 def test_empty_folder_is_kept_for_later_when_opened(server, tmp_path):
     before = {model.name for model in server.models}
     assert server.open(tmp_path / "new") == ()
-    assert (tmp_path / "new").is_dir()
+    assert not (tmp_path / "new").exists()
     assert {model.name for model in server.models} == before
     assert "holds no models yet" in str(server.status())
+
+
+def test_misspelt_folder_is_refused_with_the_nearest_one(tmp_path):
+    (tmp_path / "saved_models").mkdir()
+    with pytest.raises(ServingError, match=r"There is no folder .*saved_modles") as caught:
+        connect(tmp_path / "saved_modles")
+    assert "Did you mean saved_models?" in str(caught.value.hint)
+    assert not (tmp_path / "saved_modles").exists()
 
 
 def test_file_is_refused_with_a_hint_when_opened_as_a_folder(server, tmp_path):
