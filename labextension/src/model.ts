@@ -11,6 +11,7 @@ import { type ServingApi, ServingError } from './request';
 import {
   CHANGE_SCHEMA_ID,
   describeEvent,
+  findEngine,
   type IEngineView,
   INITIAL_STATE,
   type IServingState
@@ -92,8 +93,17 @@ export class ServingModel implements IDisposable {
   }
 
   restart(engine: string): Promise<boolean> {
-    const text = this.trans.__('Restarting engine %1', engine);
-    return this.perform(text, () => this.api.restart(engine));
+    return this.perform(this.trans.__('Restarting engine %1', engine), async () => {
+      const served = findEngine(this._state, engine)?.models ?? [];
+      await this.api.restart(engine);
+      // An engine that ends in order closes its models; opened again they have their labels and policies.
+      const { models } = await this.api.engineState(engine);
+      for (const { name, base_path } of served) {
+        if (models.every(model => model.name !== name)) {
+          await this.api.open(engine, base_path, name);
+        }
+      }
+    });
   }
 
   removeModel(engine: string, model: string): Promise<boolean> {

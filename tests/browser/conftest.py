@@ -32,6 +32,7 @@ BROWSER_FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+EXPECT_TIMEOUT_MS = 15_000
 TOKEN = "hush"
 NOTEBOOK_7_OWN = "Cannot read properties of undefined (reading 'schema')"
 """An error that Notebook 7.6 logs on every page, with no extension installed too."""
@@ -48,12 +49,13 @@ def missing(reason):
 def browser():
     """Chromium, for one module."""
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import expect, sync_playwright
     except ImportError:
         missing("the browser tests need the package playwright")
     found = [path for path in map(shutil.which, BROWSERS) if path]
     if not found:
         missing(f"the browser tests need one of {', '.join(BROWSERS)}")
+    expect.set_options(timeout=EXPECT_TIMEOUT_MS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=found[0], headless=True, args=list(BROWSER_FLAGS)

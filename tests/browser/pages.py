@@ -21,13 +21,15 @@ class Lab:
         """Lab, ready, with our sidebar shown."""
         self.page.goto(f"{self.url}{path}?{query}token={self.token}")
         self.page.wait_for_function("window.jupyterapp !== undefined", timeout=60_000)
-        self.page.evaluate("window.jupyterapp.restored")
+        self.page.evaluate("async () => { await window.jupyterapp.restored; }")
         self.run("jupyter-tfserve:open-panel")
         self.panel.wait_for()
 
     def run(self, command, **args):
         """Executes a command of the front end."""
-        self.page.evaluate("([id, args]) => window.jupyterapp.commands.execute(id, args)", [command, args])
+        # What it returns may be a widget, which has no way out of the page.
+        code = "async ([id, args]) => { await window.jupyterapp.commands.execute(id, args); }"
+        self.page.evaluate(code, [command, args])
 
     def action(self, name, within=None):
         """The button that does `name`."""

@@ -182,7 +182,7 @@ def test_engine_is_restarted_and_stopped_after_a_question(lab, serving, api):
     lab.action("confirm-restart").click()
     lab.until(lambda: api.get("api/engines/default").json()["pid"] not in (None, before))
     expect(lab.panel.locator(".jp-tfserve-Busy")).to_have_count(0, timeout=90_000)
-    expect(lab.chip("production", 1)).to_be_visible()
+    expect(lab.chip("production", 1)).to_be_visible(timeout=90_000)
     expect(lab.state(2, "AVAILABLE")).to_be_visible(timeout=90_000)
     lab.action("stop").click()
     expect(lab.action("confirm-stop")).to_be_focused()
