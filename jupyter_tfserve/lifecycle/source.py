@@ -137,6 +137,7 @@ class Source:
     def _look(self, live: Mapping[int, AspiredVersion], now: float, wall: float) -> Look:
         fingerprints: dict[int, str] = {}
         unsettled: set[int] = set()
+        not_ready: set[int] = set()
 
         def is_servable(version: int, path: Path) -> bool:
             known = live.get(version)
@@ -144,6 +145,8 @@ class Source:
                 fingerprints[version] = known.fingerprint
                 return True
             digest, is_settled = self._inspect(version, path, now, wall)
+            if digest is None or not is_settled:
+                not_ready.add(version)
             if digest is None:
                 return False
             fingerprints[version] = digest
@@ -158,6 +161,9 @@ class Source:
             version: path for version, path in found.items() if version in self.kept_versions - aspired.keys()
         }
         aspired |= aspired_versions(All(), kept, is_servable)
+        if not_ready and not aspired:
+            # What is wanted is there but can't be loaded yet: what serves must not leave before it comes.
+            return Look({v: known for v, known in live.items() if known.path.exists()}, frozenset(unsettled))
         return Look(
             {version: AspiredVersion(path, fingerprints[version]) for version, path in aspired.items()},
             frozenset(unsettled),

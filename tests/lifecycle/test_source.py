@@ -335,3 +335,18 @@ def test_labelled_version_stays_whatever_the_policy_says_when_a_person_opened_th
     config = ModelConfig("m", str(tmp_path), policy, {"live": 1, "gone": 7}, keeps_labelled=True)
     assert sorted(look(Source(config)).aspired) == expected
     assert 1 not in look(Source(replace(config, keeps_labelled=False))).aspired
+
+
+@pytest.mark.parametrize("age_s", [None, 0.0])
+def test_live_version_stays_while_the_chosen_one_is_half_written(tmp_path, make_version, age_s):
+    make_version(tmp_path, 1)
+    live = look(source_of("m", str(tmp_path), Latest())).aspired
+    if age_s is None:
+        (tmp_path / "2").mkdir()
+    else:
+        make_version(tmp_path, 2, age_s=age_s)
+    chosen = source_of("m", str(tmp_path), Specific((2,)))
+    assert look(chosen, live).aspired == live
+    (tmp_path / "2" / "saved_model.pb").unlink(missing_ok=True)
+    make_version(tmp_path, 2)
+    assert sorted(look(chosen, live).aspired) == [2]
