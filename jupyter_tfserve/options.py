@@ -114,7 +114,9 @@ class WorkerOptions:
     """Shared libraries of operations that a worker loads before its model."""
 
     def __post_init__(self) -> None:
-        _check(self.num_tflite_pools >= 0, f"num_tflite_pools must not be negative; was {self.num_tflite_pools}")
+        _check(
+            self.num_tflite_pools >= 0, f"num_tflite_pools must not be negative; was {self.num_tflite_pools}"
+        )
         _check(self.lanes > 0, f"lanes must be positive; was {self.lanes}")
 
 

@@ -80,5 +80,3 @@ def parse_version(text: str) -> int | None:
         return None
     version = int(text)
     return version if version <= MAX_VERSION else None
-
-
