@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 class Predictor(InferencePredictor, Protocol):
     """What the services need: `dataplane.predict.DataPlane`. Every method raises ServingError."""
 
-    def metadata(self, spec: ModelSpec) -> tuple[int, bytes]:
+    async def metadata(self, spec: ModelSpec, timeout_s: float | None) -> tuple[int, bytes]:
         """The version that answers, and its serialized SignatureDefMap."""
 
     def status(self, spec: ModelSpec) -> Sequence[VersionStatus]:
@@ -97,12 +97,12 @@ class GrpcServices:
                 answer.name, answer.version, answer.signature_name, answer.outputs, self._as_content
             )
 
-    async def _metadata(self, body: bytes, _context: Any) -> bytes:
+    async def _metadata(self, body: bytes, context: Any) -> bytes:
         request = parse_message(GetModelMetadataRequest, body)
         requested_spec(request)
         _check_metadata_fields(request.metadata_field)
         spec = named_spec(request)
-        version, signature_def_map = self._predictor.metadata(spec)
+        version, signature_def_map = await self._predictor.metadata(spec, context.time_remaining())
         response = GetModelMetadataResponse()
         response.model_spec.name = spec.name
         response.model_spec.version.value = version

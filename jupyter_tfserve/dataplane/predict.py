@@ -120,9 +120,9 @@ class DataPlane:
         with self._core.serving_map.lookup(spec) as handle:
             yield handle
 
-    def metadata(self, spec: ModelSpec) -> tuple[int, bytes]:
-        """The version that answers for `spec`, and its serialized SignatureDefMap."""
-        with self._core.serving_map.lookup(spec) as handle:
+    async def metadata(self, spec: ModelSpec, timeout_s: float | None) -> tuple[int, bytes]:
+        """The version that answers for `spec`, and its serialized SignatureDefMap. Waits for the first load."""
+        async with self.held(spec, timeout_s) as handle:
             return handle.id.version, handle.loader.signature_defs
 
     def status(self, spec: ModelSpec) -> Sequence[VersionStatus]:

@@ -173,9 +173,8 @@ class RestApi:
         )
 
     async def _metadata(self, spec: ModelSpec) -> bytes:
-        async with self._data_plane.held(spec, self._timeout_s) as handle:
-            signature_defs = SignatureDefMap.FromString(handle.loader.signature_defs)
-            return encode_metadata(spec.name, handle.id.version, signature_defs)
+        version, signature_defs = await self._data_plane.metadata(spec, self._timeout_s)
+        return encode_metadata(spec.name, version, SignatureDefMap.FromString(signature_defs))
 
     async def _decoded(self, request: HttpRequest) -> bytes:
         """The body without its compression; an encoding that is not gzip is ignored, as upstream does."""

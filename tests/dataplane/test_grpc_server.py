@@ -74,7 +74,7 @@ class FakePredictor:
         values = {"y": inputs["x"] / 2 + 2, "same": inputs["x"]}
         return Answer(spec.name, 2, "serving_default", {alias: values[alias] for alias in outputs})
 
-    def metadata(self, spec):
+    async def metadata(self, spec, timeout_s):
         self._asked(spec)
         signature_map = protos.SignatureDefMap()
         signature_map.signature_def["serving_default"].inputs["x"].name = "x:0"
