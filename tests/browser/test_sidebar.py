@@ -58,6 +58,7 @@ def test_broken_version_shows_its_reason(lab, no_engine):
     lab.run("jupyter-tfserve:serve", path="broken")
     reason = lab.row(1, "broken").locator(".jp-tfserve-reason")
     expect(reason).not_to_be_empty(timeout=90_000)
+    expect(lab.row(1, "broken").locator(".jp-tfserve-hint")).to_contain_text("as a new version")
     lab.screenshot("sidebar-broken")
 
 

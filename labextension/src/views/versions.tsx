@@ -55,9 +55,14 @@ export function Versions(props: IVersionsProps): React.ReactElement {
                 ))}
               </div>
               {isFailed(version) && (
-                <p className="jp-tfserve-reason">
-                  {version.error_code}: {version.error_message}
-                </p>
+                <>
+                  <p className="jp-tfserve-reason">
+                    {version.error_code}: {version.error_message}
+                  </p>
+                  <p className="jp-tfserve-hint">
+                    {trans.__('Save the model again as a new version; the log may say more.')}
+                  </p>
+                </>
               )}
             </td>
           </tr>

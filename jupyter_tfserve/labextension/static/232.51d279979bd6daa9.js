@@ -164,7 +164,7 @@
 
 .jp-tfserve-Button.jp-mod-warn {
   color: var(--jp-ui-inverse-font-color0, var(--jp-ui-inverse-font-color1));
-  background: var(--jp-reject-color-normal, var(--jp-error-color1));
+  background: var(--jp-warn-color-normal, var(--jp-error-color1));
   border-color: transparent;
 }
 
