@@ -29,6 +29,9 @@ class Lab:
         """Executes a command of the front end."""
         # What it returns may be a widget, which has no way out of the page.
         code = "async ([id, args]) => { await window.jupyterapp.commands.execute(id, args); }"
+        if command.startswith("notebook:run-"):
+            # Its promise is kept when the cells have run; what they do is what a test waits for.
+            code = "([id, args]) => { void window.jupyterapp.commands.execute(id, args); }"
         self.page.evaluate(code, [command, args])
 
     def action(self, name, within=None):
@@ -54,6 +57,14 @@ class Lab:
         self.run("docmanager:open", path=name)
         self.page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for()
         self.page.locator(IDLE).first.wait_for(state="attached", timeout=60_000)
+        # Idle is shown before the kernel can be asked: a cell that is run too early never runs.
+        self.page.evaluate(
+            "async () => { const context = window.jupyterapp.shell.currentWidget.sessionContext;"
+            " await context.ready; await context.session.kernel.info; }"
+        )
+        self.page.wait_for_function(
+            "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.connectionStatus === 'connected'"
+        )
 
     def run_all(self):
         self.run("notebook:run-all-cells")
