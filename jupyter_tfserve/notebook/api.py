@@ -8,6 +8,7 @@ server.query("regression_experiments@test", [[1.0], [2.0]])
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -131,7 +132,16 @@ class Server(ServerHandle):
             )
             for index, model in enumerate(state.models)
         ]
-        return Status(state.engine, tuple(models), self._engine.owner, self._engine.jupyter_url, self._notes)
+        engine = self._engine
+        return Status(
+            state.engine,
+            tuple(models),
+            engine.owner,
+            engine.jupyter_url,
+            self._notes,
+            engine.name,
+            time.time(),
+        )
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -295,7 +305,7 @@ class Server(ServerHandle):
         """A command that asks the model something real from any terminal; empty when REST cannot."""
         return self._questions.curl(self.model(model).name, self.rest_url)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         try:
             return self.status()._repr_mimebundle_()
         except ServingError as error:

@@ -26,6 +26,8 @@ class Engine(Protocol):
     """An engine that runs, and who keeps it."""
 
     owner: str
+    name: str | None
+    """What the Jupyter server calls it; None if it keeps none of that name for this kernel."""
     jupyter_url: str | None
     notes: tuple[str, ...]
 
@@ -68,7 +70,7 @@ class JupyterEngine:
 
     def __init__(self, server: JupyterServer, document: Mapping[str, Any]) -> None:
         self._server = server
-        self._name = str(document.get("name") or "default")
+        self.name: str | None = str(document.get("name") or "default")
         self._connection_file = Path(document["connection_file"])
         self.jupyter_url: str | None = f"{server.url}jupyter-tfserve"
         self.notes: tuple[str, ...] = tuple(document.get("notes") or ())
@@ -85,19 +87,20 @@ class JupyterEngine:
     def is_coming_back(self) -> bool:
         """See `Engine`."""
         return any(
-            engine.get("name") == self._name and engine.get("state") in RESTARTING
+            engine.get("name") == self.name and engine.get("state") in RESTARTING
             for engine in self._server.engines()
         )
 
     def stop(self) -> None:
         """See `Engine`."""
-        self._server.stop_engine(self._name)
+        self._server.stop_engine(str(self.name))
 
 
 class KernelEngine:
     """An engine that this kernel keeps; it ends with the kernel."""
 
     owner = "this kernel"
+    name: str | None = None
     jupyter_url: str | None = None
 
     def __init__(self, root: Path, ports: Ports, notes: tuple[str, ...] = ()) -> None:
@@ -150,6 +153,7 @@ class FoundEngine:
     """An engine of this kernel's Jupyter server that the server's API does not show to this kernel."""
 
     owner = "the Jupyter server"
+    name: str | None = None
     jupyter_url: str | None = None
     notes: tuple[str, ...] = ()
 

@@ -8,6 +8,7 @@ from html import escape
 from typing import Any, Final
 
 from jupyter_tfserve.engine.client_state import EngineState, ModelState, VersionState
+from jupyter_tfserve.notebook.card import CARD_MIME, card_document
 from jupyter_tfserve.notebook.placement import describe_policy
 
 _COLOURS: Mapping[str, str] = {
@@ -63,13 +64,17 @@ class Status:
     owner: str
     jupyter_url: str | None = None
     notes: tuple[str, ...] = ()
+    engine_name: str | None = None
+    """What the Jupyter server calls the engine that it keeps."""
+    time: float = 0.0
+    """When it was so, in seconds since the epoch."""
 
     def __str__(self) -> str:
         """The plain text that a terminal shows."""
         return "\n".join(_text_lines(self))
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/plain": str(self), "text/html": _html(self)}
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return {"text/plain": str(self), "text/html": _html(self), CARD_MIME: card_document(self)}
 
 
 def model_view(model: ModelState, curl: str) -> Model:

@@ -206,3 +206,13 @@ def test_folder_is_served_from_notebook_7s_file_list(lab, no_engine):
     lab.page.locator(".lm-Menu-itemLabel", has_text="Serve this SavedModel").click()
     expect(lab.state(2, "AVAILABLE")).to_be_visible(timeout=90_000)
     lab.screenshot("notebook7-tree")
+
+
+def test_card_of_a_magic_follows_the_engine(lab, serving, card, files, api):
+    code = "%load_ext jupyter_tfserve\n%tfserve status"
+    lab.open_notebook(write_notebook(files, "status.ipynb", nbformat.v4.new_code_cell(code)))
+    lab.run("notebook:run-cell")
+    expect(card.locator("tr[data-version='1'] [data-label='production']")).to_be_visible(timeout=30_000)
+    expect(card.locator("[data-live='true']")).to_be_visible()
+    api.put(f"{serving}/models/version/labels/production", json={"version": 2})
+    expect(card.locator("tr[data-version='2'] [data-label='production']")).to_be_visible()

@@ -54,3 +54,29 @@ def test_version_says_its_labels_and_error_when_printed():
     available, ended = model_view(MODEL, "").versions
     assert str(available) == "<m> version 2: AVAILABLE (production, test)"
     assert str(ended) == "<m> version 1: END: NOT_FOUND: no <graph>"
+
+
+def test_card_document_has_what_the_extension_draws_and_no_token():
+    status = Status(ENGINE, (model_view(MODEL, "curl -d 1"),), "this kernel", None, ("a note",), None, 12.5)
+    card = status._repr_mimebundle_()["application/vnd.jupyter-tfserve.card+json"]
+    assert card == {
+        "api_level": 1,
+        "engine_name": None,
+        "owner": "this kernel",
+        "time": 12.5,
+        "engine": {"rest_url": "http://127.0.0.1:8501", "grpc_address": "127.0.0.1:8500"},
+        "models": [
+            {
+                "name": "<m>",
+                "base_path": "/m",
+                "labels": {"production": 2, "test": 2},
+                "problem": "",
+                "versions": [
+                    {"version": 2, "state": "AVAILABLE", "error_code": "OK", "error_message": ""},
+                    {"version": 1, "state": "END", "error_code": "NOT_FOUND", "error_message": "no <graph>"},
+                ],
+                "curl": "curl -d 1",
+            }
+        ],
+        "notes": ["a note"],
+    }
