@@ -34,7 +34,7 @@ class ControlCalls:
         core: ServerCore[VersionRuntime],
         history: History,
         describe: Callable[[], Reply],
-        shut_down: Callable[[], None],
+        shut_down: Callable[[bool], None],
     ) -> None:
         self._core = core
         self._history = history
@@ -122,7 +122,7 @@ class ControlCalls:
         return {"events": [asdict(event) for event in await self._history.events(limit)]}
 
     async def _shutdown(self, request: ControlRequest) -> Reply:
-        self._shut_down()
+        self._shut_down(request.body.get("keep_models") is True)
         return {}
 
     def _model(self, model: ModelState) -> Reply:

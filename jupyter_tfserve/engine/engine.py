@@ -61,6 +61,7 @@ class Engine:
         self._options = options
         self._initial = initial
         self._stopping = asyncio.Event()
+        self._keep_models = False
         self._started = time.time()
         self._token = secrets.token_urlsafe(32)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -84,7 +85,7 @@ class Engine:
             data_plane.request_log = self._request_log if self._request_log.configure(models) else None
 
         self._core.add_models_listener(log_requests)
-        calls = ControlCalls(self._core, self._history, self.describe, self._stopping.set)
+        calls = ControlCalls(self._core, self._history, self.describe, self._shut_down)
         rest = RestApi(
             data_plane,
             limits,
@@ -169,6 +170,11 @@ class Engine:
             self.grpc_address = f"{_reachable(listen.host)}:{port}"
         return await self._control.start(LOOPBACK, 0)
 
+    def _shut_down(self, keep_models: bool) -> None:
+        """Ends `run`; with `keep_models` the next engine on this state folder serves what this one does."""
+        self._keep_models = keep_models
+        self._stopping.set()
+
     async def _stop(self) -> None:
         """No new requests, then answers, then models, then processes; whatever did not start is skipped."""
         if self._options.connection_file is not None:
@@ -178,7 +184,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(self._rest.stop(DRAIN_S), self._grpc.stop(DRAIN_S), self._control.stop(DRAIN_S))
         await self._request_log.close()
-        await self._core.close(drain_timeout_s=DRAIN_S)
+        await self._core.close(self._keep_models, drain_timeout_s=DRAIN_S)
         await self._pool.close()
 
     def _open_connections(self) -> dict[str, int]:

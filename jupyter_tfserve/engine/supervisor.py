@@ -100,8 +100,11 @@ class Supervisor:
                 self._keeper = asyncio.create_task(self._keep())
         return await asyncio.shield(ready)
 
-    async def stop(self) -> None:
-        """The engine's process is gone: drained if it obeys, killed after `stop_timeout_s`. Idempotent."""
+    async def stop(self, *, keep_models: bool = False) -> None:
+        """The engine's process is gone: drained if it obeys, killed after `stop_timeout_s`. Idempotent.
+
+        With `keep_models` its next run serves what this one did.
+        """
         async with self._stop_lock:
             if self._keeper is not None:
                 self._keeper.cancel()
@@ -111,7 +114,7 @@ class Supervisor:
             self._fail_ready(ServingError(Code.CANCELLED, "the engine was stopped before it was ready"))
             if self._process is not None:
                 self._change(SupervisorState.STOPPING)
-                await self._end_process(self._process)
+                await self._end_process(self._process, keep_models)
             if self._caller is not None:
                 self._caller.close()
                 self._caller = None
@@ -119,7 +122,7 @@ class Supervisor:
 
     async def restart(self) -> Connection:
         """The connection of a new run."""
-        await self.stop()
+        await self.stop(keep_models=True)
         return await self.start()
 
     async def _keep(self) -> None:
@@ -203,10 +206,11 @@ class Supervisor:
         except ValueError:
             return False
 
-    async def _call(self, connection: Connection, method: str, path: str, timeout_s: float) -> Reply:
+    async def _call(
+        self, connection: Connection, method: str, path: str, timeout_s: float, body: bytes | None = None
+    ) -> Reply:
         if self._caller is None:
             self._caller = ControlCaller()
-        body = None if method == "GET" else b"{}"
         return await self._caller.call(connection, method, path, body, timeout_s)
 
     async def _watch(self, process: EngineProcess) -> int:
@@ -215,10 +219,11 @@ class Supervisor:
             bound_log(self.log_path)
         return await process.wait()
 
-    async def _end_process(self, process: EngineProcess) -> None:
+    async def _end_process(self, process: EngineProcess, keep_models: bool) -> None:
         if self._connection is not None and self._connection.pid == process.pid and process.exit_code is None:
             with contextlib.suppress(ServingError):
-                await self._call(self._connection, "POST", "/control/shutdown", SHUTDOWN_CALL_S)
+                body = b'{"keep_models": true}' if keep_models else b"{}"
+                await self._call(self._connection, "POST", "/control/shutdown", SHUTDOWN_CALL_S, body)
                 await process.gone_within(self._options.stop_timeout_s)
         await process.end(self._options.stop_timeout_s)
         await self._discard_process()

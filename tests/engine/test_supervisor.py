@@ -225,7 +225,7 @@ async def test_supervisor_gives_up_when_the_engine_crashes_again_and_again(bench
 async def test_engine_stays_stopped_when_it_was_told_to_shut_down_by_another(bench):
     supervisor = bench.supervisor("--exit_with_parent")
     connection = await supervisor.start()
-    await supervisor._call(connection, "POST", "/control/shutdown", 5)
+    await supervisor._call(connection, "POST", "/control/shutdown", 5, b"{}")
     await until(lambda: supervisor.status().state is SupervisorState.STOPPED)
     assert len(bench.commands) == 1
     assert (await supervisor.start()).pid != connection.pid

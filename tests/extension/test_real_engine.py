@@ -105,7 +105,12 @@ async def test_models_and_labels_survive_a_killed_engine(api, models, engines):
     assert await predict(api, "version") == (200, [2, 2])
     await until(lambda: are_gone(killed))
 
-    stopped = processes_of(again["pid"])
+    code, third = await reply(api("POST", "api/engines/default/restart", {}, request_timeout=90))
+    assert (code, third["pid"] != again["pid"]) == (200, True)
+    await available(api, 1, 2)
+    assert await predict(api, "version/labels/production") == (200, [1, 1])
+
+    stopped = processes_of(third["pid"])
     assert (await reply(api("DELETE", "api/engines/default", request_timeout=60)))[0] == 200
     assert are_gone(stopped)
 
