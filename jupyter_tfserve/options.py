@@ -148,6 +148,10 @@ class ListenOptions:
     def __post_init__(self) -> None:
         for name in ("grpc_port", "rest_port"):
             _check(-1 <= getattr(self, name) < 65536, f"{name} must be a port; was {getattr(self, name)}")
+        _check(
+            self.rest_port <= 0 or self.rest_port != self.grpc_port,
+            f"--port and --rest_api_port must differ; both are {self.rest_port}",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,7 +263,7 @@ class BatchScheduler:
         waiting = len(self._queue) > 0
         for batch in self._running.values():
             for task in batch:
-                expire(task, now, Code.DEADLINE_EXCEEDED, "Timed out while the model ran")
+                expire(task, now, Code.DEADLINE_EXCEEDED, "Timed out waiting for notification")
                 waiting = waiting or not task.future.done()
         self._check_stuck(now)
         if waiting:

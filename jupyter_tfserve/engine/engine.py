@@ -62,6 +62,7 @@ class Engine:
         self._initial = initial
         self._stopping = asyncio.Event()
         self._keep_models = False
+        self._is_configured = False
         self._started = time.time()
         self._token = secrets.token_urlsafe(32)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -124,8 +125,9 @@ class Engine:
             await self._stop()
 
     def is_ready(self) -> bool:
-        """Whether every configured model's first load is over, for better or worse."""
-        return not any(
+        """Whether the initial configuration was taken and every model's first load is over, for better or worse."""
+        self._is_configured = self._is_configured or self._initial.is_known(self._core)
+        return self._is_configured and not any(
             self._core.first_load_pending(ModelSpec(model.config.name)) for model in self._core.states()
         )
 

@@ -87,16 +87,17 @@ class InitialModels:
         if self.config_file is not None:
             await self.config_file.follow(core)
 
+    def is_known(self, core: ServerCore[Any]) -> bool:
+        """Whether `core` serves all of them: a configuration that was refused is not known."""
+        return self.names <= {model.config.name for model in core.states()}
+
     async def wait_known(self, core: ServerCore[Any]) -> None:
         """Returns when `core` knows the models, loaded or not, so that requests for them wait instead of failing;
         or when that takes too long, as it does for a config that is refused.
         """
 
-        def known() -> bool | None:
-            return True if self.names <= {model.config.name for model in core.states()} else None
-
         try:
-            await core.manager.changes.wait_until(known, KNOWN_TIMEOUT_S)
+            await core.manager.changes.wait_until(lambda: self.is_known(core) or None, KNOWN_TIMEOUT_S)
         except ServingError:
             logger.warning("The configured models are not known yet")
 
@@ -121,9 +122,8 @@ def _from_config_file(options: EngineOptions) -> InitialModels:
     try:
         models = parse_config(text) or ()
     except ServingError as error:
-        message = f"Error parsing text-format tensorflow.serving.ModelServerConfig: {error.message}"
         # As upstream: where the text is wrong stands above the line that ends the start.
-        print(message, file=sys.stderr)
+        print(error.message, file=sys.stderr)
         raise invalid_argument(f"Invalid protobuf file: '{file}'", error.message) from None
     config_file = ConfigFile(file, text, options.model_config_file_poll_wait_seconds, options.state_dir)
     return InitialModels(config_file=config_file, names=frozenset(model.name for model in models))

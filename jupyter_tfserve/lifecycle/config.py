@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from jupyter_tfserve.errors import ServingError, invalid_argument
@@ -17,7 +18,8 @@ from jupyter_tfserve.lifecycle.request_logging import RequestLogging
 from jupyter_tfserve.types import MAX_VERSION
 
 TENSORFLOW: Final = "tensorflow"
-_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]")
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_FILE_SCHEME: Final = "file://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,11 @@ class ModelConfig:
     logging: RequestLogging | None = None
 
     @property
+    def folder(self) -> Path:
+        """The base path on this machine."""
+        return Path(local_path(self.base_path))
+
+    @property
     def location(self) -> tuple[str, VersionPolicy, int | None, frozenset[int]]:
         """All that decides which folders are loaded."""
         return (self.base_path, self.policy, self.single_version, self.kept_versions)
@@ -47,6 +54,11 @@ class ModelConfig:
     def kept_versions(self) -> frozenset[int]:
         """The versions that stay loaded because a label names them."""
         return frozenset(self.labels.values()) if self.keeps_labelled else frozenset()
+
+
+def local_path(path: str) -> str:
+    """The path that a `file://` URI names; anything else as it is."""
+    return path.removeprefix(_FILE_SCHEME) if path.startswith(f"{_FILE_SCHEME}/") else path
 
 
 def validate_models(models: Iterable[ModelConfig], current: Mapping[str, ModelConfig]) -> None:

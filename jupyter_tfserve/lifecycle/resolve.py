@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument, not_found
-from jupyter_tfserve.lifecycle.config import ModelConfig
+from jupyter_tfserve.lifecycle.config import ModelConfig, local_path
 from jupyter_tfserve.lifecycle.policy import Specific
 from jupyter_tfserve.lifecycle.source import holds_model, version_of
 
@@ -54,7 +54,7 @@ def _folder_of(path: str, create: bool) -> Path:
     """The absolute folder; symbolic links are kept, since what they point at may change."""
     if not path or "\0" in path:
         raise invalid_argument("The path of a model must not be empty or hold a NUL")
-    folder = Path(os.path.abspath(os.path.expanduser(path)))
+    folder = Path(os.path.abspath(os.path.expanduser(local_path(path))))
     try:
         str(folder).encode()
         if create:

@@ -116,7 +116,7 @@ class Source:
 
     def __init__(self, config: ModelConfig, settle_s: float = SETTLE_S) -> None:
         self.model = config.name
-        self.base_path = Path(config.base_path)
+        self.base_path = config.folder
         self.policy = config.policy
         self.single_version = config.single_version
         self.kept_versions = config.kept_versions

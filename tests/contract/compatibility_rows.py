@@ -233,7 +233,12 @@ MANAGEMENT: Final = (
         "leaves no trace; upstream keeps it as its current one",
         f"{RELOAD}test_config_that_breaks_a_rule_leaves_no_trace",
     ),
-    works("config file polling (3.5)", f"{SERVER}test_rewritten_config_file_counts_only_when_it_is_polled"),
+    differs(
+        "config file polling (3.5)",
+        "a file is applied when its text has changed, not each time that it is read: labels and policies that were "
+        "set while the server ran are acknowledged changes too",
+        f"{SERVER}test_rewritten_config_file_counts_only_when_it_is_polled",
+    ),
     works("a config file that does not parse (3.5)", f"{SERVER}test_bad_config_file_ends_the_start"),
     differs(
         "ports at the start (3.6)",

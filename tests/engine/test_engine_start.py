@@ -102,7 +102,7 @@ def test_missing_base_path_is_named(tmp_path: Path) -> None:
         (
             b'{"model_config_list": [}',
             "INVALID_ARGUMENT: Invalid protobuf file: '{file}'",
-            "Error parsing text-format tensorflow.serving.ModelServerConfig",
+            "Error parsing JSON tensorflow.serving.ModelServerConfig: Failed to load JSON: Expecting value: line 1",
         ),
     ],
     ids=["missing", "not text", "bad text format", "bad JSON"],
@@ -334,3 +334,19 @@ def test_jupyter_s_side_does_not_import_tensorflow() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_refused_config_at_start_is_never_ready_and_a_file_uri_is_served(
+    saved_models, start_engine, tmp_path
+) -> None:
+    """A label on a version that is not loaded yet refuses the whole config; a probe must not call that ready."""
+    entry = f'name: "m" base_path: "file://{saved_models}/half_plus_two" model_platform: "tensorflow"'
+    config = tmp_path / "models.config"
+    config.write_text(f'model_config_list {{ config {{ {entry} version_labels {{ key: "a" value: 1 }} }} }}')
+    refused = start_engine(f"--model_config_file={config}")
+    assert refused.rest.get("/readyz").status_code == 503
+    assert refused.rest.post("/v1/models/m:predict", content='{"instances": [1.0]}').status_code == 404
+    config.write_text(f"model_config_list {{ config {{ {entry} }} }}")
+    served = start_engine(f"--model_config_file={config}")
+    assert served.predict("m", instances=[1.0]) == {"predictions": [2.5]}
+    assert served.rest.get("/readyz").status_code == 200

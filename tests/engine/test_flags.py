@@ -89,6 +89,7 @@ def test_bad_value_is_refused(argument: str, message: str) -> None:
         (["--port=0", "--model_base_path=/m"], "At least one of server_options.grpc_port"),
         (["--model_base_path=/m", "--batching_parameters_file=/x"], "without setting"),
         (["--port=70000", "--model_base_path=/m"], "grpc_port must be a port"),
+        (["--port=9000", "--rest_api_port=9000", "--model_base_path=/m"], "must differ; both are 9000"),
         (
             [f"--tensorflow_{n}_parallelism=1" for n in ("session", "intra_op", "inter_op")]
             + ["--model_base_path=/m"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from jupyter_tfserve.errors import Code, ServingError
@@ -89,3 +91,10 @@ def test_policy_is_refused_when_it_is_none(document):
     with pytest.raises(ServingError) as caught:
         policy_from_json(document)
     assert caught.value.code is Code.INVALID_ARGUMENT
+
+
+def test_file_uri_is_an_absolute_base_path_and_names_its_folder():
+    model = ModelConfig("m", "file:///models/m")
+    validate_models([model], {})
+    assert model.folder == Path("/models/m")
+    assert ModelConfig("m", "/models/m").folder == Path("/models/m")
