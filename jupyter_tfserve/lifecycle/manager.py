@@ -195,8 +195,15 @@ class Manager(Generic[LoaderT]):
         return steps[0] if steps and has_slot else None
 
     def _policy_steps(self) -> Iterator[tuple[Harness[LoaderT], Action]]:
-        for harnesses in self._harnesses.values():
-            snapshot = (VersionSnapshot(v, h.state, h.is_aspired) for v, h in harnesses.items())
+        for model, harnesses in self._harnesses.items():
+            wanted = self._aspired.get(model, {})
+            # A version that is wanted again while it goes comes back: what serves meanwhile must not leave.
+            returning = {
+                v for v, h in harnesses.items() if h.state is LifecycleState.UNLOADING and v in wanted
+            }
+            snapshot = (
+                VersionSnapshot(v, h.state, h.is_aspired or v in returning) for v, h in harnesses.items()
+            )
             action = next_action(snapshot)
             if action is not None:
                 yield harnesses[action.version], action

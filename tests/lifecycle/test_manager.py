@@ -227,6 +227,22 @@ async def test_reaspired_version_loads_afresh_when_its_teardown_is_over(manager,
     assert loaders.made[0].unloads == 1
 
 
+async def test_serving_version_stays_while_the_wanted_one_is_still_on_its_way_out(manager, loaders, spin):
+    """1 -> 2 -> 1 quickly: version 1 is not gone yet when it is wanted again, and 2 must bridge the gap."""
+    manager.set_aspired_versions("m", aspired(1))
+    await spin()
+    slow = manager.serving_map.lookup(ModelSpec("m"))
+    manager.set_aspired_versions("m", aspired(2))
+    await spin()
+    assert states(manager) == {2: AVAILABLE, 1: UNLOADING}
+    manager.set_aspired_versions("m", aspired(1))
+    await spin()
+    assert states(manager) == {2: AVAILABLE, 1: UNLOADING}
+    slow.release()
+    await spin()
+    assert states(manager) == {2: END, 1: AVAILABLE}
+
+
 async def test_old_version_is_simply_kept_when_it_is_reaspired_before_it_leaves(manager, loaders, spin):
     manager.set_aspired_versions("m", aspired(1))
     await spin()
