@@ -89,7 +89,10 @@ class HttpProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         if self._service.draining or len(self._service.connections) >= self._limits.max_connections:
-            self._refuse(503, f"Too many connections; the limit is {self._limits.max_connections}")
+            # Closed at once: a connection over the limit must not linger, and no sweep would find it.
+            message = f"Too many connections; the limit is {self._limits.max_connections}"
+            self._write(HttpResponse(503, encode_error(message)), keep_alive=False)
+            self._close()
             return
         self._service.connections.add(self)
 
