@@ -496,9 +496,10 @@ def main(arguments: list[str]) -> None:
     """Makes what the command line asks for."""
     tf.get_logger().setLevel("ERROR")
     base = Path(arguments[0])
-    for wanted in arguments[1:] or [f"{name}=1" for name in MAKERS]:
+    for wanted in arguments[1:] or ["*=1"]:
         name, _, version = wanted.partition("=")
-        MAKERS[name](base / name, int(version))
+        for maker in MAKERS if name == "*" else [name]:
+            MAKERS[maker](base / maker, int(version))
 
 
 if __name__ == "__main__":
