@@ -11,7 +11,6 @@ import { type ServingApi, ServingError } from './request';
 import {
   CHANGE_SCHEMA_ID,
   describeEvent,
-  findEngine,
   type IEngineView,
   INITIAL_STATE,
   type IServingState
@@ -93,17 +92,9 @@ export class ServingModel implements IDisposable {
   }
 
   restart(engine: string): Promise<boolean> {
-    return this.perform(this.trans.__('Restarting engine %1', engine), async () => {
-      const served = findEngine(this._state, engine)?.models ?? [];
-      await this.api.restart(engine);
-      // An engine that ends in order closes its models; opened again they have their labels and policies.
-      const { models } = await this.api.engineState(engine);
-      for (const { name, base_path } of served) {
-        if (models.every(model => model.name !== name)) {
-          await this.api.open(engine, base_path, name);
-        }
-      }
-    });
+    return this.perform(this.trans.__('Restarting engine %1', engine), () =>
+      this.api.restart(engine)
+    );
   }
 
   removeModel(engine: string, model: string): Promise<boolean> {
