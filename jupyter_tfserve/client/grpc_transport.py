@@ -23,6 +23,7 @@ from jupyter_tfserve.codec.protos import (
     RegressionRequest,
 )
 from jupyter_tfserve.codec.signatures import parse_signatures
+from jupyter_tfserve.codec.status_details import DETAILS_KEY, read_hint
 from jupyter_tfserve.codec.tensor_proto import decode_tensor, encode_tensor
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.options import LimitOptions
@@ -106,7 +107,15 @@ class GrpcTransport:
         try:
             return method(request, timeout=timeout_s, metadata=self._headers)
         except grpc.RpcError as error:
-            raise ServingError(Code[error.code().name], error.details() or "") from error
+            raise ServingError(Code[error.code().name], error.details() or "", _hint(error)) from error
+
+
+def _hint(error: Any) -> str | None:
+    """What the server wrote beside its error, as REST's `hint`."""
+    for key, value in error.trailing_metadata() or ():
+        if key == DETAILS_KEY and isinstance(value, bytes):
+            return read_hint(value)
+    return None
 
 
 def _put_spec(spec: ModelSpec, proto: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 import grpc
 from google.protobuf.message import DecodeError
 
-from jupyter_tfserve.dataplane.grpc_status import GRPC_STATUS, truncate_message
+from jupyter_tfserve.dataplane.grpc_status import GRPC_STATUS, status_details, truncate_message
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.types import ModelSpec
 
@@ -81,12 +81,13 @@ def _edge(handler: Handler) -> Handler:
         try:
             return await handler(body, context)
         except ServingError as error:
-            code, message = error.code, error.message
+            code, message, hint = error.code, error.message, error.hint
         except Exception:
             # The request edge: a fault of ours costs this call only, and tells nothing of the inside.
             _LOG.exception("A gRPC call failed unexpectedly")
-            code, message = Code.INTERNAL, "The server failed to answer this request"
-        await context.abort(GRPC_STATUS[code], truncate_message(message))
+            code, message, hint = Code.INTERNAL, "The server failed to answer this request", None
+        message = truncate_message(message)
+        await context.abort(GRPC_STATUS[code], message, status_details(code, message, hint))
         raise AssertionError("abort always raises")
 
     return answer

@@ -1,4 +1,4 @@
-"""Canonical codes to gRPC statuses, and the bound on a status message: a failed call's last step."""
+"""Canonical codes to gRPC statuses, their details, and the bound on a status message: a failed call's last step."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 
 import grpc
 
+from jupyter_tfserve.codec.status_details import DETAILS_KEY, encode_details
 from jupyter_tfserve.errors import Code
 
 GRPC_STATUS: Final[Mapping[Code, grpc.StatusCode]] = MappingProxyType(
@@ -28,3 +29,10 @@ def truncate_message(message: str) -> str:
     if len(encoded) <= MAX_MESSAGE_BYTES:
         return encoded.decode()
     return encoded[:MAX_MESSAGE_BYTES].decode(errors="ignore") + TRUNCATED
+
+
+def status_details(code: Code, message: str, hint: str | None) -> tuple[tuple[str, bytes], ...]:
+    """The trailing metadata of a failed call: its hint, cut as its message is, or nothing."""
+    if hint is None:
+        return ()
+    return ((DETAILS_KEY, encode_details(code, message, truncate_message(hint))),)

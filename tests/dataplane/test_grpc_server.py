@@ -13,7 +13,9 @@ import grpc
 import numpy as np
 import pytest
 
+from jupyter_tfserve.client.grpc_transport import GrpcTransport
 from jupyter_tfserve.codec import protos
+from jupyter_tfserve.codec.status_details import read_hint
 from jupyter_tfserve.codec.tensor_proto import encode_tensor
 from jupyter_tfserve.dataplane.grpc_server import GrpcOptions, GrpcServer
 from jupyter_tfserve.errors import Code, ServingError, not_found
@@ -202,9 +204,30 @@ async def test_predict_tells_the_callers_fault_when_inputs_do_not_fit(client):
 
 @pytest.mark.parametrize("code", [code for code in Code if code is not Code.OK])
 async def test_status_is_the_predictors_when_it_raises(client, code):
-    client.predictor.error = ServingError(code, "the reason", hint="never sent")
+    client.predictor.error = ServingError(code, "the reason")
     status, details = await failure(client.prediction.Predict(request(), timeout=20))
     assert (status.value[0], details) == (code, "the reason")
+
+
+@pytest.mark.parametrize(
+    ("hint", "read"), [("try that", "try that"), (None, None), ("é" * 5000, "é" * 512 + "...TRUNCATED")]
+)
+async def test_hint_is_in_the_details_when_the_error_has_one(client, hint, read):
+    client.predictor.error = ServingError(Code.NOT_FOUND, "\n" * 5000, hint)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await client.prediction.Predict(request(), timeout=20)
+    assert caught.value.details() == "\n" * 1024 + "...TRUNCATED"
+    details = dict(caught.value.trailing_metadata()).get("grpc-status-details-bin")
+    assert (None if details is None else read_hint(details)) == read
+
+
+async def test_hint_reaches_our_own_client_when_a_call_fails(client):
+    client.predictor.error = not_found("no such model", "Serve it first")
+    transport = GrpcTransport(f"127.0.0.1:{client.port}", {})
+    with pytest.raises(ServingError) as caught:
+        await asyncio.to_thread(transport.metadata, ModelSpec("m"), 20)
+    transport.close()
+    assert (caught.value.message, caught.value.hint) == ("no such model", "Serve it first")
 
 
 async def test_status_message_is_truncated_when_long(client):
