@@ -77,7 +77,7 @@ class ExampleMethods:
                 self._options,
                 context.time_remaining(),
             )
-            timer.run_s = answer.run_s
+            timer.run_s, timer.traffic = answer.run_s, answer.traffic
         response = method.response_type()
         _put_model_spec(answer, response.model_spec)
         method.put(answer.result, response.result)

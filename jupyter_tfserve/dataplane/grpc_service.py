@@ -92,7 +92,7 @@ class GrpcServices:
 
         with self._metrics.grpc.timed(request.model_spec.name, "Predict") as timer:
             answer = await self._predictor.predict(named_spec(request), bind, context.time_remaining())
-            timer.run_s = answer.run_s
+            timer.run_s, timer.traffic = answer.run_s, answer.traffic
             return encode_predict_response(
                 answer.name, answer.version, answer.signature_name, answer.outputs, self._as_content
             )

@@ -23,6 +23,7 @@ from jupyter_tfserve.codec.examples import ExampleInput
 from jupyter_tfserve.codec.prediction_log import Exchange, LogKind, SignatureRun
 from jupyter_tfserve.codec.regression import REGRESS_METHOD, Regressions, read_regressions, regression_outputs
 from jupyter_tfserve.dataplane.predict import Bind, Prediction, RequestLog, SignatureNotFound
+from jupyter_tfserve.dataplane.traffic import Traffic
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.options import LimitOptions
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tensors
@@ -70,6 +71,7 @@ class Inference(Generic[ResultT_co]):
     signature_name: str
     result: ResultT_co
     run_s: float = 0
+    traffic: Traffic | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +123,12 @@ async def multi_inference(
     """
     chosen = tasks[0].spec if tasks else ModelSpec("")
     async with predictor.held(chosen, timeout_s) as handle:
-        plan = _plan(tasks, handle.loader.signatures, options)
-        inputs = {INPUTS: example_input.tensor(options.limits)}
-        answers = await _all(
-            [handle.loader.run(key, inputs, outputs, timeout_s) for key, outputs in plan.items()]
-        )
+        with handle.loader.traffic.timed():
+            plan = _plan(tasks, handle.loader.signatures, options)
+            inputs = {INPUTS: example_input.tensor(options.limits)}
+            answers = await _all(
+                [handle.loader.run(key, inputs, outputs, timeout_s) for key, outputs in plan.items()]
+            )
         version = handle.id.version
     log = predictor.request_log
     if log is not None and (write := log.sampled(chosen.name)) is not None:
@@ -159,7 +162,7 @@ async def _infer(
     except SignatureNotFound as error:
         raise invalid_argument(f"No signature was found with the name: {error.key}", error.hint) from None
     result = method.read(answer.outputs, len(example_input.examples))
-    return Inference(answer.name, answer.version, answer.signature_name, result, answer.run_s)
+    return Inference(answer.name, answer.version, answer.signature_name, result, answer.run_s, answer.traffic)
 
 
 def _plan(

@@ -27,6 +27,7 @@ from jupyter_tfserve.dataplane.metrics_cells import (
     Histograms,
     Labels,
 )
+from jupyter_tfserve.dataplane.traffic import TRAFFIC_LIMITS, Traffic
 from jupyter_tfserve.errors import Code, ServingError
 
 PREFIX: Final = "/tensorflow/serving/"
@@ -60,8 +61,12 @@ class RequestMetrics:
         self.failures = Counters()
         self._answered: dict[tuple[str, str], tuple[Histogram, Histogram]] = {}
 
-    def succeeded(self, model: str, api: str, began: float, run_s: float = 0) -> None:
+    def succeeded(
+        self, model: str, api: str, began: float, run_s: float = 0, traffic: Traffic | None = None
+    ) -> None:
         """Counts an answer to what was asked at `began`, by `time.perf_counter`. `run_s`: the model's part.
+
+        `traffic` is that of the version that answered.
 
         REQUIRES: `model` is one that we have, or empty.
         """
@@ -73,6 +78,8 @@ class RequestMetrics:
         micros = (perf_counter() - began) * 1e6
         latency.counts[bisect_right(LATENCY_LIMITS, micros)] += 1
         latency.sum += micros
+        if traffic is not None:
+            traffic.counts[bisect_right(TRAFFIC_LIMITS, micros)] += 1
         if run_s:
             micros = run_s * 1e6
             runtime.counts[bisect_right(LATENCY_LIMITS, micros)] += 1
@@ -83,7 +90,7 @@ class RequestMetrics:
         self.failures.add(model, _code(error).name)
 
     def timed(self, model: str, api: str) -> RequestTimer:
-        """Counts and times what happens in its block; `run_s` is to be set on it."""
+        """Counts and times what happens in its block; `run_s` and `traffic` are to be set on it."""
         return RequestTimer(self, model, api)
 
     def answered(self) -> Iterator[tuple[str, str, Histogram, Histogram]]:
@@ -93,9 +100,12 @@ class RequestMetrics:
 
 
 class RequestTimer:
-    """One request from the block's begin to its end, however that comes. `run_s`: the model's part of it."""
+    """One request from the block's begin to its end, however that comes.
 
-    __slots__ = ("_api", "_began", "_metrics", "_model", "run_s")
+    `run_s`: the model's part of it; `traffic`: that of the version that answered.
+    """
+
+    __slots__ = ("_api", "_began", "_metrics", "_model", "run_s", "traffic")
 
     def __init__(self, metrics: RequestMetrics, model: str, api: str) -> None:
         self._metrics = metrics
@@ -103,6 +113,7 @@ class RequestTimer:
         self._api = api
         self._began = perf_counter()
         self.run_s = 0.0
+        self.traffic: Traffic | None = None
 
     def __enter__(self) -> RequestTimer:
         return self
@@ -111,7 +122,7 @@ class RequestTimer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if error is None:
-            self._metrics.succeeded(self._model, self._api, self._began, self.run_s)
+            self._metrics.succeeded(self._model, self._api, self._began, self.run_s, self.traffic)
         else:
             self._metrics.failed(self._model, error)
 

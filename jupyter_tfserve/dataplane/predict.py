@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any, Protocol, TypeAlias
 
 from jupyter_tfserve.codec.prediction_log import Exchange, LogKind, SignatureRun
+from jupyter_tfserve.dataplane.traffic import Traffic
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.lifecycle.config_proto import models_from_reload
 from jupyter_tfserve.lifecycle.core import ServerCore
@@ -34,6 +35,10 @@ class Servable(Protocol):
     @property
     def signature_defs(self) -> bytes:
         """The serialized SignatureDefMap."""
+
+    @property
+    def traffic(self) -> Traffic:
+        """What it has answered."""
 
     async def run(
         self, key: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None
@@ -60,6 +65,20 @@ class Prediction:
     signature_name: str
     outputs: Tensors
     run_s: float = 0
+    traffic: Traffic | None = None
+    """Where the version's answers are counted, by who encodes them."""
+
+
+class Run(Protocol):
+    """What a model did for an answer: how long it took, and where its version's answers are counted."""
+
+    @property
+    def run_s(self) -> float:
+        """The model's part of the time."""
+
+    @property
+    def traffic(self) -> Traffic | None:
+        """None if no model was asked."""
 
 
 class RequestLog(Protocol):
@@ -96,21 +115,25 @@ class DataPlane:
             await self._wait_first_load(spec, timeout_s)
         with self._core.serving_map.lookup(spec) as handle:
             servable: Servable = handle.loader
-            key = spec.signature_name or DEFAULT_SIGNATURE
-            signature = servable.signatures.get(key)
-            if signature is None:
-                raise SignatureNotFound(key, servable.signatures)
-            inputs, outputs = (
-                await asyncio.to_thread(bind, signature, key) if offload else bind(signature, key)
-            )
-            began = perf_counter()
-            answer = await servable.run(key, inputs, outputs, timeout_s)
-            run_s = perf_counter() - began
+            try:
+                key = spec.signature_name or DEFAULT_SIGNATURE
+                signature = servable.signatures.get(key)
+                if signature is None:
+                    raise SignatureNotFound(key, servable.signatures)
+                inputs, outputs = (
+                    await asyncio.to_thread(bind, signature, key) if offload else bind(signature, key)
+                )
+                began = perf_counter()
+                answer = await servable.run(key, inputs, outputs, timeout_s)
+                run_s = perf_counter() - began
+            except BaseException:
+                servable.traffic.errors += 1
+                raise
             if self.request_log is not None and (write := self.request_log.sampled(spec.name)) is not None:
                 chosen = outputs if len(outputs) < len(signature.outputs) else ()
                 run = SignatureRun(key, answer)
                 write(Exchange(kind, spec, handle.id.version, inputs, (run,), chosen))
-            return Prediction(spec.name, handle.id.version, key, answer, run_s)
+            return Prediction(spec.name, handle.id.version, key, answer, run_s, servable.traffic)
 
     @contextlib.asynccontextmanager
     async def held(self, spec: ModelSpec, timeout_s: float | None) -> AsyncIterator[ServableHandle[Any]]:

@@ -27,7 +27,7 @@ from jupyter_tfserve.codec.signatures import check_predict_method
 from jupyter_tfserve.dataplane.http_message import HTML, JSON, HttpRequest, HttpResponse, error_page
 from jupyter_tfserve.dataplane.inference import InferenceOptions, classify, regress
 from jupyter_tfserve.dataplane.metrics import RequestMetrics
-from jupyter_tfserve.dataplane.predict import DataPlane, SignatureNotFound
+from jupyter_tfserve.dataplane.predict import DataPlane, Prediction, Run, SignatureNotFound
 from jupyter_tfserve.dataplane.rest_routes import METHODS, Route, Verb, allowed_methods, find_route
 from jupyter_tfserve.errors import HTTP_STATUS, Code, ServingError, invalid_argument
 from jupyter_tfserve.options import LimitOptions
@@ -44,6 +44,8 @@ _CORS_HEADERS: Final[Mapping[str, str]] = {
     "Access-Control-Allow-Headers": "Content-Type",
 }
 _NO_HEADERS: Final[Mapping[str, str]] = {}
+_NO_RUN: Final = Prediction("", 0, "", {})
+"""Of routes that ask no model."""
 
 
 class RestApi:
@@ -90,11 +92,12 @@ class RestApi:
             if "content-encoding" in request.headers and method == "POST":
                 body = await self._decoded(request)
             if route.verb is Verb.PREDICT:
-                answer, run_s = await self._predict(route.spec, body)
-                self._metrics.succeeded(model, "predict", began, run_s)
+                answer, run = await self._predict(route.spec, body)
+                self._metrics.succeeded(model, "predict", began, run.run_s, run.traffic)
             else:
-                answer, run_s = await self._answer(route, body)
-                self._metrics.succeeded(model, route.verb.value if method == "POST" else "", began, run_s)
+                answer, run = await self._answer(route, body)
+                api = route.verb.value if method == "POST" else ""
+                self._metrics.succeeded(model, api, began, run.run_s, run.traffic)
             return HttpResponse(200, answer, JSON, self._headers)
         except ServingError as error:
             self._metrics.failed(model, error)
@@ -104,21 +107,21 @@ class RestApi:
             self._metrics.failed(model, error)
             raise
 
-    async def _answer(self, route: Route, body: bytes) -> tuple[bytes, float]:
-        """The body, and the time that a model took for it, as every route below tells it."""
+    async def _answer(self, route: Route, body: bytes) -> tuple[bytes, Run]:
+        """The body, and what a model did for it, as every route below tells it."""
         match route.verb:
             case Verb.CLASSIFY:
                 return await self._classify(route.spec, body)
             case Verb.REGRESS:
                 return await self._regress(route.spec, body)
             case Verb.METADATA:
-                return await self._metadata(route.spec), 0
+                return await self._metadata(route.spec), _NO_RUN
             case Verb.STATUS:
-                return self._status(route.spec), 0
+                return self._status(route.spec), _NO_RUN
             case _:
-                return orjson.dumps(self._list_models()), 0
+                return orjson.dumps(self._list_models()), _NO_RUN
 
-    async def _predict(self, spec: ModelSpec, body: bytes) -> tuple[bytes, float]:
+    async def _predict(self, spec: ModelSpec, body: bytes) -> tuple[bytes, Run]:
         limits = self._limits
         offload = len(body) >= OFFLOADED_BODY_BYTES
         document = (
@@ -141,23 +144,23 @@ class RestApi:
             # REST has a text and a code of its own for it.
             message = f'Serving signature name: "{error.key}" not found in signature def'
             raise invalid_argument(message, error.hint) from None
-        return encode_predict(prediction.outputs, row_format), prediction.run_s
+        return encode_predict(prediction.outputs, row_format), prediction
 
-    async def _classify(self, spec: ModelSpec, body: bytes) -> tuple[bytes, float]:
+    async def _classify(self, spec: ModelSpec, body: bytes) -> tuple[bytes, Run]:
         document = await self._examples(body)
         spec = _with_signature(spec, document.signature_name)
         answer = await classify(
             self._data_plane, spec, document.input, self._inference_options, self._timeout_s
         )
-        return encode_classify(answer.result), answer.run_s
+        return encode_classify(answer.result), answer
 
-    async def _regress(self, spec: ModelSpec, body: bytes) -> tuple[bytes, float]:
+    async def _regress(self, spec: ModelSpec, body: bytes) -> tuple[bytes, Run]:
         document = await self._examples(body)
         spec = _with_signature(spec, document.signature_name)
         answer = await regress(
             self._data_plane, spec, document.input, self._inference_options, self._timeout_s
         )
-        return encode_regress(answer.result), answer.run_s
+        return encode_regress(answer.result), answer
 
     async def _examples(self, body: bytes) -> ExampleDocument:
         if len(body) >= OFFLOADED_BODY_BYTES:

@@ -47,7 +47,8 @@ class SessionService:
             feeds = {_graph_name(name, aliases): one for name, one in self._feeds(request.feed).items()}
             fetches = [_graph_name(name, aliases) for name in request.fetch]
             targets = [f"^{name}" for name in request.target]
-            outputs = await handle.loader.run(SESSION_RUN, feeds, (*fetches, *targets), timeout_s)
+            with handle.loader.traffic.timed():
+                outputs = await handle.loader.run(SESSION_RUN, feeds, (*fetches, *targets), timeout_s)
             response = SessionRunResponse()
             response.model_spec.name = spec.name
             response.model_spec.version.value = handle.id.version

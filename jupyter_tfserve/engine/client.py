@@ -14,6 +14,7 @@ import orjson
 
 from jupyter_tfserve.client.http_caller import HttpCaller, error_of
 from jupyter_tfserve.client.rest import model_path, predict_document
+from jupyter_tfserve.engine.client_figures import Figures, parse_figures
 from jupyter_tfserve.engine.client_state import (
     Json,
     Opened,
@@ -45,6 +46,10 @@ class ControlClient:
     def state(self, timeout_s: float | None = None) -> State:
         """What runs now."""
         return parse_state(self._call("GET", "/control/state", timeout_s=timeout_s))
+
+    def figures(self) -> Figures:
+        """What every version that serves has answered in the last minute, and what it takes."""
+        return parse_figures(self._call("GET", "/control/figures"))
 
     def open(self, path: str, name: str | None = None, *, create: bool = False) -> Opened:
         """Serve the models under `path`; doing it twice changes nothing. NOT_FOUND without such a folder."""

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from jupyter_tfserve.engine.control import ControlRequest, ControlRouter, Reply
+from jupyter_tfserve.engine.figures import Figures
 from jupyter_tfserve.engine.version_runtime import VersionRuntime
 from jupyter_tfserve.errors import ServingError, invalid_argument
 from jupyter_tfserve.lifecycle.config import ModelConfig, policy_from_json, policy_to_json
@@ -33,11 +34,13 @@ class ControlCalls:
         self,
         core: ServerCore[VersionRuntime],
         history: History,
+        figures: Figures,
         describe: Callable[[], Reply],
         shut_down: Callable[[bool], None],
     ) -> None:
         self._core = core
         self._history = history
+        self._figures = figures
         self._describe = describe
         self._shut_down = shut_down
 
@@ -45,6 +48,7 @@ class ControlCalls:
         """Every route of the control API."""
         router = ControlRouter()
         router.add("GET", "/control/state", self._state)
+        router.add("GET", "/control/figures", self._read_figures)
         router.add("POST", "/control/open", self._open)
         router.add("DELETE", "/control/models/{model}", self._remove_model)
         router.add("PUT", "/control/models/{model}/labels/{label}", self._set_label)
@@ -64,6 +68,9 @@ class ControlCalls:
 
     async def _state(self, request: ControlRequest) -> Reply:
         return {"engine": self._describe(), **self.models()}
+
+    async def _read_figures(self, request: ControlRequest) -> Reply:
+        return await self._figures.document()
 
     async def _open(self, request: ControlRequest) -> Reply:
         path = request.field("path", str)

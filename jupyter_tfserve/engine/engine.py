@@ -33,6 +33,7 @@ from jupyter_tfserve.dataplane.tls import server_context
 from jupyter_tfserve.engine.connection import API_LEVEL, Connection, write_connection
 from jupyter_tfserve.engine.control import ControlApi
 from jupyter_tfserve.engine.control_calls import ControlCalls
+from jupyter_tfserve.engine.figures import Figures
 from jupyter_tfserve.engine.gauges import EngineMetrics
 from jupyter_tfserve.engine.initial_models import InitialModels
 from jupyter_tfserve.engine.request_log import RequestLog
@@ -74,6 +75,7 @@ class Engine:
         )
         self._request_log = RequestLog(options.worker.saved_model_tags, self._metrics.request_logged)
         self._engine_metrics = EngineMetrics(self._metrics, self._core, self._open_connections)
+        self._figures = Figures(self._core)
         self._make_doors()
         self.rest_url: str | None = None
         self.grpc_address: str | None = None
@@ -86,7 +88,7 @@ class Engine:
             data_plane.request_log = self._request_log if self._request_log.configure(models) else None
 
         self._core.add_models_listener(log_requests)
-        calls = ControlCalls(self._core, self._history, self.describe, self._shut_down)
+        calls = ControlCalls(self._core, self._history, self._figures, self.describe, self._shut_down)
         rest = RestApi(
             data_plane,
             limits,
@@ -150,6 +152,7 @@ class Engine:
         if self._options.exit_with_parent:
             self._run_beside(self._watch_parent())
         self._engine_metrics.start()
+        self._figures.start()
         self._core.manager.add_listener(self._log_state)
         await self._pool.start()
         for note in await self._core.start():
@@ -182,6 +185,7 @@ class Engine:
         if self._options.connection_file is not None:
             self._options.connection_file.unlink(missing_ok=True)
         self._engine_metrics.stop()
+        self._figures.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(self._rest.stop(DRAIN_S), self._grpc.stop(DRAIN_S), self._control.stop(DRAIN_S))

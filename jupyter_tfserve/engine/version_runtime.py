@@ -17,6 +17,7 @@ from jupyter_tfserve.batching.scheduler import BatchScheduler, BatchStatistics, 
 from jupyter_tfserve.batching.task import is_batchable
 from jupyter_tfserve.codec.signatures import parse_signatures
 from jupyter_tfserve.dataplane.metrics import Metrics
+from jupyter_tfserve.dataplane.traffic import Traffic
 from jupyter_tfserve.engine.version_options import batch_options, note_saved_model_config
 from jupyter_tfserve.engine.warmup import Replay, warm_up
 from jupyter_tfserve.errors import Code, ServingError
@@ -75,6 +76,8 @@ class VersionRuntime:
         self._metrics = metrics or Metrics()
         self._scheduler = BatchScheduler(options.batching, observer=self._metrics.batching)
         self.restarts = 0
+        self.traffic = Traffic(time.monotonic())
+        self.available_since: float | None = None
         self._worker: Worker | None = None
         self._lanes: list[WorkerLane] = []
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -82,6 +85,11 @@ class VersionRuntime:
         self.signatures: Mapping[str, Signature] = {}
         self._batchable: set[str] = set()
         self.signature_defs = b""
+
+    @property
+    def path(self) -> Path:
+        """The version's folder."""
+        return self._path
 
     @property
     def pid(self) -> int | None:
@@ -103,6 +111,8 @@ class VersionRuntime:
         try:
             self._serve(worker, batching)
             await self._warm_up()
+            self.traffic = Traffic(time.monotonic())
+            self.available_since = time.time()
         except BaseException:  # also a load that is cancelled
             await self.unload()
             raise

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jupyter_tfserve.engine.client import ControlClient
+from jupyter_tfserve.engine.client_figures import Figures
 from jupyter_tfserve.engine.client_state import ModelState, State
 from jupyter_tfserve.engine.connection import Connection, is_alive
 from jupyter_tfserve.errors import Code, ServingError
@@ -83,6 +84,10 @@ class ServerHandle:
     def state(self) -> State:
         """What the engine says, as it says it."""
         return self.client.state()
+
+    def figures(self) -> Figures:
+        """Requests a second, latencies, memory and size of every version that serves, in the last minute."""
+        return self.client.figures()
 
     def history(self, limit: int = 50) -> Events:
         """What happened: loads, labels, policies, errors; the newest first."""

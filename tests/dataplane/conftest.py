@@ -19,6 +19,7 @@ from jupyter_tfserve.codec.protos import Example, SignatureDefMap
 from jupyter_tfserve.dataplane.http_message import HttpRequest, HttpResponse
 from jupyter_tfserve.dataplane.predict import DataPlane
 from jupyter_tfserve.dataplane.rest import RestApi
+from jupyter_tfserve.dataplane.traffic import Traffic
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.core import ServerCore
 from jupyter_tfserve.lifecycle.history import History
@@ -57,6 +58,7 @@ class FakeVersion:
         self._id = servable
         self._models = models
         self.signatures = SIGNATURES
+        self.traffic = Traffic(0.0)
         signature_defs = SignatureDefMap()
         for key, signature in SIGNATURES.items():
             signature_defs.signature_def[key].method_name = signature.method_name

@@ -33,6 +33,7 @@ class Answer:
     signature_name: str
     outputs: Tensors
     run_s: float = 0
+    traffic: None = None
 
 
 class State(IntEnum):

@@ -16,6 +16,7 @@ from jupyter_tfserve.dataplane.inference import (
     regress,
 )
 from jupyter_tfserve.dataplane.predict import DataPlane
+from jupyter_tfserve.dataplane.traffic import Traffic
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.lifecycle.serving_map import ServedVersion, ServingMap
 from jupyter_tfserve.options import LimitOptions
@@ -49,6 +50,7 @@ class FakeServable:
 
     def __init__(self) -> None:
         self.calls: list[tuple] = []
+        self.traffic = Traffic(0.0)
         self.failing: dict[str, ServingError] = {}
         self.blocking: set[str] = set()
         self.cancelled: list[str] = []

@@ -329,3 +329,22 @@ async def test_large_bodies_are_answered_as_small_ones_are(serving_rest) -> None
         regressed = answer_of(await rest.ask("POST", "/v1/models/m:regress", body))
     assert predicted["predictions"] == [value / 2 + 2 for value in values]
     assert regressed["results"] == [value / 2 + 2 for value in values[:50_000]]
+
+
+async def test_answers_and_refusals_are_counted_by_the_version_that_was_asked(serving_rest):
+    async with serving_rest() as rest:
+        for _ in range(3):
+            await rest.predict(b'{"instances": [1.0]}')
+        await rest.ask("POST", "/v1/models/m/versions/1:predict", b'{"instances": [1.0]}')
+        await rest.ask("POST", "/v1/models/m/versions/1:predict", b'{"instances": ["no number"]}')
+        await rest.predict(b'{"signature_name": "fails", "instances": [1.0]}')
+        await rest.predict(b'{"signature_name": "nowhere", "instances": [1.0]}')
+        await rest.ask(
+            "POST", "/v1/models/m:regress", b'{"signature_name": "regress", "examples": [{"x": 1.0}]}'
+        )
+        await rest.ask("GET", "/v1/models/m/metadata")
+        counted = {
+            version: (sum(served.loader.traffic.counts), served.loader.traffic.errors)
+            for version, served in rest.core.serving_map.models["m"].versions.items()
+        }
+        assert counted == {1: (1, 1), 2: (4, 2)}

@@ -17,6 +17,8 @@ import pytest
 
 from jupyter_tfserve.codec.protos import PredictionServiceStub, PredictRequest
 from jupyter_tfserve.codec.tensor_proto import encode_tensor
+from jupyter_tfserve.engine.client import ControlClient
+from jupyter_tfserve.engine.client_figures import VersionFigures
 
 PATH = "/monitoring/prometheus/metrics"
 PREFIX = ":tensorflow:serving:"
@@ -76,7 +78,7 @@ def call_grpc(engine: Any, model: str) -> None:
 
 
 def test_requests_of_both_protocols_are_on_the_page_when_monitoring_is_enabled(
-    start_engine, half, tmp_path
+    start_engine, half, tmp_path, eventually
 ) -> None:
     engine = start(start_engine, half, monitoring(tmp_path))
     for _ in range(3):
@@ -107,6 +109,37 @@ def test_requests_of_both_protocols_are_on_the_page_when_monitoring_is_enabled(
     assert page[f"{PREFIX}batching_session:processed_batch_size_sum{{}}"] == 9
     assert page[f"{PREFIX}batching_session:wrapped_run_count{{}}"] == 4
     assert page[f'{PREFIX}batching_session:queuing_latency_count{{thread_pool_name=""}}'] == 4
+    check_figures(engine, eventually)
+
+
+def check_figures(engine: Any, eventually: Any) -> None:
+    """What people are shown of the same requests: by version, as a client's value."""
+    connection = engine.connection
+    client = ControlClient(connection.control_url, connection.token)
+    eventually(lambda: sum(p.requests_per_second > 0 for p in version_figures(client).history))
+    figures = version_figures(client)
+    client.close()
+    # The body that was no JSON met no version.
+    assert figures.requests == 4
+    assert 0 < figures.requests_per_second <= 4
+    assert figures.errors_per_second == 0
+    assert figures.p50_ms is not None
+    assert figures.p99_ms is not None
+    assert 0 < figures.p50_ms <= figures.p99_ms < 60_000
+    assert figures.memory_bytes is not None
+    assert figures.memory_bytes > 2**20
+    assert figures.disk_bytes is not None
+    assert figures.disk_bytes > 1000
+    assert figures.available_since is not None
+    assert figures.available_since <= figures.history[-1].time
+
+
+def version_figures(client: ControlClient) -> VersionFigures:
+    figures = client.figures()
+    assert figures.window_s == 60
+    found = figures.version("half", 1)
+    assert found is not None
+    return found
 
 
 def test_our_metrics_tell_of_versions_and_engine(start_engine, half, tmp_path, eventually) -> None:

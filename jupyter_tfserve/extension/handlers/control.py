@@ -19,7 +19,7 @@ LOAD_TIMEOUT_S: Final = 330.0
 PASSED_QUERY: Final[tuple[str, ...]] = ("version", "timeout_s", "limit")
 
 CALLS: Final[dict[str, tuple[str, ...]]] = {
-    "GET": ("state", "history", "models/*/signatures", "models/*/versions/*/wait"),
+    "GET": ("state", "figures", "history", "models/*/signatures", "models/*/versions/*/wait"),
     "POST": ("open", "config", "models/*/refresh"),
     "PUT": ("models/*/labels/*", "models/*/policy"),
     "DELETE": ("models/*", "models/*/labels/*"),
