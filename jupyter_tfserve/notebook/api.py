@@ -125,10 +125,12 @@ class Server(ServerHandle):
     def status(self) -> Status:
         """What runs now, for reading: models, versions, labels, addresses, and a command for each model."""
         state = with_failures(self.client, self.client.state())
+        figures = self.figures().models
         models = [
             model_view(
                 model,
                 self._questions.curl(model.name, state.engine.rest_url) if index < MAX_CURL_LINES else "",
+                figures.get(model.name, {}),
             )
             for index, model in enumerate(state.models)
         ]

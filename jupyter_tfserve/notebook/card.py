@@ -5,11 +5,13 @@ It is saved with the notebook, so it holds no token; without a front end that kn
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from jupyter_tfserve.engine.connection import API_LEVEL
 
 if TYPE_CHECKING:
+    from jupyter_tfserve.engine.client_figures import VersionFigures
     from jupyter_tfserve.notebook.views import Model, Status, Version
 
 CARD_MIME: Final = "application/vnd.jupyter-tfserve.card+json"
@@ -48,4 +50,12 @@ def _version(version: Version) -> dict[str, Any]:
         "state": version.state,
         "error_code": code or "OK",
         "error_message": message,
+        "figures": None if version.figures is None else _figures(version.figures),
     }
+
+
+def _figures(figures: VersionFigures) -> dict[str, Any]:
+    """Without the history: a curve of then would be taken for one of now."""
+    document = asdict(figures)
+    del document["history"]
+    return document

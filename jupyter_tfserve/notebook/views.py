@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
+from types import MappingProxyType
 from typing import Any, Final
 
+from jupyter_tfserve.engine.client_figures import VersionFigures
 from jupyter_tfserve.engine.client_state import EngineState, ModelState, VersionState
 from jupyter_tfserve.notebook.card import CARD_MIME, card_document
+from jupyter_tfserve.notebook.figure_view import figures_html, figures_line
 from jupyter_tfserve.notebook.placement import describe_policy
 
 _COLOURS: Mapping[str, str] = {
@@ -20,6 +23,7 @@ _COLOURS: Mapping[str, str] = {
 }
 _ERROR_COLOUR = "#c62828"
 NO_VERSION: Final = "no version yet"
+_COLUMNS: Final = ("version", "state", "labels", "last minute")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Version:
     state: str
     labels: tuple[str, ...] = ()
     error: str = ""
+    figures: VersionFigures | None = None
+    """What it answered in the last minute; None while it does not serve."""
 
     def __str__(self) -> str:
         """`m version 2: AVAILABLE (production)`."""
@@ -77,22 +83,28 @@ class Status:
         return {"text/plain": str(self), "text/html": _html(self), CARD_MIME: card_document(self)}
 
 
-def model_view(model: ModelState, curl: str) -> Model:
-    """A model's state as a person reads it."""
+def model_view(
+    model: ModelState, curl: str, figures: Mapping[int, VersionFigures] = MappingProxyType({})
+) -> Model:
+    """A model's state, and its versions' `figures`, as a person reads them."""
     labels = dict(sorted(model.labels.items()))
-    versions = tuple(version_view(model.name, version, labels) for version in model.versions)
+    versions = tuple(
+        version_view(model.name, version, labels, figures.get(version.version)) for version in model.versions
+    )
     return Model(
         model.name, model.base_path, describe_policy(model.policy), versions, labels, curl, model.problem
     )
 
 
-def version_view(model: str, version: VersionState, labels: Mapping[str, int]) -> Version:
+def version_view(
+    model: str, version: VersionState, labels: Mapping[str, int], figures: VersionFigures | None = None
+) -> Version:
     """A version's state as a person reads it."""
     named = tuple(label for label, number in labels.items() if number == version.version)
     # A load that was no longer wanted is no failure.
     failed = version.error_code not in ("", "OK", "CANCELLED")
     error = f"{version.error_code}: {version.error_message}" if failed else ""
-    return Version(model, version.version, version.state, named, error)
+    return Version(model, version.version, version.state, named, error, figures)
 
 
 def _text_lines(status: Status) -> Iterator[str]:
@@ -101,7 +113,10 @@ def _text_lines(status: Status) -> Iterator[str]:
     yield from (f"  {name:<8} {address}" for name, address in _addresses(status))
     for model in status.models:
         yield f"{model.name} (versions: {model.policy})"
-        yield from (f"  {_version_line(version)}" for version in model.versions)
+        for version in model.versions:
+            yield f"  {_version_line(version)}"
+            if version.figures is not None:
+                yield f"        {figures_line(version.figures, status.time)}"
         yield from [] if model.versions else [f"  {model.problem or NO_VERSION}"]
         yield from [f"  {model.curl}"] if model.curl else []
     yield from ["No models yet."] if not status.models else []
@@ -127,29 +142,30 @@ def _html(status: Status) -> str:
     addresses = " &nbsp; ".join(
         f"{escape(name)} <code>{escape(address)}</code>" for name, address in _addresses(status)
     )
-    models = "".join(_model_html(model) for model in status.models) or "<p>No models yet.</p>"
+    models = "".join(_model_html(model, status.time) for model in status.models) or "<p>No models yet.</p>"
     notes = "".join(f"<p><em>{escape(note)}</em></p>" for note in status.notes)
     heading = f"TensorFlow model server {escape(status.engine.version)}, kept by {escape(status.owner)}"
     return f"<div><strong>{heading}</strong><p>{addresses}</p>{models}{notes}</div>"
 
 
-def _model_html(model: Model) -> str:
-    rows = "".join(_version_html(version) for version in model.versions)
-    rows = rows or f"<tr><td colspan='3'>{escape(model.problem or NO_VERSION)}</td></tr>"
+def _model_html(model: Model, now: float) -> str:
+    rows = "".join(_version_html(version, now) for version in model.versions)
+    rows = rows or f"<tr><td colspan='{len(_COLUMNS)}'>{escape(model.problem or NO_VERSION)}</td></tr>"
     curl = f"<pre style='white-space:pre-wrap'>{escape(model.curl)}</pre>" if model.curl else ""
-    heading = "".join(f"<th style='text-align:left'>{title}</th>" for title in ("version", "state", "labels"))
+    heading = "".join(f"<th style='text-align:left'>{title}</th>" for title in _COLUMNS)
     return (
         f"<p><strong>{escape(model.name)}</strong> &nbsp; versions: {escape(model.policy)}</p>"
         f"<table><tr>{heading}</tr>{rows}</table>{curl}"
     )
 
 
-def _version_html(version: Version) -> str:
+def _version_html(version: Version, now: float) -> str:
     colour = _ERROR_COLOUR if version.error else _COLOURS.get(version.state, "inherit")
     error = f"<br>{escape(version.error)}" if version.error else ""
     labels = ", ".join(escape(label) for label in version.labels)
+    figures = "" if version.figures is None else figures_html(version.figures, now)
     return (
         f"<tr><td style='text-align:left'>{version.version}</td>"
         f"<td style='text-align:left;color:{colour}'>{escape(version.state)}{error}</td>"
-        f"<td style='text-align:left'>{labels}</td></tr>"
+        f"<td style='text-align:left'>{labels}</td><td style='text-align:left'>{figures}</td></tr>"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jupyter_tfserve.engine.client_figures import FigurePoint, VersionFigures
 from jupyter_tfserve.engine.client_state import EngineState, ModelState, VersionState
 from jupyter_tfserve.notebook.views import Status, model_view
 
@@ -56,6 +57,17 @@ def test_version_says_its_labels_and_error_when_printed():
     assert str(ended) == "<m> version 1: END: NOT_FOUND: no <graph>"
 
 
+def version(number, state, error_code, error_message):
+    """A card's version without figures."""
+    return {
+        "version": number,
+        "state": state,
+        "error_code": error_code,
+        "error_message": error_message,
+        "figures": None,
+    }
+
+
 def test_card_document_has_what_the_extension_draws_and_no_token():
     status = Status(ENGINE, (model_view(MODEL, "curl -d 1"),), "this kernel", None, ("a note",), None, 12.5)
     card = status._repr_mimebundle_()["application/vnd.jupyter-tfserve.card+json"]
@@ -72,11 +84,38 @@ def test_card_document_has_what_the_extension_draws_and_no_token():
                 "labels": {"production": 2, "test": 2},
                 "problem": "",
                 "versions": [
-                    {"version": 2, "state": "AVAILABLE", "error_code": "OK", "error_message": ""},
-                    {"version": 1, "state": "END", "error_code": "NOT_FOUND", "error_message": "no <graph>"},
+                    {
+                        "version": 2,
+                        "state": "AVAILABLE",
+                        "error_code": "OK",
+                        "error_message": "",
+                        "figures": None,
+                    },
+                    {
+                        "version": 1,
+                        "state": "END",
+                        "error_code": "NOT_FOUND",
+                        "error_message": "no <graph>",
+                        "figures": None,
+                    },
                 ],
                 "curl": "curl -d 1",
             }
         ],
         "notes": ["a note"],
     }
+
+
+def test_figures_of_the_last_minute_are_in_text_html_and_card_when_the_version_serves():
+    figures = VersionFigures(
+        7, 3.5, 0.5, 0.42, 12.0, 24_000_000, 1_200_000, 100.0, (FigurePoint(159.0, 3.0, 1.0),)
+    )
+    shown = Status(
+        ENGINE, (model_view(MODEL, "", {2: figures}),), "this kernel", None, (), None, 160.0
+    )._repr_mimebundle_()
+    line = "3.5 requests/s, 0.5 errors/s, p50 0.42 ms, p99 12 ms, 24 MB memory, 1.2 MB on disk, up 1 min"
+    assert line in shown["text/plain"]
+    assert line in shown["text/html"]
+    available, ended = shown["application/vnd.jupyter-tfserve.card+json"]["models"][0]["versions"]
+    assert ended["figures"] is None
+    assert (available["figures"]["p99_ms"], "history" in available["figures"]) == (12.0, False)
