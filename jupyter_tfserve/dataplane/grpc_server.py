@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 from collections.abc import Mapping
 from typing import Any, Final
@@ -22,6 +23,8 @@ from jupyter_tfserve.options import ChannelArguments, GrpcOptions, LimitOptions,
 __all__ = ["GrpcOptions", "GrpcServer", "Predictor"]
 
 _UNLIMITED: Final = -1
+
+logger = logging.getLogger(__name__)
 
 
 class GrpcServer:
@@ -119,9 +122,10 @@ def _bind_port(server: Any, host: str, port: int, credentials: Any) -> int:
 
 
 def _bind_socket(server: Any, path: str, credentials: Any) -> None:
-    # grpcio removes whatever socket it finds there; one that is being served is not ours to take.
+    # gRPC removes whatever socket it finds there, and so does upstream's server: scripts start one after another
+    # on the same path, and expect the last to have it.
     if _is_socket_served(path):
-        raise ServingError(Code.UNAVAILABLE, f"gRPC socket {path} is already in use")
+        logger.warning("Another server listens on the socket %s; from now on this one has it", path)
     if _add_port(server, f"unix:{path}", credentials) == 0:
         raise _cannot_listen(f"on the socket {path}", credentials)
 
