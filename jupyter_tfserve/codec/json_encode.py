@@ -1,8 +1,8 @@
 """Output tensors into the body of a REST predict answer; the codec's last step.
 
-Values are TensorFlow Serving's, white space is not: the body has none. Numbers go through orjson a
-whole array at a time; NaN and the infinities, for which JSON has no token, are written bare, as TensorFlow
-Serving does.
+Text and white space are TensorFlow Serving's to the byte for tensors that a person may look at. Those with more
+numbers go through orjson a whole array at a time, which spells the same values its way: in decimals where
+upstream has an exponent. Large ones have no white space either, which would multiply their size. Members are sorted.
 """
 
 from __future__ import annotations
@@ -18,18 +18,24 @@ from numpy.typing import NDArray
 
 from jupyter_tfserve.codec.dtypes import by_numpy
 from jupyter_tfserve.codec.json_debug import quote
-from jupyter_tfserve.codec.json_floats import printed_doubles, printed_float32
+from jupyter_tfserve.codec.json_floats import printed_doubles
+from jupyter_tfserve.codec.json_layout import nested, spread, spread_object
+from jupyter_tfserve.codec.json_number_text import FLOAT_LOOP_SIZE, float32_text, float64_text
 from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.types import Tensor, Tensors
 
 _NULL: Final = re.compile(rb"null")
 _NUMPY: Final = orjson.OPT_SERIALIZE_NUMPY
-_LOOP_SIZE: Final = 32
-"""Up to this many floats a Python loop is quicker than a score of numpy calls (measured)."""
+_LAID_OUT_SIZE: Final = 4096
+"""Beyond this many numbers white space would cost more than a tenth of the encoding (measured)."""
+_LOOP_TEXTS: Final = {"f": float32_text, "d": float64_text}
+
+_ROW_LEVEL: Final = 2
+"""Of a row's text: the body's object and the list of predictions are open around it."""
 
 
 def encode_predict(outputs: Tensors, row_format: bool) -> bytes:
-    """The body: `{"predictions":[…]}` in row format, else `{"outputs":…}`.
+    """The body: `{"predictions": […]}` in row format, else `{"outputs": …}`.
 
     The name of a single output is left out. INVALID_ARGUMENT for no outputs, for a dtype that JSON has not,
     and in row format for a scalar output or outputs of different batch sizes.
@@ -37,19 +43,19 @@ def encode_predict(outputs: Tensors, row_format: bool) -> bytes:
     if len(outputs) == 1:
         ((name, tensor),) = outputs.items()
         if not row_format:
-            return b'{"outputs":' + _text(name, tensor) + b"}"
+            return b'{\n    "outputs": ' + _text(name, tensor, 1, False) + b"\n}"
         if tensor.ndim:
-            return b'{"predictions":' + _text(name, tensor) + b"}"
+            return b'{\n    "predictions": ' + _rows_text(name, tensor) + b"\n}"
     if not outputs:
         raise invalid_argument("Cannot convert empty tensor map to JSON")
     if row_format:
-        return b'{"predictions":' + _objects(outputs, _batch_size(outputs)) + b"}"
-    members = [_key(name) + _text(name, outputs[name]) for name in sorted(outputs)]
-    return b'{"outputs":{' + b",".join(members) + b"}}"
+        return b'{\n    "predictions": ' + _objects(outputs, _batch_size(outputs)) + b"\n}"
+    members = [_key(name) + _text(name, outputs[name], 2, False) for name in sorted(outputs)]
+    return b'{\n    "outputs": ' + spread_object(members, 1) + b"\n}"
 
 
 def _key(name: str) -> bytes:
-    return quote(name.encode()) + b":"
+    return quote(name.encode()) + b": "
 
 
 def _batch_size(outputs: Tensors) -> int:
@@ -68,47 +74,59 @@ def _batch_size(outputs: Tensors) -> int:
     return batch_size or 0
 
 
+def _rows_text(name: str, tensor: Tensor) -> bytes:
+    """The rows of a single output, on the line of the bracket that opens the list; the closing one has its own."""
+    if not tensor.shape[0]:
+        return b"[]"
+    return _text(name, tensor, 1, True)[:-1] + b"\n    ]"
+
+
 def _objects(outputs: Tensors, batch_size: int) -> bytes:
     """A list with an object per row."""
     names = sorted(outputs)
     columns = [_rows(name, outputs[name]) for name in names]
     keys = [_key(name) for name in names]
-    rows = (
-        b",".join([key + column[row] for key, column in zip(keys, columns, strict=True)])
+    rows = [
+        spread_object([key + column[row] for key, column in zip(keys, columns, strict=True)], _ROW_LEVEL)
         for row in range(batch_size)
-    )
-    return b"[" + b",".join([b"{" + row + b"}" for row in rows]) + b"]"
+    ]
+    return nested(rows, (batch_size,), 1, False)
 
 
 def _rows(name: str, tensor: Tensor) -> list[bytes]:
-    """The text of each row of a tensor."""
+    """The text of each row of a tensor, as a member of the row's object."""
     rank = tensor.ndim
     if tensor.size == 0 or tensor.dtype == np.object_:
-        return [_text(name, row if isinstance(row, np.ndarray) else np.array(row, object)) for row in tensor]
+        rows = [row if isinstance(row, np.ndarray) else np.array(row, object) for row in tensor]
+        return [_text(name, row, _ROW_LEVEL + 1, True) for row in rows]
     # One text for all rows, cut where only rows can meet: a cut has as many brackets as a row has dimensions.
     opening, closing = b"[" * (rank - 1), b"]" * (rank - 1)
-    text = _text(name, tensor)[rank:-rank]
-    return [opening + row + closing for row in text.split(closing + b"," + opening)]
+    comma = b", " if tensor.size <= _LAID_OUT_SIZE else b","
+    text = _text(name, tensor, 1, True)[rank:-rank]
+    return [opening + row + closing for row in text.split(closing + comma + opening)]
 
 
-def _text(name: str, tensor: Tensor) -> bytes:
-    """The JSON text of a tensor of any rank."""
+def _text(name: str, tensor: Tensor, level: int, one_line: bool) -> bytes:
+    """The JSON text of a tensor of any rank, of which arrays are on one line or one number is on each."""
     kind = tensor.dtype.char
     if kind == "O":
-        write = _base64 if name.endswith("_bytes") else quote
-        return _nested([write(element) for element in tensor.reshape(-1).tolist()], tensor.shape)
-    if kind == "f" and tensor.size <= _LOOP_SIZE:
-        values = _printed(tensor.tolist())
-        return _with_tokens(orjson.dumps(values), values)
+        elements = tensor.reshape(-1).tolist()
+        if name.endswith("_bytes"):
+            inner = level + tensor.ndim
+            return nested([_base64(element, inner) for element in elements], tensor.shape, level, one_line)
+        return nested([quote(element) for element in elements], tensor.shape, level, one_line)
+    if kind in _LOOP_TEXTS and tensor.size <= FLOAT_LOOP_SIZE:
+        texts = map(_LOOP_TEXTS[kind], tensor.reshape(-1).tolist())
+        if tensor.ndim == 1 and one_line:
+            return b"[%s]" % ", ".join(texts).encode()
+        return nested([text.encode() for text in texts], tensor.shape, level, one_line)
     numbers = _numbers(tensor)
-    return _with_tokens(orjson.dumps(numbers if numbers.ndim else numbers.item(), option=_NUMPY), numbers)
-
-
-def _printed(value: Any) -> Any:
-    """`printed_float32` of every element of a nested list: a tensor's, so no deeper than its rank."""
-    if type(value) is float:
-        return printed_float32(value)
-    return [printed_float32(item) if type(item) is float else _printed(item) for item in value]
+    text = _with_tokens(orjson.dumps(numbers if numbers.ndim else numbers.item(), option=_NUMPY), numbers)
+    if tensor.size > _LAID_OUT_SIZE:
+        return text
+    if one_line:
+        return text.replace(b",", b", ")
+    return spread(text, tensor.ndim, level) if tensor.size else nested([], tensor.shape, level, one_line)
 
 
 def _numbers(tensor: Tensor) -> NDArray[Any]:
@@ -141,13 +159,5 @@ def _token(value: float) -> bytes:
     return b"Infinity" if value > 0 else b"-Infinity"
 
 
-def _nested(elements: list[bytes], shape: tuple[int, ...]) -> bytes:
-    """Elements in row-major order as nested lists."""
-    for axis in range(len(shape) - 1, -1, -1):
-        size, count = shape[axis], math.prod(shape[:axis])
-        elements = [b"[" + b",".join(elements[at * size : (at + 1) * size]) + b"]" for at in range(count)]
-    return elements[0]
-
-
-def _base64(element: bytes) -> bytes:
-    return b'{"b64":"' + binascii.b2a_base64(element, newline=False) + b'"}'
+def _base64(element: bytes, level: int) -> bytes:
+    return spread_object([b'"b64": "' + binascii.b2a_base64(element, newline=False) + b'"'], level)

@@ -7,7 +7,6 @@ float.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from jupyter_tfserve.codec.classification import Classifications
 from jupyter_tfserve.codec.examples import ExampleInput
 from jupyter_tfserve.codec.json_debug import debug_text, quote
 from jupyter_tfserve.codec.json_floats import printed_doubles
+from jupyter_tfserve.codec.json_number_text import FLOAT_LOOP_SIZE, float32_text
 from jupyter_tfserve.codec.json_reader import BUFFER_BYTES, read_json
 from jupyter_tfserve.codec.json_text import parse_json
 from jupyter_tfserve.codec.json_values import (
@@ -71,7 +71,7 @@ def parse_examples(body: bytes, limits: LimitOptions) -> ExampleDocument:
 
 
 def encode_classify(classifications: Classifications) -> bytes:
-    """The body `{"results":[[["label",score],…],…]}`: a missing label is empty, a missing score 0.0.
+    """The body `{"results": [[["label", score], …], …]}`: a missing label is empty, a missing score 0.0.
 
     INVALID_ARGUMENT for no results at all.
     """
@@ -82,17 +82,18 @@ def encode_classify(classifications: Classifications) -> bytes:
     count = 0 if known is None else known.size
     label_texts = [b'""'] * count if labels is None else [quote(text) for text in labels.ravel().tolist()]
     score_texts = [b"0.0"] * count if scores is None else _float_texts(scores)
-    pairs = [b"[%b,%b]" % pair for pair in zip(label_texts, score_texts, strict=True)]
+    pairs = [b"[%b, %b]" % pair for pair in zip(label_texts, score_texts, strict=True)]
     width = count // classifications.batch_size
     rows = (pairs[row * width : (row + 1) * width] for row in range(classifications.batch_size))
-    return b'{"results":[' + b",".join([b"[" + b",".join(row) + b"]" for row in rows]) + b"]}"
+    text = b", ".join([b"[" + b", ".join(row) + b"]" for row in rows])
+    return b'{\n    "results": [' + text + b"\n    ]\n}"
 
 
 def encode_regress(regressions: Regressions) -> bytes:
-    """The body `{"results":[value,…]}`; INVALID_ARGUMENT for no results at all."""
+    """The body `{"results": [value, …]}`; INVALID_ARGUMENT for no results at all."""
     if not regressions.values.size:
         raise invalid_argument("Cannot convert empty RegressionResults to JSON")
-    return b'{"results":[' + b",".join(_float_texts(regressions.values)) + b"]}"
+    return b'{\n    "results": [' + b", ".join(_float_texts(regressions.values)) + b"]\n}"
 
 
 def _read(body: bytes, max_depth: int) -> JsonValue:
@@ -179,15 +180,9 @@ def _element(name: str, element: JsonValue) -> bytes | float | int:
 
 def _float_texts(tensor: Tensor) -> list[bytes]:
     """The text of each float32, in order; NaN and infinities as bare tokens."""
+    if tensor.size <= FLOAT_LOOP_SIZE:
+        return [float32_text(value).encode() for value in tensor.ravel().tolist()]
     values: list[float] = printed_doubles(tensor).ravel().tolist()
-    if not values:
-        return []
     texts = orjson.dumps(values)[1:-1].split(b",")
     # orjson has null for what JSON has no token for.
-    return [_non_finite(values[at]) if text == b"null" else text for at, text in enumerate(texts)]
-
-
-def _non_finite(value: float) -> bytes:
-    if math.isnan(value):
-        return b"NaN"
-    return b"Infinity" if value > 0 else b"-Infinity"
+    return [float32_text(values[at]).encode() if text == b"null" else text for at, text in enumerate(texts)]

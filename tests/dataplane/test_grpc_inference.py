@@ -247,11 +247,11 @@ async def test_method_name_is_checked_when_the_option_is_on(data_plane):
     [
         (
             b'{"signature_name": "regress_x_to_y", "examples": [{"x": 80.0}]}',
-            b'{"results":[42.0]}',
+            b'{\n    "results": [42.0]\n}',
         ),
         (
             b'{"signature_name": "regress_x_to_y", "context": {"x": 4.0}, "examples": [{}, {"x": [2.0]}]}',
-            b'{"results":[4.0,3.0]}',
+            b'{\n    "results": [4.0, 3.0]\n}',
         ),
     ],
 )
@@ -268,4 +268,4 @@ async def test_rest_classification_is_upstreams_when_the_body_is_its_example(dat
     )
     spec = ModelSpec("half_plus_two", signature_name=document.signature_name)
     answer = await classify(data_plane, spec, document.input, InferenceOptions(LimitOptions()), 60)
-    assert encode_classify(answer.result) == b'{"results":[[["",12.0]]]}'
+    assert encode_classify(answer.result) == b'{\n    "results": [[["", 12.0]]\n    ]\n}'

@@ -482,7 +482,8 @@ async def test_unix_socket_is_taken_over_when_another_server_has_it(tmp_path, ca
         async with serving(grpc_port=0, grpc_socket_path=path) as second:
             await second.prediction.Predict(request(), timeout=20)
             assert f"Another server listens on the socket {path}" in caplog.text
-            assert second.predictor.specs and not first.predictor.specs
+            assert second.predictor.specs
+            assert not first.predictor.specs
         await first.prediction.Predict(request(), timeout=20)
 
 
