@@ -110,11 +110,7 @@ def _text(name: str, tensor: Tensor, level: int, one_line: bool) -> bytes:
     """The JSON text of a tensor of any rank, of which arrays are on one line or one number is on each."""
     kind = tensor.dtype.char
     if kind == "O":
-        elements = tensor.reshape(-1).tolist()
-        if name.endswith("_bytes"):
-            inner = level + tensor.ndim
-            return nested([_base64(element, inner) for element in elements], tensor.shape, level, one_line)
-        return nested([quote(element) for element in elements], tensor.shape, level, one_line)
+        return nested(_string_texts(name, tensor, level), tensor.shape, level, one_line)
     if kind in _LOOP_TEXTS and tensor.size <= FLOAT_LOOP_SIZE:
         texts = map(_LOOP_TEXTS[kind], tensor.reshape(-1).tolist())
         if tensor.ndim == 1 and one_line:
@@ -124,9 +120,15 @@ def _text(name: str, tensor: Tensor, level: int, one_line: bool) -> bytes:
     text = _with_tokens(orjson.dumps(numbers if numbers.ndim else numbers.item(), option=_NUMPY), numbers)
     if tensor.size > _LAID_OUT_SIZE:
         return text
-    if one_line:
-        return text.replace(b",", b", ")
-    return spread(text, tensor.ndim, level) if tensor.size else nested([], tensor.shape, level, one_line)
+    return text.replace(b",", b", ") if one_line else spread(text, tensor.shape, level)
+
+
+def _string_texts(name: str, tensor: Tensor, level: int) -> list[bytes]:
+    """The text of each string; as base64 where the output's name says that they are bytes."""
+    elements = tensor.reshape(-1).tolist()
+    if not name.endswith("_bytes"):
+        return [quote(element) for element in elements]
+    return [_base64(element, level + tensor.ndim) for element in elements]
 
 
 def _numbers(tensor: Tensor) -> NDArray[Any]:

@@ -29,11 +29,11 @@ def nested(elements: Sequence[bytes], shape: tuple[int, ...], level: int, one_li
     return elements[0]
 
 
-def spread(text: bytes, rank: int, level: int) -> bytes:
-    """A dense array of numbers, given as JSON without white space, with each number on a line of its own.
-
-    REQUIRES: no dimension is 0.
-    """
+def spread(text: bytes, shape: tuple[int, ...], level: int) -> bytes:
+    """An array of numbers, given as JSON without white space, with each number on a line of its own."""
+    if 0 in shape:
+        return nested([], shape, level, one_line=False)
+    rank = len(shape)
     inner = level + rank
     text = text.replace(b",", b"," + line_break(inner))
     # Where arrays meet the comma belongs further out; the longest meeting first, as it holds the shorter ones.
