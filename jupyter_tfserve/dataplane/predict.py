@@ -148,6 +148,13 @@ class DataPlane:
         async with self.held(spec, timeout_s) as handle:
             return handle.id.version, handle.loader.signature_defs
 
+    async def signatures(
+        self, spec: ModelSpec, timeout_s: float | None
+    ) -> tuple[int, Mapping[str, Signature]]:
+        """The version that answers for `spec`, and its signatures by key. Waits for the first load."""
+        async with self.held(spec, timeout_s) as handle:
+            return handle.id.version, handle.loader.signatures
+
     def status(self, spec: ModelSpec) -> Sequence[VersionStatus]:
         """Every version ever seen of the model, or the one that `spec` names, in descending order.
 

@@ -27,6 +27,7 @@ from jupyter_tfserve.codec.signatures import check_predict_method
 from jupyter_tfserve.dataplane.http_message import HTML, JSON, HttpRequest, HttpResponse, error_page
 from jupyter_tfserve.dataplane.inference import InferenceOptions, classify, regress
 from jupyter_tfserve.dataplane.metrics import RequestMetrics
+from jupyter_tfserve.dataplane.openapi import OpenApiDocuments
 from jupyter_tfserve.dataplane.predict import DataPlane, Prediction, Run, SignatureNotFound
 from jupyter_tfserve.dataplane.rest_routes import METHODS, Route, Verb, allowed_methods, find_route
 from jupyter_tfserve.errors import HTTP_STATUS, Code, ServingError, invalid_argument
@@ -75,6 +76,7 @@ class RestApi:
         self._check_method_names = check_method_names
         self._inference_options = InferenceOptions(limits, check_method_names)
         self._metrics = metrics or RequestMetrics("REST")
+        self._documents = OpenApiDocuments()
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
         """The answer to one request; errors become answers here."""
@@ -118,6 +120,8 @@ class RestApi:
                 return await self._metadata(route.spec), _NO_RUN
             case Verb.STATUS:
                 return self._status(route.spec), _NO_RUN
+            case Verb.OPENAPI:
+                return await self._openapi(route.spec), _NO_RUN
             case _:
                 return orjson.dumps(self._list_models()), _NO_RUN
 
@@ -178,6 +182,10 @@ class RestApi:
     async def _metadata(self, spec: ModelSpec) -> bytes:
         version, signature_defs = await self._data_plane.metadata(spec, self._timeout_s)
         return encode_metadata(spec.name, version, SignatureDefMap.FromString(signature_defs))
+
+    async def _openapi(self, spec: ModelSpec) -> bytes:
+        version, signatures = await self._data_plane.signatures(spec, self._timeout_s)
+        return self._documents.document(spec, version, signatures)
 
     async def _decoded(self, request: HttpRequest) -> bytes:
         """The body without its compression; an encoding that is not gzip is ignored, as upstream does."""

@@ -24,7 +24,7 @@ _ROOT: Final = r"(?i:/v1/models)"
 _NAME: Final = r"/(?P<name>[^/:]+)"
 _VERSION: Final = r"(?:(?i:/versions)/(?P<version>[0-9]+)|(?i:/labels)/(?P<label>[^/:]+))?"
 _POST: Final = re.compile(_ROOT + _NAME + _VERSION + r":(?P<verb>predict|classify|regress)")
-_GET: Final = re.compile(_ROOT + f"(?:{_NAME})?" + _VERSION + r"(?P<verb>/(?i:metadata))?")
+_GET: Final = re.compile(_ROOT + f"(?:{_NAME})?" + _VERSION + r"(?P<verb>/(?i:metadata)|/openapi\.json)?")
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _MAX_CACHED_TARGET: Final = 256
 
@@ -37,7 +37,11 @@ class Verb(enum.Enum):
     REGRESS = "regress"
     STATUS = "status"
     METADATA = "metadata"
+    OPENAPI = "openapi"
     MODELS = "models"
+
+
+_GET_VERBS: Final[Mapping[str | None, Verb]] = {"/metadata": Verb.METADATA, "/openapi.json": Verb.OPENAPI}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ def _parse(method: str, target: str) -> Route:
         return Route(Verb(verb), spec)
     if spec.name:
         # A mis-cased /METADATA is a status request upstream.
-        return Route(Verb.METADATA if verb == "/metadata" else Verb.STATUS, spec)
+        return Route(_GET_VERBS.get(verb, Verb.STATUS), spec)
     if version is None and label is None and verb is None:
         return Route(Verb.MODELS, spec)
     raise invalid_argument("Missing model name in request.")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
 
+from jupyter_tfserve.codec.sample_request import example_columns, example_document
 from jupyter_tfserve.notebook.addresses import Place
 from jupyter_tfserve.notebook.answer_table import describe_target
 from jupyter_tfserve.notebook.clients import LANGUAGES, LONGEST_BODY, Request, client_text
-from jupyter_tfserve.notebook.snippets import example_columns, example_document
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature
 
 TITLES: Final[Mapping[str, str]] = {

@@ -19,16 +19,25 @@ const real: IExample = { json: '1.0', python: '1.0' };
 const EXAMPLES: Readonly<Record<string, IExample>> = {
   float: real,
   double: real,
+  half: real,
+  bfloat16: real,
   int8: whole,
   int16: whole,
   int32: whole,
   int64: whole,
   uint8: whole,
+  uint16: whole,
   uint32: whole,
   uint64: whole,
   bool: { json: 'true', python: 'True' },
   string: { json: '"text"', python: "'text'" }
 };
+const IMAGE_NAME = /image|img|picture|photo|jpe?g|png/i;
+const bytes = inBase64('Ynl0ZXM=');
+/** A picture of one black pixel: decoders take it where they take a JPEG file. */
+const png = inBase64(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB5Sfe/AAAAABJRU5ErkJggg=='
+);
 
 export interface ITarget {
   /** Where the data plane is: `http://127.0.0.1:8501`, or behind Jupyter's door. */
@@ -79,13 +88,13 @@ function example(signature: ISignature, name: string, language: keyof IExample):
   const inputs = Object.entries(signature.inputs);
   if (!hasRows(signature)) {
     const columns = inputs.map(([alias, spec]) =>
-      member(alias, nested(spec.dtype, spec.shape, language))
+      member(alias, nested(sample(alias, spec), spec.shape, language))
     );
     return `{${[...members, member('inputs', `{${columns.join(', ')}}`)].join(', ')}}`;
   }
   const cells = inputs.map(([alias, spec]) => ({
     alias,
-    value: nested(spec.dtype, (spec.shape ?? []).slice(1), language)
+    value: nested(sample(alias, spec), (spec.shape ?? []).slice(1), language)
   }));
   const [first] = cells;
   const row =
@@ -106,8 +115,24 @@ function isBatched(spec: ITensorSpec): boolean {
   return spec.shape?.[0] === -1;
 }
 
-function nested(dtype: string, shape: readonly number[] | null, language: keyof IExample): string {
-  let value = EXAMPLES[dtype]?.[language] ?? '';
+/** A value of an input: strings that are called pictures or bytes are such. */
+function sample(alias: string, spec: ITensorSpec): IExample | undefined {
+  if (spec.dtype === 'string' && IMAGE_NAME.test(alias)) {
+    return png;
+  }
+  return spec.dtype === 'string' && alias.endsWith('_bytes') ? bytes : EXAMPLES[spec.dtype];
+}
+
+function inBase64(text: string): IExample {
+  return { json: `{"b64": "${text}"}`, python: `{'b64': '${text}'}` };
+}
+
+function nested(
+  element: IExample | undefined,
+  shape: readonly number[] | null,
+  language: keyof IExample
+): string {
+  let value = element?.[language] ?? '';
   // An unknown rank is most often a batch: one element in one dimension suits it better than a scalar.
   for (const size of [...(shape ?? [1])].reverse()) {
     const count = size < 0 ? 1 : size;

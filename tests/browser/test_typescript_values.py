@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
+from jupyter_tfserve.codec.sample_request import choose_signature, example_document
 from jupyter_tfserve.notebook.clients import curl_line
-from jupyter_tfserve.notebook.snippets import choose_signature, example_document
 from jupyter_tfserve.types import ModelSpec, Signature, TensorSpec
 from tests.browser.conftest import ROOT, missing
 
@@ -69,6 +69,11 @@ SIGNATURES = {
         PREDICT, {"it's": tensor("float", -1), "b": tensor("int64", -1)}, {"y": tensor("float", -1)}
     ),
     "half": Signature(PREDICT, {"x": tensor("half", -1)}, {"y": tensor("half", -1)}),
+    "complex": Signature(PREDICT, {"x": tensor("complex64", -1)}, {"y": tensor("half", -1)}),
+    "picture": Signature(PREDICT, {"the Image": tensor("string", -1)}, {"y": tensor("float", -1)}),
+    "bytes": Signature(
+        PREDICT, {"a_bytes": tensor("string", -1), "b": tensor("uint16", -1)}, {"y": tensor("float", -1)}
+    ),
     "classify": Signature("tensorflow/serving/classify", {"x": tensor("string", -1)}, {}),
 }
 

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jupyter_tfserve.codec.sample_request import PREDICT_METHOD
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.notebook.addresses import Place
 from jupyter_tfserve.notebook.clients import LANGUAGES, Request, client_text, curl_line, python_expression
 from jupyter_tfserve.notebook.snippet_view import write_snippets
-from jupyter_tfserve.notebook.snippets import PREDICT_METHOD
 from jupyter_tfserve.types import ModelSpec, Signature, TensorSpec
 
 NASTY = 'it\'s <a> "b" & %PATH% $HOME `id` ^ | \\ é ’'

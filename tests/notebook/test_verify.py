@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jupyter_tfserve.notebook.snippets import PREDICT_METHOD
+from jupyter_tfserve.codec.sample_request import PREDICT_METHOD
 from jupyter_tfserve.notebook.verify import Check, NotComparable, columns_of, compare
 from jupyter_tfserve.types import Signature, TensorSpec
 
