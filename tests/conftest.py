@@ -1,31 +1,94 @@
-"""Fixtures that more than one package's tests use. Keep it small."""
+"""Fixtures that more than one package's tests use, and how the whole suite is spread. Keep it small."""
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+EVERY_MODEL = ("*=1", "version=2", "version=3")
+MAX_PROCESSES = 4
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """The whole suite runs in as many processes as there are cores, file by file; a part of it in one.
+
+    `-n` decides otherwise, and without pytest-xdist all is as it was.
+    """
+    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    option = config.option
+    # Its processes read these lines too, and must not spread again.
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    if is_whole and getattr(option, "numprocesses", 0) is None and not option.usepdb:
+        option.numprocesses = max(2, min(os.cpu_count() or 2, MAX_PROCESSES))
+        # A file's tests share engines; the order as collected, since the first ones are the longest.
+        option.dist, option.loadscopereorder = "loadfile", False
+
 
 @pytest.fixture(scope="session")
-def make_saved_models(tmp_path_factory):
-    """Makes models, `make_saved_models("version=4", …)`; returns a new folder that has NAME/VERSION in it."""
+def once(tmp_path_factory):
+    """`once("name", make)`: a folder that `make(folder)` has filled, for all processes of this run. Read it only."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(name, make):
+        folder = shared / f"once-{name}"
+        with (shared / f"once-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                half_made = shared / f"once-{name}.tmp"
+                shutil.rmtree(half_made, ignore_errors=True)
+                half_made.mkdir()
+                make(half_made)
+                half_made.rename(folder)
+        return folder
+
+    return made
+
+
+def run_maker(*command):
+    """Runs a program that makes models: TensorFlow stays out of the tests' process."""
+    line = [sys.executable, *map(str, command)]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def saved_models(once) -> Path:
+    """Every model of `saved_models.py` as NAME/1, and version/2 and version/3 (some seconds, once)."""
     script = Path(__file__).parent / "saved_models.py"
+    return once("saved_models", lambda folder: run_maker(script, folder, *EVERY_MODEL))
+
+
+@pytest.fixture(scope="session")
+def inference_models(once) -> Path:
+    """The models of `dataplane/example_models.py`, which take Examples."""
+    script = Path(__file__).parent / "dataplane" / "example_models.py"
+    return once("inference_models", lambda folder: run_maker(script, folder))
+
+
+@pytest.fixture(scope="session")
+def make_saved_models(saved_models, tmp_path_factory):
+    """Makes models, `make_saved_models("version=2", …)`; returns a new folder that has NAME/VERSION in it.
+
+    Only `version` knows its own number: of the others any number is a copy of version 1.
+    """
 
     def make(*wanted: str) -> Path:
         # A folder of its own each time: another test's models must not get a version more.
         base = tmp_path_factory.mktemp("saved_models")
-        command = [sys.executable, str(script), str(base), *wanted]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        for one in wanted:
+            name, _, version = one.partition("=")
+            source = saved_models / name / (version if name == "version" else "1")
+            shutil.copytree(source, base / name / version)
         return base
 
     return make
-
-
-@pytest.fixture(scope="session")
-def saved_models(make_saved_models) -> Path:
-    """Every model of `saved_models.py` as NAME/1, and version/2 and version/3 (some seconds, once)."""
-    return make_saved_models("*=1", "version=2", "version=3")

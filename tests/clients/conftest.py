@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,10 +13,10 @@ import pytest
 from PIL import Image
 
 from tests.clients.digits import render
+from tests.conftest import run_maker
 from tests.contract.engines import running_engine, wait_loaded
 from tests.engine.conftest import RunningEngine
 
-ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 REST_PORT = 8501
 
@@ -34,13 +33,9 @@ def needed(program: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def example_models(tmp_path_factory) -> Path:
+def example_models(once) -> Path:
     """The folder that has the examples' models."""
-    base = tmp_path_factory.mktemp("example_models")
-    command = [sys.executable, "-m", "tests.clients.models", str(base)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return base
+    return once("client_models", lambda folder: run_maker("-m", "tests.clients.models", folder))
 
 
 @pytest.fixture(scope="session")

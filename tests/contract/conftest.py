@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,10 +11,10 @@ import grpc
 import pytest
 
 from jupyter_tfserve.codec.protos import ModelServiceStub, PredictionServiceStub
+from tests.conftest import run_maker
 from tests.contract.engines import running_engine, wait_loaded
 from tests.engine.conftest import RunningEngine
 
-ROOT = Path(__file__).parents[2]
 LABELS = {"half_plus_two": {"stable": 123}, "half_plus_two_2_versions": {"old": 123, "new": 124}}
 SERVED = (
     "half_plus_two",
@@ -36,13 +34,9 @@ SERVED = (
 
 
 @pytest.fixture(scope="session")
-def contract_models(tmp_path_factory) -> Path:
+def contract_models(once) -> Path:
     """The folder that has NAME/VERSION of every contract model."""
-    base = tmp_path_factory.mktemp("contract_models")
-    command = [sys.executable, "-m", "tests.contract.models", str(base)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return base
+    return once("contract_models", lambda folder: run_maker("-m", "tests.contract.models", folder))
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import grpc
 import pytest
 import pytest_asyncio
@@ -38,19 +34,8 @@ class LoadedModels:
         return False
 
 
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory) -> Path:
-    base = tmp_path_factory.mktemp("example_models")
-    script = Path(__file__).with_name("example_models.py")
-    done = subprocess.run(
-        [sys.executable, str(script), str(base)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return base
-
-
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def data_plane(model_folder):
+async def data_plane(inference_models):
     pool = WorkerPool(WorkerOptions())
     await pool.start()
     core, runtimes = LoadedModels(), []
@@ -58,7 +43,7 @@ async def data_plane(model_folder):
         for name in MODELS:
             servable = ServableId(name, 123)
             runtime = VersionRuntime(
-                servable, model_folder / name / "123", pool, EngineOptions(), lambda *_: None
+                servable, inference_models / name / "123", pool, EngineOptions(), lambda *_: None
             )
             await runtime.load()
             runtimes.append(runtime)

@@ -19,17 +19,13 @@ MODELS = ["half_plus_two", "strings", "multi_io", "echo", "scalar", "two_signatu
 
 
 @pytest.fixture(scope="module")
-def served(make_saved_models, tmp_path_factory):
+def served(saved_models, inference_models, tmp_path_factory):
     folder = tmp_path_factory.mktemp("light_client")
-    base = make_saved_models(*(f"{name}=1" for name in MODELS))
     for name in MODELS:
         (folder / name).mkdir()
         # The version, not the model: other tests make other versions of it.
-        (folder / name / "1").symlink_to(base / name / "1")
-    examples = tmp_path_factory.mktemp("light_client_examples")
-    script = Path(__file__).parent.parent / "dataplane" / "example_models.py"
-    subprocess.run([sys.executable, str(script), str(examples)], check=True, capture_output=True)
-    (folder / "examples").symlink_to(examples / "half_plus_two")
+        (folder / name / "1").symlink_to(saved_models / name / "1")
+    (folder / "examples").symlink_to(inference_models / "half_plus_two")
     return folder
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +41,8 @@ logging_config {{
 
 
 @pytest.fixture(scope="module")
-def half_plus_two(tmp_path_factory) -> Path:
-    base = tmp_path_factory.mktemp("example_models")
-    script = Path(__file__).parent.parent / "dataplane" / "example_models.py"
-    done = subprocess.run(
-        [sys.executable, str(script), str(base)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return base / "half_plus_two"
+def half_plus_two(inference_models) -> Path:
+    return inference_models / "half_plus_two"
 
 
 def config(base: Path, prefix: Path, kind: str = "tfrecord") -> str:
