@@ -1,4 +1,4 @@
-"""The entry points that Jupyter and IPython look for, and the notebook's two names.
+"""The entry points that Jupyter and IPython look for, the notebook's two names, and `FlowController`.
 
 Importing the package costs nothing: everything is imported when it is asked for, and TensorFlow never is.
 """
@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, Any
 from jupyter_tfserve._version import __version__
 
 if TYPE_CHECKING:
+    from jupyter_tfserve.dataplane.admission import FlowController
     from jupyter_tfserve.notebook.api import Server, connect
 
-__all__ = ["Server", "__version__", "connect"]
+__all__ = ["FlowController", "Server", "__version__", "connect"]
 
 
 def __getattr__(name: str) -> Any:
-    """`connect` and `Server`, imported at first use."""
+    """The public names, imported at first use."""
+    if name == "FlowController":
+        from jupyter_tfserve.dataplane.admission import FlowController
+
+        return FlowController
     if name in ("Server", "connect"):
         from jupyter_tfserve.notebook import api
 
