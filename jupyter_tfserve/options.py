@@ -6,6 +6,7 @@ concerns them and nothing else. Names are tensorflow_model_server's where it has
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -144,6 +145,10 @@ class ListenOptions:
     rest_enable_cors: bool = False
     rest_metrics_path: str = ""
     """Where Prometheus may read on the REST port; empty: nowhere."""
+    require_keys: bool = False
+    """Answer only those who show a key; off this machine that is so whatever is said here."""
+    allow_insecure_network: bool = False
+    """Other machines may come in without TLS and, unless `require_keys` says otherwise, without a key."""
 
     def __post_init__(self) -> None:
         for name in ("grpc_port", "rest_port"):
@@ -152,6 +157,21 @@ class ListenOptions:
             self.rest_port <= 0 or self.rest_port != self.grpc_port,
             f"--port and --rest_api_port must differ; both are {self.rest_port}",
         )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether nobody but this machine can come in. A name that is not `localhost` may mean anything."""
+        if self.host == "localhost" or not (self.grpc_port or self.rest_port):
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def keys_required(self) -> bool:
+        """Whether the ports answer only those who show a key."""
+        return self.require_keys or not (self.is_local or self.allow_insecure_network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,3 +229,11 @@ class EngineOptions:
     jupyter_server_pid: int | None = None
     exit_with_parent: bool = False
     """Stop when standard input reaches its end: the parent holds the other side."""
+
+    def __post_init__(self) -> None:
+        listen = self.listen
+        _check(
+            listen.is_local or listen.allow_insecure_network or self.grpc.tls is not None,
+            f"--host={listen.host} lets other machines in, which needs TLS (--ssl_config_file) and a key with each "
+            "request; --allow_insecure_network serves them in the clear and without keys",
+        )

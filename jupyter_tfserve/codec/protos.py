@@ -86,10 +86,12 @@ with bare_tensorflow():
 # From the descriptors, which reflection then finds: the stubs' modules do not load them.
 PREDICTION_SERVICE: str = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name
 MODEL_SERVICE: str = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
+SESSION_SERVICE: str = "tensorflow.serving.SessionService"
 
 __all__ = [
     "MODEL_SERVICE",
     "PREDICTION_SERVICE",
+    "SESSION_SERVICE",
     "ClassificationRequest",
     "ClassificationResponse",
     "DataType",

@@ -7,24 +7,32 @@ INTERNAL. A `ServingError` becomes a status here, and here alone.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError
 
+from jupyter_tfserve.dataplane.admission import Overloaded
+from jupyter_tfserve.dataplane.auth import CALLER, KeyRing
+from jupyter_tfserve.dataplane.grpc_door import guarded
 from jupyter_tfserve.dataplane.grpc_status import GRPC_STATUS, status_details, truncate_message
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.types import ModelSpec
 
 _LOG: Final = logging.getLogger(__name__)
+_PUSHBACK: Final = "grpc-retry-pushback-ms"
+"""gRPC's own word for Retry-After: clients that retry by policy wait so long."""
 
 Handler: TypeAlias = Callable[[bytes, Any], Awaitable[bytes]]
 """The serialized answer to a serialized request; its second argument is grpc.aio's context."""
 
 
-def generic_handler(service: str, handlers: Mapping[str, Handler]) -> Any:
-    """What a grpc.aio server is given for a service of unary methods."""
+def generic_handler(service: str, handlers: Mapping[str, Handler], ring: KeyRing | None = None) -> Any:
+    """What a grpc.aio server is given for a service of unary methods; `ring` has the keys that open it."""
+    if ring is not None:
+        handlers = {name: guarded(ring, f"/{service}/{name}", handler) for name, handler in handlers.items()}
     methods = {
         name: grpc.unary_unary_rpc_method_handler(_edge(handler)) for name, handler in handlers.items()
     }
@@ -49,7 +57,13 @@ def serialize(message: Any) -> bytes:
 
 
 def to_model_spec(spec: Any) -> ModelSpec:
-    """A ModelSpec message as our value; version 0 is a version, and an empty label is a label."""
+    """A ModelSpec message as our value; version 0 is a version, and an empty label is a label.
+
+    PERMISSION_DENIED if the call came with a key, and the key is not for this model: nobody asks for one but here.
+    """
+    caller = CALLER.get()
+    if caller is not None:
+        caller.check_model(spec.name)
     choice = spec.WhichOneof("version_choice")
     return ModelSpec(
         name=spec.name,
@@ -78,16 +92,19 @@ def _edge(handler: Handler) -> Handler:
     """The handler with its errors turned into a status."""
 
     async def answer(body: bytes, context: Any) -> bytes:
+        trailers: tuple[tuple[str, str], ...] = ()
         try:
             return await handler(body, context)
         except ServingError as error:
             code, message, hint = error.code, error.message, error.hint
+            if isinstance(error, Overloaded):
+                trailers = ((_PUSHBACK, str(math.ceil(error.retry_after_s * 1000))),)
         except Exception:
             # The request edge: a fault of ours costs this call only, and tells nothing of the inside.
             _LOG.exception("A gRPC call failed unexpectedly")
             code, message, hint = Code.INTERNAL, "The server failed to answer this request", None
         message = truncate_message(message)
-        await context.abort(GRPC_STATUS[code], message, status_details(code, message, hint))
+        await context.abort(GRPC_STATUS[code], message, (*status_details(code, message, hint), *trailers))
         raise AssertionError("abort always raises")
 
     return answer

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
+import os
 import socket
 from collections.abc import Mapping
 from typing import Any, Final
@@ -11,6 +13,8 @@ from typing import Any, Final
 import grpc.aio
 
 from jupyter_tfserve.codec.protos import MODEL_SERVICE, PREDICTION_SERVICE
+from jupyter_tfserve.dataplane.auth import KeyRing
+from jupyter_tfserve.dataplane.grpc_door import KeyInterceptor
 from jupyter_tfserve.dataplane.grpc_edge import Handler, generic_handler
 from jupyter_tfserve.dataplane.grpc_health import HEALTH_SERVICE, HealthService
 from jupyter_tfserve.dataplane.grpc_reflection import reflection_handlers
@@ -23,6 +27,7 @@ from jupyter_tfserve.options import ChannelArguments, GrpcOptions, LimitOptions,
 __all__ = ["GrpcOptions", "GrpcServer", "Predictor"]
 
 _UNLIMITED: Final = -1
+_SOCKET_MODE: Final = 0o600
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +42,9 @@ class GrpcServer:
         limits: LimitOptions,
         options: GrpcOptions | None = None,
         metrics: Metrics | None = None,
+        keys: KeyRing | None = None,
     ) -> None:
+        self._keys = keys
         self._options = options or GrpcOptions()
         self._services = GrpcServices(predictor, limits, self._options, metrics)
         self._health = HealthService()
@@ -48,7 +55,7 @@ class GrpcServer:
 
     def add_service(self, name: str, handlers: Mapping[str, Handler]) -> None:
         """One more service of unary methods. REQUIRES: not started."""
-        self._added.append(generic_handler(name, handlers))
+        self._added.append(generic_handler(name, handlers, self._keys))
 
     async def start(self) -> int:
         """The TCP port that it listens on now, or 0 if that is switched off.
@@ -58,6 +65,7 @@ class GrpcServer:
         server = grpc.aio.server(
             options=_channel_options(self._limits, self._options.channel_arguments),
             maximum_concurrent_rpcs=self._limits.max_connections,
+            interceptors=self._interceptors(),
         )
         server.add_generic_rpc_handlers(tuple(self._handlers()))
         try:
@@ -81,12 +89,18 @@ class GrpcServer:
         self._health.set_serving(is_serving)
 
     def _handlers(self) -> list[Any]:
-        handlers = self._services.generic_handlers()
+        handlers = self._services.generic_handlers(self._keys)
         services = [PREDICTION_SERVICE, MODEL_SERVICE]
         if self._options.enable_grpc_healthcheck_service:
             handlers.append(self._health.generic_handler())
             services.append(HEALTH_SERVICE)
         return handlers + self._added + reflection_handlers(services)
+
+    def _interceptors(self) -> list[KeyInterceptor] | None:
+        if self._keys is None or not self._keys.required:
+            return None
+        # Health tells a load balancer yes or no, and nothing else.
+        return [KeyInterceptor(self._keys, public=HEALTH_SERVICE)]
 
     def _bind(self, server: Any) -> int:
         listen, tls = self._listen, self._options.tls
@@ -126,8 +140,16 @@ def _bind_socket(server: Any, path: str, credentials: Any) -> None:
     # on the same path, and expect the last to have it.
     if _is_socket_served(path):
         logger.warning("Another server listens on the socket %s; from now on this one has it", path)
-    if _add_port(server, f"unix:{path}", credentials) == 0:
+    # From its first moment on the socket is its user's alone. Folders that a thread makes meanwhile can be entered.
+    mask = os.umask(0o077)
+    try:
+        bound = _add_port(server, f"unix:{path}", credentials)
+    finally:
+        os.umask(mask)
+    if bound == 0:
         raise _cannot_listen(f"on the socket {path}", credentials)
+    with contextlib.suppress(FileNotFoundError):  # an abstract socket has no file
+        os.chmod(path, _SOCKET_MODE)
 
 
 def _cannot_listen(where: str, credentials: Any) -> ServingError:

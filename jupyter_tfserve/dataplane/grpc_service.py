@@ -22,6 +22,7 @@ from jupyter_tfserve.codec.protos import (
     SignatureDefMap,
 )
 from jupyter_tfserve.codec.signatures import check_predict_method
+from jupyter_tfserve.dataplane.auth import KeyRing
 from jupyter_tfserve.dataplane.grpc_edge import (
     Handler,
     generic_handler,
@@ -68,8 +69,8 @@ class GrpcServices:
         self._metrics = metrics or Metrics()
         self._examples = ExampleMethods(predictor, limits, self._check_method_names, self._metrics)
 
-    def generic_handlers(self) -> list[Any]:
-        """The handlers to add to a grpc.aio server."""
+    def generic_handlers(self, ring: KeyRing | None = None) -> list[Any]:
+        """The handlers to add to a grpc.aio server; `ring` has the keys that open them."""
         prediction: dict[str, Handler] = {
             "Predict": self._predict,
             "GetModelMetadata": self._metadata,
@@ -79,7 +80,10 @@ class GrpcServices:
             "GetModelStatus": self._status,
             "HandleReloadConfigRequest": self._reload_config,
         }
-        return [generic_handler(PREDICTION_SERVICE, prediction), generic_handler(MODEL_SERVICE, model)]
+        return [
+            generic_handler(PREDICTION_SERVICE, prediction, ring),
+            generic_handler(MODEL_SERVICE, model, ring),
+        ]
 
     async def _predict(self, body: bytes, context: Any) -> bytes:
         request = parse_message(PredictRequest, body)

@@ -34,6 +34,9 @@ class HttpResponse:
 HttpHandler: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponse]]
 """Answers one request. Runs on the server's loop; cancelled when the peer goes away."""
 
+HeadDoor: TypeAlias = Callable[[str, str, Mapping[str, str]], "HttpResponse | None"]
+"""The refusal of a request whose head (method, target, headers) is enough to refuse it, or None."""
+
 
 def _status_lines() -> dict[int, bytes]:
     lines = {int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode() for status in HTTPStatus}

@@ -17,6 +17,7 @@ import httptools
 
 from jupyter_tfserve.codec.json_models import encode_error
 from jupyter_tfserve.dataplane.http_message import (
+    HeadDoor,
     HttpHandler,
     HttpRequest,
     HttpResponse,
@@ -37,6 +38,7 @@ class HttpService:
 
     def __init__(self, handler: HttpHandler, limits: LimitOptions, local_only: bool) -> None:
         self.handler = handler
+        self.door: HeadDoor | None = None
         self.limits = limits
         self.local_only = local_only
         self.connections: set[HttpProtocol] = set()
@@ -161,6 +163,8 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse(
                 403, "The Host header names no local address, and this port serves only this machine"
             )
+        elif self._service.door is not None and (refusal := self._refusal(self._service.door)) is not None:
+            self._last_answer(refusal)
         elif "expect" in headers:
             self._expect(headers["expect"])
 
@@ -277,6 +281,10 @@ class HttpProtocol(asyncio.Protocol):
         limit = self._limits.max_header_bytes
         if size > limit:
             self._refuse(431, f"The request's header is too large; the limit is {limit} bytes")
+
+    def _refusal(self, door: HeadDoor) -> HttpResponse | None:
+        method, target = self._parser.get_method().decode("latin-1"), self._target.decode("latin-1")
+        return door(method, target, self._headers)
 
     def _refuse_body(self) -> None:
         limit = self._limits.max_body_bytes

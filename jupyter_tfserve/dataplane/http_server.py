@@ -13,7 +13,7 @@ import ssl
 import time
 from email.utils import formatdate
 
-from jupyter_tfserve.dataplane.http_message import HttpHandler
+from jupyter_tfserve.dataplane.http_message import HeadDoor, HttpHandler
 from jupyter_tfserve.dataplane.http_protocol import HttpProtocol, HttpService
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import LimitOptions
@@ -66,6 +66,11 @@ class HttpServer:
             self._sweep_handle.cancel()
         await self._service.drain(grace_s)
         self._server = None
+
+    def put_before(self, handler: HttpHandler, door: HeadDoor | None) -> None:
+        """`handler` answers from the next request on; `door` may refuse one by its head, before the body is read."""
+        self._service.handler = handler
+        self._service.door = door
 
     @property
     def open_connections(self) -> int:

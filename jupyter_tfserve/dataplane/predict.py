@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any, Protocol, TypeAlias
 
 from jupyter_tfserve.codec.prediction_log import Exchange, LogKind, SignatureRun
+from jupyter_tfserve.dataplane.admission import ModelFlows
 from jupyter_tfserve.dataplane.traffic import Traffic
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.lifecycle.config_proto import models_from_reload
@@ -91,12 +92,13 @@ class RequestLog(Protocol):
 class DataPlane:
     """Predictions, metadata and status of the models that `core` manages. Lives on the engine's loop.
 
-    `request_log` is None as long as no model has a log, so that a request costs nothing more then.
+    `request_log` and `flows` are None as long as no model has a log, or limits: a request costs nothing more then.
     """
 
     def __init__(self, core: ServerCore[Any]) -> None:
         self._core = core
         self.request_log: RequestLog | None = None
+        self.flows: ModelFlows | None = None
 
     async def predict(
         self,
@@ -111,41 +113,57 @@ class DataPlane:
         `bind` raises what is wrong with the inputs; with `offload` it runs in a thread, for bodies so large
         that decoding them would hold up others. Cancelling leaves the batch queue.
         """
-        if self._core.first_load_pending(spec):
-            await self._wait_first_load(spec, timeout_s)
-        with self._core.serving_map.lookup(spec) as handle:
-            servable: Servable = handle.loader
-            try:
-                key = spec.signature_name or DEFAULT_SIGNATURE
-                signature = servable.signatures.get(key)
-                if signature is None:
-                    raise SignatureNotFound(key, servable.signatures)
-                inputs, outputs = (
-                    await asyncio.to_thread(bind, signature, key) if offload else bind(signature, key)
-                )
-                began = perf_counter()
-                answer = await servable.run(key, inputs, outputs, timeout_s)
-                run_s = perf_counter() - began
-            except BaseException:
-                servable.traffic.errors += 1
-                raise
-            if self.request_log is not None and (write := self.request_log.sampled(spec.name)) is not None:
-                chosen = outputs if len(outputs) < len(signature.outputs) else ()
-                run = SignatureRun(key, answer)
-                write(Exchange(kind, spec, handle.id.version, inputs, (run,), chosen))
-            return Prediction(spec.name, handle.id.version, key, answer, run_s, servable.traffic)
+        flow = None if self.flows is None else self.flows.admit(spec.name)
+        try:
+            if self._core.first_load_pending(spec):
+                await self._wait_first_load(spec, timeout_s)
+            with self._core.serving_map.lookup(spec) as handle:
+                servable: Servable = handle.loader
+                try:
+                    key = spec.signature_name or DEFAULT_SIGNATURE
+                    signature = servable.signatures.get(key)
+                    if signature is None:
+                        raise SignatureNotFound(key, servable.signatures)
+                    inputs, outputs = (
+                        await asyncio.to_thread(bind, signature, key) if offload else bind(signature, key)
+                    )
+                    began = perf_counter()
+                    answer = await servable.run(key, inputs, outputs, timeout_s)
+                    run_s = perf_counter() - began
+                except BaseException:
+                    servable.traffic.errors += 1
+                    raise
+                version = handle.id.version
+                if (
+                    self.request_log is not None
+                    and (write := self.request_log.sampled(spec.name)) is not None
+                ):
+                    chosen = outputs if len(outputs) < len(signature.outputs) else ()
+                    run = SignatureRun(key, answer)
+                    write(Exchange(kind, spec, version, inputs, (run,), chosen))
+                return Prediction(spec.name, version, key, answer, run_s, servable.traffic)
+        finally:
+            if flow is not None:
+                flow.finish_request()
 
     @contextlib.asynccontextmanager
     async def held(self, spec: ModelSpec, timeout_s: float | None) -> AsyncIterator[ServableHandle[Any]]:
-        """One version for several runs, loaded until the block ends. Waits for the first load too."""
-        if self._core.first_load_pending(spec):
-            await self._wait_first_load(spec, timeout_s)
-        with self._core.serving_map.lookup(spec) as handle:
-            yield handle
+        """One version for several runs, loaded until the block ends: one request. Waits for the first load too."""
+        flow = None if self.flows is None else self.flows.admit(spec.name)
+        try:
+            if self._core.first_load_pending(spec):
+                await self._wait_first_load(spec, timeout_s)
+            with self._core.serving_map.lookup(spec) as handle:
+                yield handle
+        finally:
+            if flow is not None:
+                flow.finish_request()
 
     async def metadata(self, spec: ModelSpec, timeout_s: float | None) -> tuple[int, bytes]:
         """The version that answers for `spec`, and its serialized SignatureDefMap. Waits for the first load."""
-        async with self.held(spec, timeout_s) as handle:
+        if self._core.first_load_pending(spec):
+            await self._wait_first_load(spec, timeout_s)
+        with self._core.serving_map.lookup(spec) as handle:
             return handle.id.version, handle.loader.signature_defs
 
     async def signatures(

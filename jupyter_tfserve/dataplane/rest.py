@@ -24,6 +24,7 @@ from jupyter_tfserve.codec.json_models import encode_error, encode_metadata, enc
 from jupyter_tfserve.codec.json_predict import bind_predict, encode_predict, parse_predict
 from jupyter_tfserve.codec.protos import SignatureDefMap
 from jupyter_tfserve.codec.signatures import check_predict_method
+from jupyter_tfserve.dataplane.admission import Overloaded, retry_after_seconds
 from jupyter_tfserve.dataplane.http_message import HTML, JSON, HttpRequest, HttpResponse, error_page
 from jupyter_tfserve.dataplane.inference import InferenceOptions, classify, regress
 from jupyter_tfserve.dataplane.metrics import RequestMetrics
@@ -90,6 +91,9 @@ class RestApi:
                 return HttpResponse(200, b"", HTML, {"Allow": allowed_methods(target), **self._headers})
             route = find_route(method, target)
             model = route.spec.name
+            if self._data_plane.flows is not None and method == "POST":
+                # What will be refused is refused before its body is looked at.
+                self._data_plane.flows.check(model)
             body = request.body
             if "content-encoding" in request.headers and method == "POST":
                 body = await self._decoded(request)
@@ -214,7 +218,9 @@ class RestApi:
 def error_response(error: ServingError, headers: Mapping[str, str] = _NO_HEADERS) -> HttpResponse:
     """The error as TensorFlow Serving's JSON body, its hint beside it."""
     status = 413 if isinstance(error, BodyTooLarge) else HTTP_STATUS[error.code]
-    if error.code is Code.UNAVAILABLE:
+    if isinstance(error, Overloaded):
+        headers = {**headers, "Retry-After": retry_after_seconds(error)}
+    elif error.code is Code.UNAVAILABLE:
         headers = {**headers, "Retry-After": "1"}
     return HttpResponse(status, encode_error(error.message, error.hint), JSON, headers)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from jupyter_tfserve.codec.protos import SessionRunRequest, SessionRunResponse
 from jupyter_tfserve.codec.tensor_proto import decode_tensor, encode_tensor, tensor_bytes
@@ -16,8 +16,6 @@ from jupyter_tfserve.errors import invalid_argument, not_found
 from jupyter_tfserve.options import LimitOptions
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tensor, TensorSpec
 from jupyter_tfserve.worker.frame import SESSION_RUN
-
-SESSION_SERVICE: Final = "tensorflow.serving.SessionService"
 
 
 class Holder(Protocol):

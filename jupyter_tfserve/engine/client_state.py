@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from jupyter_tfserve.types import Signature, TensorSpec
@@ -35,6 +35,8 @@ class ModelState:
     """Why no versions are found, if something is wrong with the folder."""
     first_load_pending: bool = False
     """Versions are there, or may be, and none has been up or has failed yet."""
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    """What may be asked of it: `requests_per_second`, `burst`, `max_in_flight`, `slow_start_s`; empty: anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class EngineState:
     rest_url: str | None
     grpc_address: str | None
     ready: bool
+    keys_required: bool = False
+    """Whether the ports answer only those who show a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,4 +115,5 @@ def _parse_model(document: Json) -> ModelState:
         versions=tuple(parse_version_state(version) for version in document["versions"]),
         problem=document.get("problem") or "",
         first_load_pending=bool(document.get("first_load_pending")),
+        limits={name: value for name, value in (document.get("limits") or {}).items() if value is not None},
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from jupyter_tfserve.engine.access_calls import AccessCalls, limits_of
 from jupyter_tfserve.engine.control import ControlRequest, ControlRouter, Reply
 from jupyter_tfserve.engine.figures import Figures
 from jupyter_tfserve.engine.version_runtime import VersionRuntime
@@ -37,7 +38,9 @@ class ControlCalls:
         figures: Figures,
         describe: Callable[[], Reply],
         shut_down: Callable[[bool], None],
+        access: AccessCalls,
     ) -> None:
+        self._access = access
         self._core = core
         self._history = history
         self._figures = figures
@@ -60,6 +63,7 @@ class ControlCalls:
         router.add("POST", "/control/config", self._config)
         router.add("GET", "/control/history", self._events)
         router.add("POST", "/control/shutdown", self._shutdown)
+        self._access.add_routes(router)
         return router
 
     def models(self) -> Reply:
@@ -138,6 +142,7 @@ class ControlCalls:
             "base_path": model.config.base_path,
             "policy": policy_to_json(model.config.policy),
             "labels": dict(model.labels),
+            "limits": limits_of(self._core.desired, model.config.name),
             "problem": model.problem,
             "first_load_pending": self._core.first_load_pending(ModelSpec(model.config.name)),
             "versions": [self._version(model.config.name, status) for status in model.versions],

@@ -12,7 +12,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,16 +20,22 @@ import psutil
 
 from jupyter_tfserve._version import __version__
 from jupyter_tfserve.codec.monitoring_config import DEFAULT_PATH
+from jupyter_tfserve.codec.protos import SESSION_SERVICE
+from jupyter_tfserve.dataplane.admission import ModelFlows
+from jupyter_tfserve.dataplane.auth import KeyRing
 from jupyter_tfserve.dataplane.grpc_server import GrpcServer
+from jupyter_tfserve.dataplane.http_message import HttpHandler
 from jupyter_tfserve.dataplane.http_server import HttpServer
+from jupyter_tfserve.dataplane.key_door import KeyDoor
 from jupyter_tfserve.dataplane.metrics import Metrics
 from jupyter_tfserve.dataplane.metrics_door import with_metrics
 from jupyter_tfserve.dataplane.predict import DataPlane
 from jupyter_tfserve.dataplane.profiler import ProfilerService
 from jupyter_tfserve.dataplane.profiler_messages import PROFILER_SERVICE
 from jupyter_tfserve.dataplane.rest import RestApi
-from jupyter_tfserve.dataplane.session_run import SESSION_SERVICE, SessionService
+from jupyter_tfserve.dataplane.session_run import SessionService
 from jupyter_tfserve.dataplane.tls import server_context
+from jupyter_tfserve.engine.access_calls import AccessCalls
 from jupyter_tfserve.engine.connection import API_LEVEL, Connection, write_connection
 from jupyter_tfserve.engine.control import ControlApi
 from jupyter_tfserve.engine.control_calls import ControlCalls
@@ -39,8 +45,8 @@ from jupyter_tfserve.engine.initial_models import InitialModels
 from jupyter_tfserve.engine.request_log import RequestLog
 from jupyter_tfserve.engine.version_runtime import VersionRuntime
 from jupyter_tfserve.errors import ServingError
-from jupyter_tfserve.lifecycle.config import ModelConfig
 from jupyter_tfserve.lifecycle.core import ServerCore
+from jupyter_tfserve.lifecycle.desired import DesiredState
 from jupyter_tfserve.lifecycle.history import EventKind, History
 from jupyter_tfserve.lifecycle.states import CONCLUDED_STATES, LifecycleState
 from jupyter_tfserve.lifecycle.store import StateStore
@@ -76,6 +82,8 @@ class Engine:
         self._request_log = RequestLog(options.worker.saved_model_tags, self._metrics.request_logged)
         self._engine_metrics = EngineMetrics(self._metrics, self._core, self._open_connections)
         self._figures = Figures(self._core)
+        self._flows = ModelFlows()
+        self._keys = KeyRing(options.listen.keys_required)
         self._make_doors()
         self.rest_url: str | None = None
         self.grpc_address: str | None = None
@@ -84,11 +92,12 @@ class Engine:
         listen, limits = self._options.listen, self._options.limits
         data_plane = DataPlane(self._core)
 
-        def log_requests(models: Sequence[ModelConfig]) -> None:
-            data_plane.request_log = self._request_log if self._request_log.configure(models) else None
+        def log_requests(state: DesiredState) -> None:
+            data_plane.request_log = self._request_log if self._request_log.configure(state.models) else None
 
-        self._core.add_models_listener(log_requests)
-        calls = ControlCalls(self._core, self._history, self._figures, self.describe, self._shut_down)
+        self._core.add_state_listener(log_requests)
+        access = AccessCalls(self._core, self._history, self._keys.required)
+        calls = ControlCalls(self._core, self._history, self._figures, self.describe, self._shut_down, access)
         rest = RestApi(
             data_plane,
             limits,
@@ -104,14 +113,31 @@ class Engine:
         handler = with_metrics(path, page, rest.handle) if path else rest.handle
         tls = self._options.grpc.tls
         self._rest = HttpServer(handler, limits, local_only, server_context(tls) if tls else None)
+        self._admit_by_state(data_plane, handler)
         # Whoever holds the token may always see the metrics.
         handler = with_metrics(path or DEFAULT_PATH, page, rest.handle)
         self._control = HttpServer(ControlApi(calls.router(), self._token, handler).handle, limits)
         self._grpc = self._make_grpc(data_plane)
 
+    def _admit_by_state(self, data_plane: DataPlane, rest: HttpHandler) -> None:
+        """Keys and limits are in the way of requests only while there are any."""
+        door = KeyDoor(self._keys, rest)
+
+        def configure(state: DesiredState) -> None:
+            data_plane.flows = self._flows if self._flows.configure(state.limits) else None
+            self._keys.configure(state.keys)
+            if self._keys.is_used:
+                self._rest.put_before(door.handle, door.refusal_of_head)
+            else:
+                self._rest.put_before(rest, None)
+
+        self._core.add_state_listener(configure)
+
     def _make_grpc(self, data_plane: DataPlane) -> GrpcServer:
         options = self._options
-        server = GrpcServer(data_plane, options.listen, options.limits, options.grpc, self._metrics)
+        server = GrpcServer(
+            data_plane, options.listen, options.limits, options.grpc, self._metrics, self._keys
+        )
         if options.grpc.enable_profiler:
             server.add_service(PROFILER_SERVICE, ProfilerService(lambda: self._pool.workers).handlers())
         if options.grpc.enable_session_run:
@@ -143,6 +169,7 @@ class Engine:
             "rest_url": self.rest_url,
             "grpc_address": self.grpc_address,
             "ready": self.is_ready(),
+            "keys_required": self._keys.required,
         }
 
     async def _start(self) -> None:
@@ -203,6 +230,8 @@ class Engine:
         self, servable: ServableId, before: LifecycleState | None, after: LifecycleState, message: str
     ) -> None:
         """One line for the operator when a version serves, has ended or could not be loaded."""
+        if after is LifecycleState.AVAILABLE:
+            self._flows.became_available(servable.name)
         if message:
             logger.warning("%s: %s, %s", servable, after.name, message)
         elif after in CONCLUDED_STATES:

@@ -36,6 +36,13 @@ FLAGS: Final[tuple[Flag, ...]] = (
     Flag("rest_api_timeout_in_ms", 30_000, "time limit of a REST prediction; 0 or less: none"),
     Flag("rest_api_enable_cors_support", False, "web pages of any origin may ask the REST port"),
     Flag("host", "127.0.0.1", "address to listen on", ours=True),
+    Flag("require_keys", False, "answer only who shows a key; off this machine always", ours=True),
+    Flag(
+        "allow_insecure_network",
+        False,
+        "let other machines in without TLS and keys (--host other than loopback)",
+        ours=True,
+    ),
     Flag("model_name", "", "name of the model at --model_base_path; default: default"),
     Flag("model_base_path", "", "folder with numbered version folders"),
     Flag("model_config_file", "", "ModelServerConfig, as text proto or JSON"),

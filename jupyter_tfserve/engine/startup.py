@@ -76,6 +76,8 @@ def _listen(flags: FlagValues) -> ListenOptions:
         rest_timeout_ms=flags.integer("rest_api_timeout_in_ms"),
         rest_enable_cors=flags.is_set("rest_api_enable_cors_support"),
         rest_metrics_path=_metrics_path(flags.text("monitoring_config_file")),
+        require_keys=flags.is_set("require_keys"),
+        allow_insecure_network=flags.is_set("allow_insecure_network"),
     )
 
 

@@ -34,7 +34,7 @@ from jupyter_tfserve.types import ModelSpec, ServableId
 log = logging.getLogger(__name__)
 
 Edit: TypeAlias = Callable[[DesiredState], DesiredState]
-ModelsListener: TypeAlias = Callable[[tuple[ModelConfig, ...]], None]
+StateListener: TypeAlias = Callable[[DesiredState], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ class ServerCore(Generic[LoaderT]):
         self._store = store
         self._history = history
         self._state = DesiredState()
+        self._listeners: list[StateListener] = []
         # Labels of reopened models that come back when their version is available: (model, label).
-        self._models_listeners: list[ModelsListener] = []
         self._awaiting: set[tuple[str, str]] = set()
         self._changing = asyncio.Lock()
         self._changes: set[asyncio.Task[None]] = set()
@@ -85,12 +85,17 @@ class ServerCore(Generic[LoaderT]):
             self._history.record(EventKind.ERROR, None, None, note)
         return loaded.notes
 
-    def add_models_listener(self, listener: ModelsListener) -> None:
-        """`listener` is told of all served models, now and after each change of what is served."""
-        self._models_listeners.append(listener)
-        listener(self._state.models)
+    def add_state_listener(self, listener: StateListener) -> None:
+        """`listener` is told what should be, now and after each change of it, before that is acknowledged."""
+        self._listeners.append(listener)
+        listener(self._state)
 
     # What is.
+
+    @property
+    def desired(self) -> DesiredState:
+        """What should be, as it was acknowledged last."""
+        return self._state
 
     @property
     def serving_map(self) -> ServingMap[LoaderT]:
@@ -158,7 +163,7 @@ class ServerCore(Generic[LoaderT]):
             names = ", ".join(model.name for model in listed) or "no models"
             self._history.record(EventKind.CONFIG, None, None, f"serve {names}")
 
-        await self._change(edit, on_saved)
+        await self.change(edit, on_saved)
         added = [model.name for model in listed if model.name not in before[0].by_name]
         # Upstream's first configuration goes another way and says another word.
         await self._fleet.wait_added(added, "model(s)" if before[0].models else "servable(s)")
@@ -182,7 +187,7 @@ class ServerCore(Generic[LoaderT]):
                 self._awaiting.update((model.name, label) for label in model.labels)
                 self._history.record(EventKind.CONFIG, model.name, None, f"open {model.base_path}")
 
-        await self._change(edit, on_saved)
+        await self.change(edit, on_saved)
         names = tuple(model.name for model in opened)
         await self._fleet.wait_looked(names)
         return names
@@ -194,7 +199,7 @@ class ServerCore(Generic[LoaderT]):
             self._awaiting = {pair for pair in self._awaiting if pair[0] != model}
             self._history.record(EventKind.CONFIG, model, None, "close")
 
-        await self._change(lambda state: state.without_model(model), on_saved)
+        await self.change(lambda state: state.without_model(model), on_saved)
 
     async def set_label(self, model: str, label: str, version: int) -> int | None:
         """Points `label` at `version` and returns where it pointed before.
@@ -214,7 +219,7 @@ class ServerCore(Generic[LoaderT]):
             was = "" if previous[0] is None else f" (was {previous[0]})"
             self._history.record(EventKind.LABEL, model, version, f"{label} -> {version}{was}")
 
-        await self._change(edit, on_saved)
+        await self.change(edit, on_saved)
         return previous[0]
 
     async def remove_label(self, model: str, label: str) -> int:
@@ -233,7 +238,7 @@ class ServerCore(Generic[LoaderT]):
             detail = f"{label} removed (was {previous[0]})"
             self._history.record(EventKind.LABEL, model, previous[0], detail)
 
-        await self._change(edit, on_saved)
+        await self.change(edit, on_saved)
         return previous[0]
 
     async def set_policy(self, model: str, policy: VersionPolicy) -> None:
@@ -245,7 +250,7 @@ class ServerCore(Generic[LoaderT]):
         def on_saved() -> None:
             self._history.record(EventKind.POLICY, model, None, json.dumps(policy_to_json(policy)))
 
-        await self._change(lambda state: state.with_policy(model, policy), on_saved)
+        await self.change(lambda state: state.with_policy(model, policy), on_saved)
         await self._fleet.look(model)
 
     async def refresh(self, model: str) -> None:
@@ -275,8 +280,11 @@ class ServerCore(Generic[LoaderT]):
 
     # How a change is made.
 
-    async def _change(self, edit: Edit, on_saved: Callable[[], None]) -> None:
-        """Edits, saves, applies, one change after another; a caller that gives up does not halve one."""
+    async def change(self, edit: Edit, on_saved: Callable[[], None]) -> None:
+        """Edits, saves, applies, one change after another; a caller that gives up does not halve one.
+
+        `on_saved` is called between, if the edit changed anything. What `edit` raises is raised here.
+        """
         task = asyncio.get_running_loop().create_task(self._commit(edit, on_saved))
         self._changes.add(task)
         task.add_done_callback(self._changes.discard)
@@ -295,8 +303,8 @@ class ServerCore(Generic[LoaderT]):
     def _apply(self, state: DesiredState) -> None:
         """Makes the labels, the watches and the aspired versions those of `state`."""
         self._state = state
-        for listener in self._models_listeners:
-            listener(state.models)
+        for listener in self._listeners:
+            listener(state)
         self._show_labels()
         self._fleet.serve(state.models)
 

@@ -6,22 +6,30 @@ Nothing else decides what the server should do. The core saves an edited state f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from jupyter_tfserve.errors import Code, ServingError, not_found
 from jupyter_tfserve.lifecycle.config import ModelConfig
+from jupyter_tfserve.lifecycle.keys import MAX_KEYS, PredictKey
+from jupyter_tfserve.lifecycle.limits import FlowLimits
 from jupyter_tfserve.lifecycle.policy import Latest, VersionPolicy
 
 MAX_REMEMBERED: Final = 256
+MAX_LIMITED: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
-    """The models to serve, and the labels and policies of models that were closed, newest last."""
+    """The models to serve, and the labels and policies of models that were closed, newest last.
+
+    Keys and limits go by the models' names, whether these are served now or not.
+    """
 
     models: tuple[ModelConfig, ...] = ()
     remembered: tuple[ModelConfig, ...] = ()
+    keys: tuple[PredictKey, ...] = ()
+    limits: Mapping[str, FlowLimits] = field(default_factory=dict)
 
     @property
     def by_name(self) -> Mapping[str, ModelConfig]:
@@ -77,6 +85,30 @@ class DesiredState:
     def with_policy(self, name: str, policy: VersionPolicy) -> DesiredState:
         """The state with the policy of one model replaced."""
         return self._edited(name, lambda model: replace(model, policy=policy))
+
+    def with_limits(self, name: str, limits: FlowLimits) -> DesiredState:
+        """The state with the limits of one model replaced. RESOURCE_EXHAUSTED over 1024 limited models."""
+        self.model(name)
+        others = {model: kept for model, kept in self.limits.items() if model != name}
+        if len(others) >= MAX_LIMITED and not limits.is_unlimited:
+            raise ServingError(Code.RESOURCE_EXHAUSTED, f"{MAX_LIMITED} models have limits already")
+        return replace(self, limits=others if limits.is_unlimited else {**others, name: limits})
+
+    def with_key(self, key: PredictKey, now: float) -> DesiredState:
+        """The state with one key more, without those that are expired. RESOURCE_EXHAUSTED over 1024 keys."""
+        kept = tuple(known for known in self.keys if not known.is_expired(now))
+        if len(kept) >= MAX_KEYS:
+            raise ServingError(
+                Code.RESOURCE_EXHAUSTED, f"There are {MAX_KEYS} keys already", "Revoke some of them first."
+            )
+        return replace(self, keys=(*kept, key))
+
+    def without_key(self, key_id: str) -> DesiredState:
+        """The state with one key less. NOT_FOUND if there is none of that id."""
+        kept = tuple(known for known in self.keys if known.id != key_id)
+        if len(kept) == len(self.keys):
+            raise not_found(f"There is no key '{key_id[:100]}'")
+        return replace(self, keys=kept)
 
     def _edited(self, name: str, edit: Callable[[ModelConfig], ModelConfig]) -> DesiredState:
         target = self.model(name)

@@ -41,6 +41,8 @@ class EventKind(enum.Enum):
     LABEL = "label"
     POLICY = "policy"
     CONFIG = "config"
+    KEY = "key"
+    LIMITS = "limits"
     CRASH = "crash"
     ERROR = "error"
 

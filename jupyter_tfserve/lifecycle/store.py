@@ -19,6 +19,8 @@ from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.config import ModelConfig
 from jupyter_tfserve.lifecycle.config_proto import json_from_models, models_from_json
 from jupyter_tfserve.lifecycle.desired import DesiredState
+from jupyter_tfserve.lifecycle.keys import key_from_state, key_to_state
+from jupyter_tfserve.lifecycle.limits import limits_from_json
 
 FILE_NAME: Final = "models.json"
 FORMAT: Final = 1
@@ -91,6 +93,8 @@ def _encode(state: DesiredState) -> bytes:
         "format": FORMAT,
         "models": _list_to_json(state.models),
         "remembered": _list_to_json(state.remembered),
+        "keys": [key_to_state(key) for key in state.keys],
+        "limits": {name: limits.to_json() for name, limits in state.limits.items()},
     }
     return json.dumps(document, indent=1).encode()
 
@@ -99,7 +103,13 @@ def _decode(content: bytes) -> DesiredState:
     document = json.loads(content)
     if document["format"] != FORMAT:
         raise ValueError("unknown format")
-    return DesiredState(_list_from_json(document["models"]), _list_from_json(document["remembered"]))
+    return DesiredState(
+        _list_from_json(document["models"]),
+        _list_from_json(document["remembered"]),
+        # Absent from what an older version wrote.
+        tuple(key_from_state(key) for key in document.get("keys", ())),
+        {name: limits_from_json(limits) for name, limits in document.get("limits", {}).items()},
+    )
 
 
 def _list_to_json(models: tuple[ModelConfig, ...]) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
+import stat
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -471,6 +473,7 @@ async def test_unix_socket_answers_when_configured(tmp_path):
     path = str(tmp_path / "grpc.sock")
     async with serving(grpc_port=0, grpc_socket_path=path) as client:
         assert client.port == 0
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
         response = await client.prediction.Predict(request(), timeout=20)
         assert list(response.outputs["y"].float_val) == [3.0]
 

@@ -28,6 +28,7 @@ def options_of(*arguments: str) -> EngineOptions:
 def test_flags_fill_the_options_that_they_name(tmp_path: Path) -> None:
     options = options_of(
         "--port=0", "--grpc_socket_path=/tmp/x.sock", "--rest_api_port=9000", "--host=0.0.0.0",
+        "--allow_insecure_network",
         "--rest_api_timeout_in_ms=5", "--model_name=m", f"--model_base_path={tmp_path}",
         "--file_system_poll_wait_seconds=0.5", "--max_num_load_retries=2", "--load_retry_interval_micros=-1",
         "--allow_version_labels_for_unavailable_models", "--saved_model_tags=serve,gpu",
