@@ -24,6 +24,9 @@ from jupyter_tfserve.codec.tensor_proto import encode_tensor
 from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.types import ModelSpec, Tensors
 
+WARMUP_FILE: Final = "assets.extra/tf_serving_warmup_requests"
+"""Where below a version's folder PredictionLogs lie that are replayed before it is served."""
+
 
 class LogKind(enum.Enum):
     """What was asked for, by the PredictionLog's field."""

@@ -20,7 +20,7 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 
 from jupyter_tfserve.codec.examples import ExampleRequest, MultiExampleRequest, example_input
-from jupyter_tfserve.codec.prediction_log import LogKind
+from jupyter_tfserve.codec.prediction_log import WARMUP_FILE, LogKind
 from jupyter_tfserve.codec.protos import PredictionLog
 from jupyter_tfserve.codec.signatures import check_predict_method
 from jupyter_tfserve.codec.tfrecord import read_records
@@ -38,7 +38,6 @@ from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.options import LimitOptions
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tensors
 
-WARMUP_FILE: Final = Path("assets.extra/tf_serving_warmup_requests")
 MAX_RECORDS: Final = 1000
 _SHOWN_BYTES: Final = 256
 """Upstream repeats the whole record in its message; so much of it is enough to know it by."""

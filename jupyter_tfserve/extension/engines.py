@@ -137,6 +137,8 @@ class Engines:
                 await self._prepare_again(engine, request)
             elif _differ(request, engine.request):
                 engine.notes = ("it runs already; stop it first to change its ports",)
+            else:
+                engine.notes = self._launched(engine).notes
             try:
                 await self._launched(engine).supervisor.start()
             except ServingError:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from jupyter_tfserve.engine.client_state import State
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.notebook.addresses import Via
 from jupyter_tfserve.notebook.bench import Bench
@@ -25,6 +26,7 @@ from jupyter_tfserve.notebook.handle import ServerHandle
 from jupyter_tfserve.notebook.label_steps import next_step
 from jupyter_tfserve.notebook.placement import (
     check_spelling,
+    check_versions,
     choose_model,
     parse_policy,
     policy_with,
@@ -39,7 +41,7 @@ from jupyter_tfserve.notebook.rollback import apply_undo
 from jupyter_tfserve.notebook.snippet_view import Snippets
 from jupyter_tfserve.notebook.surroundings import look_around
 from jupyter_tfserve.notebook.views import Model, Status, Version, model_view, version_view
-from jupyter_tfserve.notebook.waiting import await_version, settle, with_failures
+from jupyter_tfserve.notebook.waiting import are_moving, await_version, settle, with_failures
 from jupyter_tfserve.types import ModelSpec, Tensor
 
 LOAD_TIMEOUT_S: Final = 300.0
@@ -109,17 +111,18 @@ class Server(ServerHandle):
         self._root = folder
         if name is None and _is_empty(folder):
             # The engine would take an empty folder for a model of that name. Saving makes a missing one.
-            self._note(
-                f"{path} holds no models yet: `%tfserve save model --name NAME` puts the first one there."
-            )
+            text = f"{path} holds no models yet: `%tfserve save model --name NAME` puts the first one there."
+            self._note(text, lambda _: _is_empty(folder))
             return ()
         opened = self.client.open(str(folder), name, create=not folder.exists())
+        about = _chosen(self.client.state(), opened.models) if opened.notes else {}
         for note in opened.notes:
-            self._note(note)
+            self._note(note, lambda state: _chosen(state, opened.models) == about)
         with cell_progress() as say:
             is_settled = settle(self.client, opened.models, SETTLE_TIMEOUT_S, say)
         if not is_settled:
-            self._note("Some versions are still loading: `%tfserve status` shows where they are.")
+            text = "Some versions are still loading: `%tfserve status` shows where they are."
+            self._note(text, lambda state: are_moving(state, opened.models))
         return opened.models
 
     def status(self) -> Status:
@@ -140,7 +143,7 @@ class Server(ServerHandle):
             tuple(models),
             engine.owner,
             engine.jupyter_url,
-            self._notes,
+            self._notes_now(state),
             engine.name,
             time.time(),
         )
@@ -157,6 +160,7 @@ class Server(ServerHandle):
         *,
         label: str | None = None,
         like: object | None = None,
+        warm_up: bool = True,
         timeout_s: float = LOAD_TIMEOUT_S,
     ) -> Saved:
         """Save a Keras model, tf.Module or tf.function as the model's next version, and serve it.
@@ -164,9 +168,13 @@ class Server(ServerHandle):
         Returns when the version is AVAILABLE (and `label` names it); otherwise raises the version's error.
         `like` is an example input: it tells what the object takes, and the served version must answer it as the
         object does, else the version is taken back and FAILED_PRECONDITION raised. Interrupted, nothing is left.
+        Its first rows are kept beside the model, to warm the version up whenever it is loaded, unless `warm_up` is
+        False.
         """
         with cell_progress() as say:
-            return Publication(self.client, self._root, say).save(obj, name, label, like, timeout_s)
+            return Publication(self.client, self._root, say).save(
+                obj, name, label=label, like=like, warm_up=warm_up, timeout_s=timeout_s
+            )
 
     def version(self, version: int, model: str | None = None) -> Version:
         """One version as it is now. NOT_FOUND when the engine knows no such version."""
@@ -205,8 +213,11 @@ class Server(ServerHandle):
         return self.client.remove_label(self.model(model).name, name)
 
     def versions(self, kind: str, *numbers: int, model: str | None = None) -> None:
-        """Choose the versions to serve: `("all")`, `("latest", 2)` or `("specific", 1, 2)`."""
-        self._serve(self.model(model).name, parse_policy(kind, numbers))
+        """Choose the versions to serve: `("all")`, `("latest", 2)` or `("specific", 1, 2)`, which must be there."""
+        policy, known = parse_policy(kind, numbers), self.model(model)
+        if "specific" in policy:
+            check_versions(known, numbers)
+        self._serve(known.name, policy)
 
     def load(self, version: int, model: str | None = None) -> Version:
         """Serve one more version; the others stay. Returns when it is AVAILABLE."""
@@ -323,6 +334,11 @@ class Server(ServerHandle):
 def _is_empty(folder: Path) -> bool:
     """Whether nothing that a person would see is there; true of a folder that does not exist."""
     return not folder.exists() or (folder.is_dir() and all(e.name.startswith(".") for e in folder.iterdir()))
+
+
+def _chosen(state: State, models: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """Which versions of these models are to be served."""
+    return {model.name: model.policy for model in state.models if model.name in models}
 
 
 def _port_notes(engine: Engine, ports: Ports) -> tuple[str, ...]:

@@ -77,8 +77,11 @@ def _save(parser: LineParser) -> None:
     )
     parser.add_argument("--label", help="label that names the new version once it is available")
     parser.add_argument(
-        "--like", metavar="EXPR", help="example input, for an object without an input signature"
+        "--like",
+        metavar="EXPR",
+        help="example rows: they give the object its signature, and check and warm up the version",
     )
+    parser.add_argument("--no-warmup", action="store_true", help="keep no example rows beside the model")
 
 
 def _label(parser: LineParser) -> None:

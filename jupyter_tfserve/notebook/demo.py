@@ -7,6 +7,7 @@ Imports no TensorFlow: the models are made by a process of their own.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,8 @@ from jupyter_tfserve.notebook.demo_models import MODEL_NAME
 from jupyter_tfserve.notebook.jupyter_server import find_jupyter_server
 
 NOTEBOOK: Final = "01_quickstart.ipynb"
+LAB_LOG: Final = "jupyterlab.log"
+ALLOW_ROOT: Final = "--allow-root"
 LAB_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 20.0
 TERMINATED: Final = 143
@@ -93,9 +96,6 @@ def _check(folder: str | None) -> int:
 
 
 def _open_lab(folder: Path, lab_arguments: Sequence[str], *, browser: bool) -> int:
-    command = [sys.executable, "-m", "jupyterlab", str(folder / NOTEBOOK), f"--ServerApp.root_dir={folder}"]
-    # Ctrl-C in this terminal means this demo: no question back.
-    command += ["--ServerApp.answer_yes=True", *([] if browser else ["--no-browser"]), *lab_arguments]
     if _is_missing("jupyterlab"):
         raise ServingError(
             Code.FAILED_PRECONDITION,
@@ -104,14 +104,39 @@ def _open_lab(folder: Path, lab_arguments: Sequence[str], *, browser: bool) -> i
         )
     # A plain kill of the demo must not leave JupyterLab behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    lab = subprocess.Popen(command, cwd=folder)  # noqa: S603
+    log_path = folder / LAB_LOG
+    with log_path.open("wb") as log:
+        # In the terminal its hundred lines would push the address out of sight.
+        command = _lab_command(folder, lab_arguments, browser=browser)
+        lab = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)  # noqa: S603
     try:
         url = _lab_url(lab)
         if url is not None:
-            _say(f"Open {url}\nStop with Ctrl-C.")
+            _say(f"JupyterLab's log is in {log_path}\nOpen {url}\nStop with Ctrl-C.")
+        elif lab.poll() is not None:
+            raise ServingError(Code.UNAVAILABLE, f"JupyterLab did not start: {_last_line(log_path)}")
         return lab.wait()
     finally:
         _end(lab)
+
+
+def _lab_command(folder: Path, lab_arguments: Sequence[str], *, browser: bool) -> list[str]:
+    command = [sys.executable, "-m", "jupyterlab", str(folder / NOTEBOOK), f"--ServerApp.root_dir={folder}"]
+    # Ctrl-C in this terminal means this demo: no question back.
+    command += ["--ServerApp.answer_yes=True", *([] if browser else ["--no-browser"])]
+    if _is_root() and ALLOW_ROOT not in lab_arguments:
+        _say(f"You are root: JupyterLab is started with {ALLOW_ROOT}.")
+        command.append(ALLOW_ROOT)
+    return [*command, *lab_arguments]
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def _last_line(log_path: Path) -> str:
+    lines = log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1].strip() if lines else "it ended without a word"
 
 
 def _end(lab: subprocess.Popen[bytes]) -> None:

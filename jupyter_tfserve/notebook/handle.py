@@ -25,7 +25,7 @@ class ServerHandle:
 
     def __init__(self, engine: Engine, notes: tuple[str, ...] = ()) -> None:
         self._engine = engine
-        self._notes = notes
+        self._notes: dict[str, Callable[[State], bool]] = dict.fromkeys(notes, _always)
         self._root: Path | None = None
         self._client: ControlClient | None = None
         self._address = ("", "")
@@ -111,10 +111,18 @@ class ServerHandle:
         self._close_client()
         self._client = None
 
-    def _note(self, text: str) -> None:
-        if text not in self._notes:
-            self._notes = (*self._notes, text)
+    def _note(self, text: str, holds: Callable[[State], bool]) -> None:
+        """Shown with the state for as long as `holds`: a note about what is over would be a wrong one."""
+        self._notes[text] = holds
+
+    def _notes_now(self, state: State) -> tuple[str, ...]:
+        self._notes = {text: holds for text, holds in self._notes.items() if holds(state)}
+        return tuple(self._notes)
 
     def model(self, name: str | None = None) -> ModelState:
         """The model of that name as it is now; without one, the only model."""
         return choose_model(self.client.state(), name)
+
+
+def _always(_: State) -> bool:
+    return True

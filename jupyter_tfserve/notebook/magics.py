@@ -72,11 +72,11 @@ class TFServeMagics(Magics):  # type: ignore[misc]  # IPython's types are skippe
         self._server = None
         print("The model server has stopped.")
 
-    def _save(self, obj: str, name: str | None, label: str | None, like: str | None) -> Any:
+    def _save(self, obj: str, name: str | None, label: str | None, like: str | None, no_warmup: bool) -> Any:
         namespace = self.shell.user_ns
         value = evaluate(obj, namespace)
         example = None if like is None else evaluate(like, namespace)
-        return self._running().save(value, name, label=label, like=example)
+        return self._running().save(value, name, label=label, like=example, warm_up=not no_warmup)
 
     def _label(self, move: tuple[str, int], model: str | None) -> None:
         label, version = move

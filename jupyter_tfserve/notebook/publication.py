@@ -1,4 +1,4 @@
-"""A model of the notebook becomes a served version: saved, loaded, compared with the original, labelled.
+"""A model of the notebook becomes a served version: saved, loaded and warmed up, compared with the original, labelled.
 
 Until the label is set every step can be taken back: an interrupt or a version that answers otherwise than the
 notebook's model leaves the folder and the server as they were.
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jupyter_tfserve.engine.client import ControlClient
 from jupyter_tfserve.engine.client_state import ModelState
@@ -23,10 +23,12 @@ from jupyter_tfserve.notebook.placement import choose_model, place_version
 from jupyter_tfserve.notebook.progress import Say
 from jupyter_tfserve.notebook.save import folder_bytes, save_version, withdraw_version
 from jupyter_tfserve.notebook.verify import Check, check_version
-from jupyter_tfserve.notebook.waiting import await_version
+from jupyter_tfserve.notebook.waiting import RECENT_EVENTS, await_version
+from jupyter_tfserve.notebook.warmup_records import WarmUp
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, Signature, TensorSpec
 
-NO_EXAMPLE = "give example rows with --like, for example --like x_train[:4]"
+NO_EXAMPLE: Final = "give example rows with --like, for example --like x_train[:4]"
+SWITCHED_OFF: Final = "no, as you said"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +42,14 @@ class Saved:
     takes: str
     gives: str
     check: Check
+    warmup: str
     size_bytes: int
     elapsed_s: float
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """The plain text that a terminal shows."""
-        lines = [self._heading(), *(f"  {name:<6} {text}" for name, text in self._rows())]
+        lines = [self._heading(), *(f"  {name:<7} {text}" for name, text in self._rows())]
         return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)])
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
@@ -67,6 +70,7 @@ class Saved:
         yield "takes", self.takes
         yield "gives", self.gives
         yield "check", str(self.check)
+        yield "warm-up", self.warmup
         yield "size", f"{_size(self.size_bytes)}, saved and loaded in {self.elapsed_s:.1f} s"
 
 
@@ -79,7 +83,14 @@ class Publication:
         self._say = say
 
     def save(
-        self, obj: object, name: str | None, label: str | None, like: object | None, timeout_s: float
+        self,
+        obj: object,
+        name: str | None,
+        *,
+        label: str | None,
+        like: object | None,
+        warm_up: bool,
+        timeout_s: float,
     ) -> Saved:
         """`obj` as the model's next version; see `Server.save`."""
         began = time.monotonic()
@@ -87,7 +98,8 @@ class Publication:
         base_path, model = place_version(state, self._root, name)
         self._say(f"Saving a version of {model}", None)
         is_new = all(known.name != model for known in state.models)
-        version = save_version(obj, base_path, like)
+        recorded = WarmUp(model, obj, like) if warm_up and like is not None else None
+        version = save_version(obj, base_path, like, None if recorded is None else recorded.write)
         with self._taken_back_on_interrupt(base_path, model, version, is_new):
             if is_new:
                 self._client.open(str(base_path), model, create=False)
@@ -97,7 +109,16 @@ class Publication:
             check = self._check(model, version, obj, like)
         if label is not None:
             self._client.set_label(model, label, version)
-        return self._saved(model, version, check, base_path, time.monotonic() - began)
+        missing = SWITCHED_OFF if recorded is None else recorded.missing
+        warmup = NO_EXAMPLE if like is None else missing or self._warmed(model, version)
+        return self._saved(model, version, check, warmup, base_path, time.monotonic() - began)
+
+    def _warmed(self, model: str, version: int) -> str:
+        """What the server's history says of the replay, the newest first."""
+        for event in self._client.history(RECENT_EVENTS):
+            if (event["kind"], event["model"], event["version"]) == ("warmup", model, version):
+                return str(event["detail"])
+        return "requests are recorded, and this server replays none"
 
     def _check(self, model: str, version: int, obj: object, like: object | None) -> Check:
         if like is None:
@@ -127,7 +148,9 @@ class Publication:
                 "The version was taken back. Build the model anew, or save it with less state outside of it.",
             ) from None
 
-    def _saved(self, model: str, version: int, check: Check, base_path: Path, elapsed_s: float) -> Saved:
+    def _saved(
+        self, model: str, version: int, check: Check, warmup: str, base_path: Path, elapsed_s: float
+    ) -> Saved:
         state = self._client.state()
         known = choose_model(state, model)
         reached = next((item for item in known.versions if item.version == version), None)
@@ -140,6 +163,7 @@ class Publication:
             _specs({} if signature is None else signature.inputs),
             _specs({} if signature is None else signature.outputs),
             check,
+            warmup,
             folder_bytes(base_path / str(version)),
             elapsed_s,
             lost_labels(state, known),

@@ -26,6 +26,9 @@ Writer: TypeAlias = Callable[[Path], None]
 
 RENAME_ATTEMPTS: Final = 20
 TENSOR_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+WHERE_NOT_WHAT: Final = re.compile(
+    r"\s*$|Graph execution error:|Detected at node |\s+File |    |<stack traces"
+)
 KINDS_HINT: Final = "Save a Keras model, a tf.Module with a tf.function, or a tf.function."
 LIKE_HINT: Final = "Give an example input: --like x_train[:1] (in Python: like=x_train[:1])."
 
@@ -38,16 +41,21 @@ def next_version(base_path: Path) -> int:
     return max((version for version in versions if version is not None), default=0) + 1
 
 
-def save_version(obj: object, base_path: Path, like: object | None = None) -> int:
+def save_version(
+    obj: object, base_path: Path, like: object | None = None, complete: Callable[[Path], object] | None = None
+) -> int:
     """Write `obj` as the next free version under `base_path`; returns its number.
 
-    Two savers never get the same number. Nothing is left behind when the export fails.
+    Two savers never get the same number. Nothing is left behind when the export fails. `complete` may add to the
+    version's folder before a server can see it.
     """
     writer = writer_for(obj, like)
     base_path.mkdir(parents=True, exist_ok=True)
     with _hidden_folder(base_path) as folder:
         target = folder / "model"
         _export(writer, target)
+        if complete is not None:
+            complete(target)
         return _rename_in(target, base_path)
 
 
@@ -103,6 +111,15 @@ def model_errors() -> tuple[type[Exception], ...]:
         ArithmeticError,
     )
     return (*named, tf.errors.OpError)
+
+
+def reason_of(error: Exception) -> str:
+    """The one line of a model's error that says what is wrong; the error keeps the rest.
+
+    TensorFlow's texts run over many lines, and those of a graph begin with where it happened.
+    """
+    lines = (line for line in str(error).splitlines() if not WHERE_NOT_WHAT.match(line))
+    return next(lines, type(error).__name__).strip()
 
 
 def withdraw_version(base_path: Path, version: int) -> None:
@@ -196,8 +213,7 @@ def _export(writer: Writer, target: Path) -> None:
         with _quiet_log():
             writer(target)
     except model_errors() as error:
-        # The exporters' texts run over many lines; the first says what is wrong, the cause keeps the rest.
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        reason = reason_of(error)
         raise ServingError(Code.FAILED_PRECONDITION, f"The model cannot be exported: {reason}") from error
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from jupyter_tfserve.codec.dtypes import DTYPES
 from jupyter_tfserve.engine.client import ControlClient
 from jupyter_tfserve.errors import ServingError
-from jupyter_tfserve.notebook.save import default_function, model_errors
+from jupyter_tfserve.notebook.save import default_function, model_errors, reason_of
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tensor
 
 RELATIVE_TOLERANCE: Final = 1e-3
@@ -104,8 +104,8 @@ def call_model(obj: Any, like: object, columns: Mapping[str, Tensor]) -> Any:
     try:
         return _as_numpy(default_function(obj)(*arguments))
     except model_errors() as error:
-        first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise NotComparable(f"the model in this notebook fails on these rows: {first_line}") from error
+        text = f"the model in this notebook fails on these rows: {reason_of(error)}"
+        raise NotComparable(text) from error
 
 
 def direct_call(obj: Any, columns: Mapping[str, Any], signature: Signature) -> Callable[[], object]:
@@ -130,6 +130,12 @@ def compare(mine: Any, served: Any) -> Check:
     return Check(0, largest, all(check.agrees for check in found))
 
 
+def as_bytes(array: Tensor) -> Tensor:
+    """An array of strings as TensorFlow has it: objects, each bytes."""
+    encoded = [item.encode() if isinstance(item, str) else item for item in array.ravel().tolist()]
+    return np.array(encoded, dtype=object).reshape(array.shape)
+
+
 def _pairs(mine: Any, served: Any) -> list[tuple[Any, Any]]:
     if isinstance(mine, Mapping) and len(mine) == 1 and not isinstance(served, Mapping):
         return [(next(iter(mine.values())), served)]
@@ -151,7 +157,7 @@ def _compare_arrays(mine: Tensor, served: Tensor) -> Check:
     if mine.shape != served.shape:
         return Check(agrees=False, largest_difference=float("inf"))
     if mine.dtype.kind not in "fiub" or served.dtype.kind not in "fiub":
-        same = np.array_equal(_as_bytes(mine), _as_bytes(served))
+        same = np.array_equal(as_bytes(mine), as_bytes(served))
         return Check(agrees=bool(same), largest_difference=0.0 if same else float("inf"))
     left, right = mine.astype(np.float64), served.astype(np.float64)
     close = np.allclose(left, right, RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE, equal_nan=True)
@@ -159,11 +165,6 @@ def _compare_arrays(mine: Tensor, served: Tensor) -> Check:
     difference = np.subtract(left, right, where=both, out=np.zeros_like(left))
     largest = float(np.abs(difference).max()) if left.size else 0.0
     return Check(agrees=bool(close), largest_difference=largest)
-
-
-def _as_bytes(array: Tensor) -> Tensor:
-    encoded = [item.encode() if isinstance(item, str) else item for item in array.ravel().tolist()]
-    return np.array(encoded, dtype=object).reshape(array.shape)
 
 
 def _as_numpy(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -68,6 +68,12 @@ def settle(client: ControlClient, names: Iterable[str], timeout_s: float, say: S
             if error.code is not Code.DEADLINE_EXCEEDED:
                 raise
             return False
+
+
+def are_moving(state: State, names: Collection[str]) -> bool:
+    """Whether versions of these models are on their way, or not looked at yet."""
+    pending = any(model.first_load_pending for model in state.models if model.name in names)
+    return pending or bool(_versions_in(MOVING, state, set(names)))
 
 
 def _moving_text(moving: list[tuple[str, int]]) -> str:

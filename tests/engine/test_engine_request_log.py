@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from jupyter_tfserve.codec.classification import CLASSIFY_METHOD
+from jupyter_tfserve.codec.prediction_log import WARMUP_FILE
 from jupyter_tfserve.codec.protos import (
     ClassificationRequest,
     Example,
@@ -24,7 +25,6 @@ from jupyter_tfserve.codec.protos import (
 from jupyter_tfserve.codec.regression import REGRESS_METHOD
 from jupyter_tfserve.codec.tensor_proto import encode_tensor
 from jupyter_tfserve.codec.tfrecord import read_records
-from jupyter_tfserve.engine.warmup import WARMUP_FILE
 
 CONFIG = """
 model_config_list {{ config {{

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jupyter_tfserve.codec.prediction_log import WARMUP_FILE
 from jupyter_tfserve.codec.protos import PredictionLog
 from jupyter_tfserve.codec.tensor_proto import encode_tensor
 from jupyter_tfserve.codec.tfrecord import encode_record
-from jupyter_tfserve.engine.warmup import WARMUP_FILE
 
 BY_TWO = "incr_counter_by"
 

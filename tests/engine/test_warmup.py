@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from jupyter_tfserve.codec.classification import CLASSIFY_METHOD
+from jupyter_tfserve.codec.prediction_log import WARMUP_FILE
 from jupyter_tfserve.codec.protos import Example, PredictionLog
 from jupyter_tfserve.codec.regression import REGRESS_METHOD
 from jupyter_tfserve.codec.tensor_proto import encode_tensor
 from jupyter_tfserve.codec.tfrecord import encode_record
-from jupyter_tfserve.engine.warmup import WARMUP_FILE, Replay, warm_up
+from jupyter_tfserve.engine.warmup import Replay, warm_up
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import LimitOptions
 from jupyter_tfserve.types import Signature, Tensors, TensorSpec

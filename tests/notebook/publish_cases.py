@@ -47,6 +47,12 @@ def upper(s):
 
 
 @tf.function
+def refuses(x):
+    tf.debugging.assert_less(x, 0.0, message="too much")
+    return x
+
+
+@tf.function
 def by_name(columns):
     return {"y": columns["p"] * columns["q"]}
 
@@ -71,15 +77,15 @@ CASES = {
     "upper": (upper, ["a", "b"]),
     "by_name": (by_name, {"p": np.ones(2, np.float32), "q": np.ones(2, np.float32)}),
     "functional": (functional(), [np.ones((2, 1), np.float32), np.ones((2, 2), np.float32)]),
+    "refuses": (refuses, np.ones((2,), np.float32)),
     "without_rows": (dense(), None),
     "otherwise": (Otherwise(), np.ones((2, 3), np.float32)),
 }
 
 
 def card(saved):
-    fields = {
-        name: getattr(saved, name) for name in ("version", "state", "labels", "takes", "gives", "notes")
-    }
+    names = ("version", "state", "labels", "takes", "gives", "notes", "warmup")
+    fields = {name: getattr(saved, name) for name in names}
     check = {name: getattr(saved.check, name) for name in saved.check.__slots__}
     return {**fields, "check": check, "text": str(saved), "html": saved._repr_mimebundle_()["text/html"]}
 
@@ -137,6 +143,12 @@ def main():
         results["interrupted_new"] = interrupted(server, "fresh")
         results["interrupted_old"] = interrupted(server, "dense")
         server.label("production", 1, "dense")
+        results["unwarmed"] = attempt(lambda: server.save(dense(), "unwarmed", like=ROWS, warm_up=False))
+        results["warmups"] = [
+            (event.model, event.version, event.detail)
+            for event in server.history(1000).events
+            if event.kind == "warmup"
+        ]
         results["second"] = attempt(lambda: server.save(dense(), "dense", label="test", like=ROWS))
     finally:
         server.stop()

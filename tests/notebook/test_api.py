@@ -74,6 +74,15 @@ def test_versions_are_up_or_gone_when_the_policy_has_changed(server):
     assert states == {1: "AVAILABLE", 2: "AVAILABLE", 3: "AVAILABLE"}
 
 
+def test_versions_are_refused_when_one_is_not_in_the_folder(server):
+    with pytest.raises(ServingError) as caught:
+        server.versions("specific", 1, 99, model="version")
+    assert caught.value.code is Code.NOT_FOUND
+    assert caught.value.message == "Model version has no version 99 in its folder."
+    assert caught.value.hint == "There: 1, 2, 3."
+    assert model_named(server, "version").policy == "all"
+
+
 @pytest.mark.parametrize(
     ("target", "code", "message"),
     [
@@ -137,6 +146,16 @@ def test_empty_folder_is_kept_for_later_when_opened(server, tmp_path):
     assert not (tmp_path / "new").exists()
     assert {model.name for model in server.models} == before
     assert "holds no models yet" in str(server.status())
+    (tmp_path / "new" / "m").mkdir(parents=True)
+    assert "holds no models yet" not in str(server.status())
+
+
+def test_note_goes_when_it_is_no_longer_true(server, models_folder):
+    server.open(models_folder / "version" / "2")
+    assert any("version is served already" in note for note in server.status().notes)
+    server.versions("latest", 3, model="version")
+    assert not any("version is served already" in note for note in server.status().notes)
+    server.versions("all", model="version")
 
 
 def test_misspelt_folder_is_refused_with_the_nearest_one(tmp_path):

@@ -72,7 +72,7 @@ def test_own_changes_are_kept_when_prepared_again(demo_folder):
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, demo.TERMINATED), (signal.SIGINT, 130)])
 def test_lab_opens_the_notebook_and_is_gone_when_the_demo_is_ended(kernel_home, demo_folder, number, status):
     pytest.importorskip("jupyterlab")
-    arguments = ["--no-browser", "--dir", str(demo_folder), "--", "--allow-root", "--ServerApp.port=0"]
+    arguments = ["--no-browser", "--dir", str(demo_folder), "--", "--ServerApp.port=0"]
     process = start_demo(kernel_home, *arguments)
     watchdog = threading.Timer(90, process.kill)
     watchdog.start()
@@ -95,6 +95,32 @@ def test_lab_opens_the_notebook_and_is_gone_when_the_demo_is_ended(kernel_home, 
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ("is_root", "given", "passed"),
+    [(True, [], 1), (True, ["--allow-root"], 1), (False, [], 0), (False, ["--allow-root"], 1)],
+)
+def test_lab_may_run_as_root_when_the_demo_does(monkeypatch, capfd, tmp_path, is_root, given, passed):
+    monkeypatch.setattr(demo, "_is_root", lambda: is_root)
+    command = demo._lab_command(tmp_path, [*given, "--x"], browser=True)
+    assert command.count("--allow-root") == passed
+    assert command[-1] == "--x"
+    assert ("You are root" in capfd.readouterr().out) == (is_root and not given)
+
+
+def test_reason_is_one_line_when_jupyterlab_does_not_start(kernel_home, monkeypatch, capfd):
+    monkeypatch.setattr(demo, "prepare", lambda folder: folder.mkdir())
+    monkeypatch.setattr(demo, "_is_missing", lambda package: False)
+    monkeypatch.setattr(
+        demo, "_lab_command", lambda *_, browser: ["sh", "-c", "echo first; echo no port; exit 1"]
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert demo.run_demo(["--dir", str(kernel_home / "d")]) == 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert capfd.readouterr().err == "jupyter tfserve demo: JupyterLab did not start: no port\n"
 
 
 def test_reason_is_one_line_when_models_cannot_be_made(kernel_home, monkeypatch, capfd):

@@ -10,15 +10,25 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_tfserve.codec.prediction_log import WARMUP_FILE
+from jupyter_tfserve.codec.protos import PredictionLog
+from jupyter_tfserve.codec.tensor_proto import decode_tensor
+from jupyter_tfserve.codec.tfrecord import read_records
+from jupyter_tfserve.options import LimitOptions
 from tests.notebook.conftest import set_kernel_home
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def cards(tmp_path_factory):
+def home(tmp_path_factory):
+    """The folder that `publish_cases.py` works in."""
+    return tmp_path_factory.mktemp("publish")
+
+
+@pytest.fixture(scope="module")
+def cards(home):
     """What `publish_cases.py` printed."""
-    home = tmp_path_factory.mktemp("publish")
     with pytest.MonkeyPatch.context() as patch:
         set_kernel_home(patch, home)
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -46,6 +56,34 @@ def test_card_says_what_was_saved_when_all_is_well(cards):
     assert "4 rows agree with the model in this notebook" in card["text"]
     assert "4 rows agree with the model in this notebook" in card["html"]
     assert card["notes"] == []
+
+
+@pytest.mark.parametrize("name", ["dense", "two_inputs", "noisy", "upper", "by_name", "functional"])
+def test_version_is_warmed_up_by_its_example_rows_when_they_are_given(cards, name):
+    assert cards[name]["warmup"].startswith("2 requests replayed in ")
+    assert [name, 1, cards[name]["warmup"]] in cards["warmups"]
+
+
+def test_warm_up_holds_one_row_and_the_rows_together_when_it_is_written(cards, home):
+    path = home / "models" / "by_name" / "1" / WARMUP_FILE
+    with path.open("rb") as stream:
+        requests = [PredictionLog.FromString(record).predict_log.request for record in read_records(stream)]
+    assert {request.model_spec.name for request in requests} == {"by_name"}
+    shapes = [
+        {alias: decode_tensor(tensor, LimitOptions()).shape for alias, tensor in request.inputs.items()}
+        for request in requests
+    ]
+    assert shapes == [{"p": (1,), "q": (1,)}, {"p": (2,), "q": (2,)}]
+
+
+def test_card_says_why_when_a_version_is_not_warmed_up(cards, home):
+    assert "--like" in cards["without_rows"]["warmup"]
+    assert "too much" in cards["refuses"]["warmup"]
+    assert cards["refuses"]["state"] == "AVAILABLE"
+    assert cards["unwarmed"]["warmup"] == "no, as you said"
+    assert cards["unwarmed"]["check"]["agrees"]
+    for name in ("without_rows", "refuses", "unwarmed"):
+        assert not (home / "models" / name / "1" / WARMUP_FILE).parent.exists()
 
 
 def test_signature_follows_the_example_when_the_object_has_none(cards):
