@@ -169,7 +169,8 @@ def _is_missing(package: str) -> bool:
     return importlib.util.find_spec(package) is None
 
 
-def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+def demo_parser() -> argparse.ArgumentParser:
+    """The demo's own options; what stands after `--` is JupyterLab's."""
     parser = argparse.ArgumentParser(
         prog="jupyter tfserve demo",
         description="Open the quick-start notebook in JupyterLab, with two models to serve.",
@@ -178,8 +179,12 @@ def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--dir", help="work folder; ./tfserve-demo, or a temporary one with --check")
     parser.add_argument("--no-browser", action="store_true", help="print the address instead of opening it")
     parser.add_argument("--check", action="store_true", help="do the main job without a browser, and exit")
+    return parser
+
+
+def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     own, dashes, rest = _split(list(argv))
-    return parser.parse_args(own), rest if dashes else []
+    return demo_parser().parse_args(own), rest if dashes else []
 
 
 def _split(argv: list[str]) -> tuple[list[str], bool, list[str]]:
