@@ -16,8 +16,8 @@ from jupyter_tfserve.notebook.demo import demo_parser
 FILE = Path(__file__).parents[2] / "docs" / "cli.md"
 HEAD = """# The command line
 
-Made from the program's own help by `python -m tests.docs.cli_reference`; a test fails when they disagree. `jupyter tfserve …`,
-`jupyter-tfserve …` and `python -m jupyter_tfserve …` are the same.
+Made from the program's own help by `python -m tests.docs.cli_reference`; a test fails when they disagree.
+`jupyter tfserve …`, `jupyter-tfserve …` and `python -m jupyter_tfserve …` are the same.
 
 ```
 {usage}
@@ -37,10 +37,10 @@ As root, JupyterLab is started with `--allow-root`. Its log is in the work folde
 
     jupyter tfserve serve [--flag=value …]
 
-The flags of `tensorflow_model_server`, by their own names, and ours. `serve` may be left out when the first argument is a flag. A
-boolean flag may stand alone: `--enable_batching` is `--enable_batching=true`. An unknown flag is reported with its nearest
-neighbour, and the server starts all the same. It exits with 0 after SIGTERM or SIGINT, requests in flight answered; with 255
-and one line that says why when it cannot start.
+The flags of `tensorflow_model_server`, by their own names, and ours. `serve` may be left out when the first argument
+is a flag. A boolean flag may stand alone: `--enable_batching` is `--enable_batching=true`. An unknown flag is reported
+with its nearest neighbour, and the server starts all the same. It exits with 0 after SIGTERM or SIGINT, requests in
+flight answered; with 255 and one line that says why when it cannot start.
 
 ### TensorFlow Serving's flags
 
