@@ -131,6 +131,8 @@ class LifecycleOptions:
     allow_version_labels_for_unavailable_models: bool = False
     num_load_threads: int = 4
     """How many versions may load at once."""
+    allowed_roots: tuple[str, ...] = ()
+    """Models are served from inside these folders only; empty: from anywhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from jupyter_tfserve.lifecycle.config import ModelConfig, policy_from_json, poli
 from jupyter_tfserve.lifecycle.config_proto import parse_config
 from jupyter_tfserve.lifecycle.core import ModelState, ServerCore
 from jupyter_tfserve.lifecycle.history import History
+from jupyter_tfserve.lifecycle.labels import check_label
 from jupyter_tfserve.lifecycle.policy import Latest
 from jupyter_tfserve.lifecycle.resolve import resolve_base_path
 from jupyter_tfserve.lifecycle.states import VersionStatus
@@ -82,7 +83,7 @@ class ControlCalls:
         if name is not None and not isinstance(name, str):
             raise invalid_argument("'name' must be a string")
         create = bool(request.body.get("create"))
-        resolved = await asyncio.to_thread(resolve_base_path, path, name, create)
+        resolved = await asyncio.to_thread(resolve_base_path, path, name, create, self._core.allowed_roots)
         opened = await self._core.open_models(resolved)
         notes = [*resolved.notes] if opened else []
         notes += [
@@ -97,6 +98,7 @@ class ControlCalls:
     async def _set_label(self, request: ControlRequest) -> Reply:
         version = request.field("version", int)
         parts = request.parts
+        check_label(parts["label"])
         return {"previous": await self._core.set_label(parts["model"], parts["label"], version)}
 
     async def _remove_label(self, request: ControlRequest) -> Reply:

@@ -7,6 +7,7 @@ neighbour and the server starts all the same; a bad value ends the start.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -69,6 +70,12 @@ FLAGS: Final[tuple[Flag, ...]] = (
     Flag("help", False, "print this text and exit"),
     Flag("custom_op_libraries", "", "shared libraries of operations, comma-separated", ours=True),
     Flag("enable_session_run", False, "serve SessionService.SessionRun over gRPC", ours=True),
+    Flag(
+        "allowed_roots",
+        "",
+        f"serve models from inside these folders only, separated by '{os.pathsep}'; default: from anywhere",
+        ours=True,
+    ),
     Flag("lanes", 2, "batches that one version may run at once", ours=True),
     Flag("state_dir", "", "folder that keeps labels, policies and models across restarts", ours=True),
     Flag("connection_file", "", "write addresses and the control token here (mode 0600)", ours=True),

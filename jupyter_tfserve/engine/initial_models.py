@@ -111,7 +111,9 @@ def initial_models(options: EngineOptions) -> InitialModels:
         return _from_config_file(options)
     if not options.model_base_path:
         return InitialModels()
-    resolved = resolve_base_path(options.model_base_path, options.model_name or None)
+    resolved = resolve_base_path(
+        options.model_base_path, options.model_name or None, roots=options.lifecycle.allowed_roots
+    )
     resolved = resolved if options.model_name else _with_default_name(resolved, options)
     return InitialModels(resolved, names=frozenset(model.name for model in resolved.models))
 

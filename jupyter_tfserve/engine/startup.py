@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -114,6 +115,11 @@ def _lifecycle(flags: FlagValues) -> LifecycleOptions:
             "allow_version_labels_for_unavailable_models"
         ),
         num_load_threads=flags.integer("num_load_threads") or LifecycleOptions().num_load_threads,
+        allowed_roots=tuple(
+            os.path.abspath(os.path.expanduser(root))
+            for root in flags.text("allowed_roots").split(os.pathsep)
+            if root
+        ),
     )
 
 

@@ -22,6 +22,7 @@ from jupyter_tfserve.engine.version_options import batch_options, note_saved_mod
 from jupyter_tfserve.engine.warmup import Replay, warm_up
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.history import EventKind
+from jupyter_tfserve.lifecycle.roots import check_version
 from jupyter_tfserve.options import BatchOptions, EngineOptions
 from jupyter_tfserve.types import ServableId, Signature, Tensors
 from jupyter_tfserve.worker.lane import Call, Lane, LaneLost
@@ -107,7 +108,7 @@ class VersionRuntime:
         """
         batching = await asyncio.to_thread(batch_options, self._path, self._options)
         await asyncio.to_thread(note_saved_model_config, self._path)
-        self._worker = worker = await self._pool.spawn(self._id, self._path)
+        self._worker = worker = await self._spawn()
         try:
             self._serve(worker, batching)
             await self._warm_up()
@@ -116,6 +117,13 @@ class VersionRuntime:
         except BaseException:  # also a load that is cancelled
             await self.unload()
             raise
+
+    async def _spawn(self) -> Worker:
+        roots = self._options.lifecycle.allowed_roots
+        if roots:
+            # Opened long ago, maybe: what the path means now is what counts.
+            await asyncio.to_thread(check_version, self._path, roots)
+        return await self._pool.spawn(self._id, self._path)
 
     def _serve(self, worker: Worker, batching: BatchOptions) -> None:
         self.signature_defs = worker.signature_defs
@@ -208,7 +216,7 @@ class VersionRuntime:
             await asyncio.sleep(RESTART_BACKOFF_S[min(failures, len(RESTART_BACKOFF_S) - 1)])
             failures += 1
             try:
-                return await self._pool.spawn(self._id, self._path)
+                return await self._spawn()
             except ServingError as error:
                 logger.warning("Restarting the worker of %s failed: %s", self._id, error)
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
+from jupyter_tfserve.lifecycle.roots import is_inside
 
 CONFIG_NAME = "c.TFServe.allowed_base_paths"
 
@@ -25,19 +26,9 @@ def allowed_path(path: str, root_dir: str, allowed: Sequence[str]) -> str:
 
 def check_path(path: str, allowed: Sequence[str], shown: str) -> None:
     """Passes if `path`, read as the operating system reads it, lies inside an allowed folder."""
-    real = os.path.realpath(path)
-    roots = [os.path.realpath(folder) for folder in allowed]
-    if "://" in shown or not any(_is_inside(real, root) for root in roots):
+    if "://" in shown or not is_inside(path, allowed):
         raise ServingError(
             Code.PERMISSION_DENIED,
             f"'{shown}' is outside the folders that this Jupyter server may serve models from",
             f"Allowed: {', '.join(allowed)}. To allow more, set {CONFIG_NAME} in jupyter_server_config.py.",
         )
-
-
-def _is_inside(path: str, root: str) -> bool:
-    # Not startswith: "/data-secret" starts with "/data".
-    try:
-        return os.path.commonpath([path, root]) == root
-    except ValueError:  # other drives
-        return False

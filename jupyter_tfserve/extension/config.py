@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from traitlets import Enum, Float, Int, List, Unicode
+from traitlets import Enum, Float, Int, List, TraitError, Unicode
 from traitlets.config import Configurable
 
 LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
@@ -71,6 +71,16 @@ class TFServe(Configurable):  # type: ignore[misc]
         help="For so many seconds a proxied request keeps the server from being culled as idle.",
     ).tag(config=True)
 
+    def _root_arguments(self, root: str) -> list[str]:
+        """What an administrator set holds for kernels too, which speak to the engine themselves.
+
+        root_dir does not: it is where a person's notebooks lie, and their kernels may read elsewhere.
+        """
+        paths = [os.path.join(root, os.path.expanduser(path)) for path in self.allowed_base_paths]
+        if any(os.pathsep in path for path in paths):
+            raise TraitError(f"allowed_base_paths must not hold '{os.pathsep}', which separates them")
+        return [f"--allowed_roots={os.pathsep.join(paths)}"] if paths else []
+
     def to_options(self, root_dir: str) -> ExtensionOptions:
         """The settings as a value, with paths made absolute against `root_dir`."""
         root = os.path.abspath(os.path.expanduser(root_dir))
@@ -82,7 +92,7 @@ class TFServe(Configurable):  # type: ignore[misc]
             rest_port=self.rest_port,
             grpc_port=self.grpc_port,
             start_policy=self.start_policy,
-            engine_arguments=tuple(self.engine_arguments),
+            engine_arguments=(*self._root_arguments(root), *self.engine_arguments),
             max_body_bytes=self.max_body_bytes,
             proxy_timeout_s=self.proxy_timeout_s,
             ready_timeout_s=self.ready_timeout_s,

@@ -20,6 +20,9 @@ from jupyter_tfserve.types import MAX_VERSION
 TENSORFLOW: Final = "tensorflow"
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _FILE_SCHEME: Final = "file://"
+MAX_TEXT: Final = 1024
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Control characters, line separators, and those that turn the direction of writing around."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +75,23 @@ def validate_models(models: Iterable[ModelConfig], current: Mapping[str, ModelCo
         if model.name in names:
             raise invalid_argument(f"Illegal to list model {model.name} multiple times in config list")
         names.add(model.name)
+        for text in (model.name, *model.labels):
+            _check_text(text)
     for model in listed:
         _validate_base_path(model)
     for model in listed:
         _validate_platform(model, current.get(model.name))
         if model.logging is not None:
             model.logging.validate()
+
+
+def _check_text(text: str) -> None:
+    """Names are shown in terminals, logs and pages. Upstream takes any; a person could not have typed these."""
+    if len(text) > MAX_TEXT or _CONTROL.search(text) is not None:
+        raise invalid_argument(
+            f"A model's name or label must have at most {MAX_TEXT} characters and no control characters; "
+            f"got {text[:100]!r}"
+        )
 
 
 def _validate_base_path(model: ModelConfig) -> None:

@@ -24,6 +24,7 @@ from jupyter_tfserve.lifecycle.labels import validate_labels
 from jupyter_tfserve.lifecycle.manager import Manager
 from jupyter_tfserve.lifecycle.policy import VersionPolicy
 from jupyter_tfserve.lifecycle.resolve import ResolvedModels
+from jupyter_tfserve.lifecycle.roots import check_models
 from jupyter_tfserve.lifecycle.serving_map import ServingMap
 from jupyter_tfserve.lifecycle.source import SETTLE_S
 from jupyter_tfserve.lifecycle.states import LifecycleState, LoaderT, VersionStatus
@@ -93,6 +94,11 @@ class ServerCore(Generic[LoaderT]):
     # What is.
 
     @property
+    def allowed_roots(self) -> tuple[str, ...]:
+        """Where models may lie; empty: anywhere."""
+        return self._options.allowed_roots
+
+    @property
     def desired(self) -> DesiredState:
         """What should be, as it was acknowledged last."""
         return self._state
@@ -145,10 +151,12 @@ class ServerCore(Generic[LoaderT]):
     async def apply_config(self, models: Iterable[ModelConfig]) -> None:
         """Serves `models` and nothing else; returns when each newly named one is up or has failed.
 
-        INVALID_ARGUMENT, FAILED_PRECONDITION (labels): nothing has changed. UNKNOWN: new models failed, the
-        configuration stays. Waits without limit for a model that has no version; may be cancelled then.
+        INVALID_ARGUMENT, FAILED_PRECONDITION (labels), PERMISSION_DENIED (roots): nothing has changed. UNKNOWN:
+        new models failed, the configuration stays. Waits without limit for a model that has no version; may be
+        cancelled then.
         """
         listed = tuple(models)
+        await self._check_roots(listed)
         before: list[DesiredState] = []
 
         def edit(state: DesiredState) -> DesiredState:
@@ -172,8 +180,9 @@ class ServerCore(Generic[LoaderT]):
         """Serves these models too, and looks at their folders once; the names of those that are new.
 
         Labels that such a model had when it was closed come back as their versions become available.
-        ALREADY_EXISTS if a name is taken by another path.
+        ALREADY_EXISTS if a name is taken by another path; PERMISSION_DENIED if one lies outside of the roots.
         """
+        await self._check_roots(resolved.models)
         opened: list[ModelConfig] = []
 
         def edit(state: DesiredState) -> DesiredState:
@@ -307,6 +316,10 @@ class ServerCore(Generic[LoaderT]):
             listener(state)
         self._show_labels()
         self._fleet.serve(state.models)
+
+    async def _check_roots(self, models: tuple[ModelConfig, ...]) -> None:
+        if self.allowed_roots:
+            await asyncio.to_thread(check_models, models, self.allowed_roots)
 
     def _validate_labels(self, model: str, labels: Mapping[str, int]) -> None:
         validate_labels(

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
+from typing import Final
 
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
+
+VERSION_LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+"""What a person may call a version; a config file may have others."""
+
+
+def check_label(label: str) -> None:
+    """Passes if a person may give that label; INVALID_ARGUMENT with the grammar otherwise."""
+    if VERSION_LABEL.fullmatch(label) is None:
+        raise invalid_argument(
+            f"{label[:200]!r} cannot be a version label",
+            hint="Letters, digits, '_', '.' and '-', at most 128; a letter or digit first.",
+        )
 
 
 def validate_labels(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +12,7 @@ from typing import Final
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument, not_found
 from jupyter_tfserve.lifecycle.config import ModelConfig, local_path
 from jupyter_tfserve.lifecycle.policy import Specific
+from jupyter_tfserve.lifecycle.roots import check_folder
 from jupyter_tfserve.lifecycle.source import holds_model, version_of
 
 MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -26,13 +27,16 @@ class ResolvedModels:
     notes: tuple[str, ...] = ()
 
 
-def resolve_base_path(path: str, name: str | None = None, create: bool = False) -> ResolvedModels:
+def resolve_base_path(
+    path: str, name: str | None = None, create: bool = False, roots: Sequence[str] = ()
+) -> ResolvedModels:
     """The models that `path` holds; `name` replaces the folder's name when it is one model.
 
     NOT_FOUND, naming the path as it was given, if nothing is there (`create` makes an empty model folder
-    instead) or if no model is in it; INVALID_ARGUMENT if the name cannot be a model's.
+    instead) or if no model is in it; INVALID_ARGUMENT if the name cannot be a model's; PERMISSION_DENIED, before
+    anything is looked at, if the folder lies outside of `roots` (none: anywhere).
     """
-    folder = _folder_of(path, create)
+    folder = _folder_of(path, create, roots)
     children = _folders_in(folder, path)
     if holds_model(folder):
         return _one_version(folder, name)
@@ -50,13 +54,14 @@ def resolve_base_path(path: str, name: str | None = None, create: bool = False) 
     )
 
 
-def _folder_of(path: str, create: bool) -> Path:
+def _folder_of(path: str, create: bool, roots: Sequence[str]) -> Path:
     """The absolute folder; symbolic links are kept, since what they point at may change."""
     if not path or "\0" in path:
         raise invalid_argument("The path of a model must not be empty or hold a NUL")
     folder = Path(os.path.abspath(os.path.expanduser(local_path(path))))
     try:
         str(folder).encode()
+        check_folder(str(folder), roots, path)
         if create:
             folder.mkdir(parents=True, exist_ok=True)
     except UnicodeEncodeError:

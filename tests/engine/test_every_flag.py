@@ -125,6 +125,41 @@ def test_flag_says_so_when_it_changes_nothing(options_of, name):
     assert note.startswith(f"--{name} is accepted for compatibility: ")
 
 
+OFF_LOOPBACK = ["0.0.0.0", "::", "192.0.2.7", "example.test", ""]
+
+
+@pytest.mark.parametrize("host", OFF_LOOPBACK)
+def test_start_is_refused_off_this_machine_without_tls_or_the_words(options_of, host):
+    """S1: one line that names the host, what is missing, and the words that do without."""
+    with pytest.raises(ServingError) as caught:
+        options_of("--model_base_path=/m", f"--host={host}")
+    assert caught.value.message == (
+        f"--host={host} lets other machines in, which needs TLS (--ssl_config_file) and a key with each "
+        "request; --allow_insecure_network serves them in the clear and without keys"
+    )
+    assert caught.value.hint is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "required"),
+    [
+        ([], False),
+        (["--host=localhost"], False),
+        (["--host=127.0.0.2"], False),
+        (["--host=::1"], False),
+        (["--require_keys"], True),
+        (["--host=0.0.0.0", "--ssl_config_file=@ssl"], True),
+        (["--host=0.0.0.0", "--ssl_config_file=@ssl", "--allow_insecure_network"], False),
+        (["--host=0.0.0.0", "--allow_insecure_network"], False),
+        (["--host=0.0.0.0", "--allow_insecure_network", "--require_keys"], True),
+        (["--host=0.0.0.0", "--port=0", "--rest_api_port=0", "--grpc_socket_path=/tmp/x"], False),
+    ],
+)
+def test_keys_are_needed_off_this_machine_and_where_it_is_said(options_of, flags, required):
+    options, _ = options_of("--model_base_path=/m", *flags)
+    assert options.listen.keys_required is required
+
+
 def test_flag_is_refused_when_going_on_would_be_unsafe(options_of):
     with pytest.raises(ServingError, match="ALTS exists on Google's cloud only"):
         options_of("--model_base_path=/m", "--use_alts_credentials")

@@ -33,7 +33,10 @@ def test_every_setting_reaches_the_options(tmp_path):
     assert set(settings) == set(TFServe.class_own_traits(config=True))
     options = TFServe(config=Config({"TFServe": settings})).to_options(str(tmp_path))
     assert options.allowed_base_paths == (str(tmp_path / "models"), "/data", str(Path.home() / "m"))
-    assert options.engine_arguments == ("--lanes=1",)
+    assert options.engine_arguments == (
+        f"--allowed_roots={':'.join(options.allowed_base_paths)}",
+        "--lanes=1",
+    )
     for name in settings.keys() - {"allowed_base_paths", "engine_arguments"}:
         assert getattr(options, name) == settings[name]
 
@@ -44,6 +47,11 @@ def test_every_setting_reaches_the_options(tmp_path):
 def test_setting_out_of_range_is_refused(setting):
     with pytest.raises(TraitError):
         TFServe(config=Config({"TFServe": setting}))
+
+
+def test_base_path_with_the_separator_is_refused(tmp_path):
+    with pytest.raises(TraitError, match="must not hold ':'"):
+        TFServe(allowed_base_paths=["/a:b"]).to_options(str(tmp_path))
 
 
 def test_every_setting_has_a_help_line():

@@ -98,3 +98,19 @@ def test_file_uri_is_an_absolute_base_path_and_names_its_folder():
     validate_models([model], {})
     assert model.folder == Path("/models/m")
     assert ModelConfig("m", "/models/m").folder == Path("/models/m")
+
+
+@pytest.mark.parametrize(
+    "text", ["a\nb", "a\0", "\x1b[2J", "\u202egnp.exe", "a\u2028b", "x" * 1025, "\x7f", "\x85"]
+)
+def test_names_and_labels_that_no_person_could_type_are_refused(text):
+    for model in (ModelConfig(text, "/m"), ModelConfig("m", "/m", labels={text: 1})):
+        with pytest.raises(ServingError) as caught:
+            validate_models([model], {})
+        assert caught.value.code is Code.INVALID_ARGUMENT
+        assert caught.value.message.isprintable()
+
+
+@pytest.mark.parametrize("text", ["my model", "größe", "模型", "a:b", "<img onerror=x>", "x" * 1024])
+def test_names_and_labels_of_config_files_are_otherwise_upstreams_affair(text):
+    validate_models([ModelConfig(text, "/m", labels={text: 1})], {})

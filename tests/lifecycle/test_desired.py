@@ -8,7 +8,9 @@ import pytest
 
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.config import ModelConfig
-from jupyter_tfserve.lifecycle.desired import MAX_REMEMBERED, DesiredState
+from jupyter_tfserve.lifecycle.desired import MAX_LIMITED, MAX_REMEMBERED, DesiredState
+from jupyter_tfserve.lifecycle.keys import MAX_KEYS, PredictKey
+from jupyter_tfserve.lifecycle.limits import FlowLimits
 from jupyter_tfserve.lifecycle.policy import All, Latest, Specific
 
 M = ModelConfig("m", "/models/m")
@@ -100,3 +102,41 @@ def test_edits_change_one_model_and_not_the_old_state():
     after = before.with_labels("m", {"a": 1}).with_policy("m", All())
     assert after.models == (ModelConfig("m", "/models/m", All(), {"a": 1}), other)
     assert before.models == (M, other)
+
+
+def key(key_id, expires=None):
+    return PredictKey(key_id, "f" * 64, ("m",), expires=expires)
+
+
+def test_key_is_added_and_expired_ones_go():
+    state = DesiredState().with_key(key("a", expires=10), 5).with_key(key("b"), 9).with_key(key("c"), 10)
+    assert [known.id for known in state.keys] == ["b", "c"]
+    assert [known.id for known in state.without_key("b").keys] == ["c"]
+
+
+def test_key_that_is_not_there_cannot_be_revoked():
+    with pytest.raises(ServingError) as caught:
+        DesiredState().without_key("a")
+    assert caught.value.code is Code.NOT_FOUND
+
+
+def test_keys_and_limits_are_bounded():
+    full = DesiredState((M,), keys=tuple(key(str(number)) for number in range(MAX_KEYS)))
+    with pytest.raises(ServingError) as caught:
+        full.with_key(key("one more"), 0)
+    assert caught.value.code is Code.RESOURCE_EXHAUSTED
+    full = DesiredState((M,), limits={str(number): FlowLimits(1) for number in range(MAX_LIMITED)})
+    with pytest.raises(ServingError) as caught:
+        full.with_limits("m", FlowLimits(1))
+    assert caught.value.code is Code.RESOURCE_EXHAUSTED
+
+
+def test_limits_are_set_and_taken_away_and_outlive_the_model():
+    state = DesiredState((M,)).with_limits("m", FlowLimits(5))
+    assert state.limits == {"m": FlowLimits(5)}
+    assert state.without_model("m").with_opened([M]).limits == {"m": FlowLimits(5)}
+    assert state.with_config([]).closed().limits == {"m": FlowLimits(5)}
+    assert state.with_limits("m", FlowLimits()).limits == {}
+    with pytest.raises(ServingError) as caught:
+        state.with_limits("other", FlowLimits(5))
+    assert caught.value.code is Code.NOT_FOUND

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jupyter_tfserve.errors import Code, ServingError
-from jupyter_tfserve.lifecycle.labels import validate_labels
+from jupyter_tfserve.lifecycle.labels import check_label, validate_labels
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,18 @@ def test_labels_are_refused_in_upstream_words_when_a_version_is_not_available(ol
 def test_label_without_a_name_is_refused():
     with pytest.raises(ServingError) as caught:
         validate_labels("m", {}, {"": 1}, {1})
+    assert caught.value.code is Code.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("label", ["production", "a", "1", "v1.2-rc_3", "x" * 128])
+def test_label_that_a_person_may_give_passes(label):
+    check_label(label)
+
+
+@pytest.mark.parametrize(
+    "label", ["", "..", "a/b", "a b", "production\n", "１", "-x", ".x", "x" * 129, "é", "\0"]
+)
+def test_label_outside_of_the_grammar_is_refused(label):
+    with pytest.raises(ServingError) as caught:
+        check_label(label)
     assert caught.value.code is Code.INVALID_ARGUMENT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 import subprocess
@@ -13,12 +14,19 @@ import pytest
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.config import ModelConfig
 from jupyter_tfserve.lifecycle.desired import DesiredState
+from jupyter_tfserve.lifecycle.keys import PredictKey
+from jupyter_tfserve.lifecycle.limits import FlowLimits
 from jupyter_tfserve.lifecycle.policy import Specific
 from jupyter_tfserve.lifecycle.store import FILE_NAME, StateStore
 
 STATE = DesiredState(
     (ModelConfig("m", "/m", Specific((3,)), {"stable": 3}), ModelConfig("n", "/n", single_version=1)),
     (ModelConfig("closed", "/c", labels={"a": -1}),),
+    (
+        PredictKey("0" * 12, "f" * 64, ("m",), "for Ann", 1.5, 99.5, FlowLimits(5, 2)),
+        PredictKey("1" * 12, "e" * 64, ("*",)),
+    ),
+    {"m": FlowLimits(100, 20, 8, 30.0), "gone": FlowLimits(max_in_flight=1)},
 )
 
 
@@ -26,6 +34,23 @@ def test_state_is_the_same_after_a_restart(tmp_path):
     StateStore(tmp_path / "state").save(STATE)
     loaded = StateStore(tmp_path / "state").load()
     assert (loaded.state, loaded.notes) == (STATE, ())
+
+
+def test_state_of_an_older_version_has_no_keys_and_no_limits(tmp_path):
+    StateStore(tmp_path).save(STATE)
+    document = json.loads((tmp_path / FILE_NAME).read_bytes())
+    del document["keys"], document["limits"]
+    (tmp_path / FILE_NAME).write_text(json.dumps(document))
+    loaded = StateStore(tmp_path).load()
+    assert (loaded.state, loaded.notes) == (DesiredState(STATE.models, STATE.remembered), ())
+
+
+def test_state_with_a_broken_key_or_limit_is_kept_aside(tmp_path):
+    for broken in ({"keys": [{"id": 1}]}, {"keys": 5}, {"limits": {"m": {"burst": -1}}}, {"limits": []}):
+        StateStore(tmp_path).save(STATE)
+        document = json.loads((tmp_path / FILE_NAME).read_bytes())
+        (tmp_path / FILE_NAME).write_text(json.dumps({**document, **broken}))
+        assert StateStore(tmp_path).load().notes, broken
 
 
 def test_state_is_empty_when_nothing_was_saved(tmp_path):
