@@ -32,8 +32,8 @@ class Client:
 
     `url` is `http://host:8501`, with a path if the server is behind one, or `grpc://host:8500`; `https` and
     `grpcs` speak TLS, checked by `root_certificates` (PEM) or by those of the system. `headers` go with every
-    request. `timeout_s` holds for calls that name none. Every failure is a `ServingError`. gRPC needs
-    TensorFlow to be installed, REST does not; neither imports it. Close it, or use it in a `with`.
+    request. `timeout_s` holds for calls that name none. Every failure is a `ServingError`. TensorFlow is
+    never imported, and need not be installed. Close it, or use it in a `with`.
     """
 
     def __init__(
@@ -192,7 +192,7 @@ def _grpc_transport(
     address: str, headers: Mapping[str, str], secure: bool, root_certificates: bytes | None
 ) -> Transport:
     try:
-        # Here, so that REST works where neither grpc nor TensorFlow's messages are installed.
+        # Here, so that REST works where grpc and protobuf are not installed.
         import grpc
 
         from jupyter_tfserve.client.grpc_transport import GrpcTransport

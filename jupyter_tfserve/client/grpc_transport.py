@@ -1,4 +1,4 @@
-"""The client's gRPC side. TensorFlow is not imported, but must be installed: its generated messages are used."""
+"""The client's gRPC side. Needs grpcio and protobuf; TensorFlow is neither imported nor needed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jupyter_tfserve.client.values import ClassScore, ExampleFeatures, Examples, Metadata, VersionStatus
-from jupyter_tfserve.codec.protos import (
+from jupyter_tfserve.codec.client_protos import (
     ClassificationRequest,
+    ClassificationResponse,
     Example,
     Feature,
     GetModelMetadataRequest,
+    GetModelMetadataResponse,
     GetModelStatusRequest,
-    ModelServiceStub,
-    ModelVersionStatus,
-    PredictionServiceStub,
+    GetModelStatusResponse,
     PredictRequest,
+    PredictResponse,
     RegressionRequest,
+    RegressionResponse,
 )
 from jupyter_tfserve.codec.signatures import parse_signatures
 from jupyter_tfserve.codec.status_details import DETAILS_KEY, read_hint
@@ -35,6 +37,10 @@ _CHANNEL_OPTIONS: Final = (
     # As for REST: a proxy that the environment names must not stand before this very host.
     ("grpc.enable_http_proxy", 0),
 )
+_STATES: Final = {
+    0: "UNKNOWN", 10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING", 50: "END",
+}  # fmt: skip
+"""ModelVersionStatus.State"""
 
 
 class GrpcTransport:
@@ -48,8 +54,11 @@ class GrpcTransport:
             if credentials is None
             else grpc.secure_channel(address, credentials, _CHANNEL_OPTIONS)
         )
-        self._prediction = PredictionServiceStub(self._channel)
-        self._models = ModelServiceStub(self._channel)
+        self._predict = self._method("PredictionService/Predict", PredictResponse)
+        self._classify = self._method("PredictionService/Classify", ClassificationResponse)
+        self._regress = self._method("PredictionService/Regress", RegressionResponse)
+        self._metadata = self._method("PredictionService/GetModelMetadata", GetModelMetadataResponse)
+        self._status = self._method("ModelService/GetModelStatus", GetModelStatusResponse)
         self._headers = tuple((name.lower(), value) for name, value in headers.items())
         self._limits = LimitOptions()
 
@@ -61,30 +70,30 @@ class GrpcTransport:
         _put_spec(spec, request.model_spec)
         for alias, tensor in inputs.items():
             encode_tensor(tensor, request.inputs[alias], as_content=True)
-        response = self._call(self._prediction.Predict, request, timeout_s)
+        response = self._call(self._predict, request, timeout_s)
         return {alias: decode_tensor(proto, self._limits) for alias, proto in response.outputs.items()}
 
     def classify(self, spec: ModelSpec, examples: Examples, timeout_s: float) -> list[list[ClassScore]]:
         """The classes of each Example."""
         request = _example_request(ClassificationRequest, spec, examples)
-        result = self._call(self._prediction.Classify, request, timeout_s).result
+        result = self._call(self._classify, request, timeout_s).result
         return [[ClassScore(c.label, c.score) for c in one.classes] for one in result.classifications]
 
     def regress(self, spec: ModelSpec, examples: Examples, timeout_s: float) -> NDArray[np.float32]:
         """The value of each Example."""
         request = _example_request(RegressionRequest, spec, examples)
-        result = self._call(self._prediction.Regress, request, timeout_s).result
+        result = self._call(self._regress, request, timeout_s).result
         return np.array([one.value for one in result.regressions], dtype=np.float32)
 
     def status(self, spec: ModelSpec, timeout_s: float) -> tuple[VersionStatus, ...]:
         """The versions in descending order."""
         request = GetModelStatusRequest()
         _put_spec(spec, request.model_spec)
-        response = self._call(self._models.GetModelStatus, request, timeout_s)
+        response = self._call(self._status, request, timeout_s)
         return tuple(
             VersionStatus(
                 one.version,
-                ModelVersionStatus.State.Name(one.state),
+                _STATES.get(one.state, str(one.state)),
                 Code(one.status.error_code).name,
                 one.status.error_message,
             )
@@ -95,13 +104,20 @@ class GrpcTransport:
         """The version that answers, and its signatures."""
         request = GetModelMetadataRequest(metadata_field=["signature_def"])
         _put_spec(spec, request.model_spec)
-        response = self._call(self._prediction.GetModelMetadata, request, timeout_s)
+        response = self._call(self._metadata, request, timeout_s)
         signatures = parse_signatures(response.metadata["signature_def"].value)
         return Metadata(response.model_spec.name, response.model_spec.version.value, signatures)
 
     def close(self) -> None:
         """Gives the connections back."""
         self._channel.close()
+
+    def _method(self, path: str, response_type: Any) -> Any:
+        return self._channel.unary_unary(
+            f"/tensorflow.serving.{path}",
+            request_serializer=lambda request: request.SerializeToString(),
+            response_deserializer=response_type.FromString,
+        )
 
     def _call(self, method: Any, request: Any, timeout_s: float) -> Any:
         try:

@@ -16,6 +16,7 @@ _FIELD: Final = descriptor_pb2.FieldDescriptorProto
 _SCALARS: Final[Mapping[str, int]] = {
     "bool": _FIELD.TYPE_BOOL,
     "bytes": _FIELD.TYPE_BYTES,
+    "double": _FIELD.TYPE_DOUBLE,
     "float": _FIELD.TYPE_FLOAT,
     "int32": _FIELD.TYPE_INT32,
     "int64": _FIELD.TYPE_INT64,
@@ -25,9 +26,10 @@ _SCALARS: Final[Mapping[str, int]] = {
 }
 
 Fields: TypeAlias = "Mapping[str, str]"
-"""Declaration by field name: `[repeated | oneof NAME] TYPE [= NUMBER]`.
+"""Declaration by field name: `[repeated | oneof NAME | map KEY_TYPE] TYPE [= NUMBER]`.
 
-TYPE is a scalar's name or a message's full name. Fields without a number are counted from 1.
+TYPE is a scalar's name or a message's full name. Fields without a number are counted from 1. An enum's field is
+an int32: the same on the wire.
 """
 
 
@@ -40,7 +42,7 @@ def message_class(name: str, messages: Mapping[str, Fields], dependencies: Seque
     try:
         descriptor = pool.FindMessageTypeByName(name)
     except KeyError:
-        pool.Add(_file(messages, dependencies))  # type: ignore[no-untyped-call,unused-ignore]
+        pool.Add(file_descriptor(messages, dependencies))  # type: ignore[no-untyped-call,unused-ignore]
         descriptor = pool.FindMessageTypeByName(name)
     return message_factory.GetMessageClass(descriptor)
 
@@ -60,7 +62,10 @@ def parse_text(text: str, message: Any, file: str, *, is_secret: bool = False) -
         raise invalid_argument(f"{refused} at line {line}" if line else refused) from None
 
 
-def _file(messages: Mapping[str, Fields], dependencies: Sequence[Any]) -> descriptor_pb2.FileDescriptorProto:
+def file_descriptor(
+    messages: Mapping[str, Fields], dependencies: Sequence[Any] = ()
+) -> descriptor_pb2.FileDescriptorProto:
+    """The file that declares `messages`, as `message_class` takes them; for a pool of one's own."""
     first = next(iter(messages))
     proto = descriptor_pb2.FileDescriptorProto(
         name=f"jupyter_tfserve/described/{first}.proto",
@@ -71,17 +76,21 @@ def _file(messages: Mapping[str, Fields], dependencies: Sequence[Any]) -> descri
     for full_name, fields in messages.items():
         message = proto.message_type.add(name=full_name.rpartition(".")[2])
         for count, (field, declaration) in enumerate(fields.items(), start=1):
-            _add_field(message, field, count, declaration)
+            _add_field(message, proto.package, field, count, declaration)
     return proto
 
 
-def _add_field(message: descriptor_pb2.DescriptorProto, name: str, count: int, declaration: str) -> None:
+def _add_field(
+    message: descriptor_pb2.DescriptorProto, package: str, name: str, count: int, declaration: str
+) -> None:
     kind, _, number = declaration.partition(" = ")
     *rule, type_name = kind.split()
+    if rule[:1] == ["map"]:
+        type_name = f"{package}.{message.name}.{_add_map_entry(message, package, name, rule[1], type_name)}"
     field = message.field.add(
         name=name,
         number=int(number or count),
-        label=_FIELD.LABEL_REPEATED if rule == ["repeated"] else _FIELD.LABEL_OPTIONAL,
+        label=_FIELD.LABEL_REPEATED if rule[:1] in (["repeated"], ["map"]) else _FIELD.LABEL_OPTIONAL,
     )
     if type_name in _SCALARS:
         field.type = _SCALARS[type_name]
@@ -89,6 +98,18 @@ def _add_field(message: descriptor_pb2.DescriptorProto, name: str, count: int, d
         field.type, field.type_name = _FIELD.TYPE_MESSAGE, f".{type_name}"
     if rule[:1] == ["oneof"]:
         field.oneof_index = _oneof_index(message, rule[1])
+
+
+def _add_map_entry(
+    message: descriptor_pb2.DescriptorProto, package: str, name: str, key: str, value: str
+) -> str:
+    """A map is a list of entries: messages of a nested type, whose name is returned."""
+    entry_name = "".join(part.title() for part in name.split("_")) + "Entry"
+    entry = message.nested_type.add(name=entry_name)
+    entry.options.map_entry = True
+    _add_field(entry, package, "key", 1, key)
+    _add_field(entry, package, "value", 2, value)
+    return entry_name
 
 
 def _oneof_index(message: descriptor_pb2.DescriptorProto, name: str) -> int:

@@ -12,8 +12,8 @@ import numpy as np
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
+from jupyter_tfserve.codec.client_protos import DataType, SignatureDef, SignatureDefMap
 from jupyter_tfserve.codec.dtypes import DTYPES, by_number, tf_name
-from jupyter_tfserve.codec.protos import DataType, SignatureDef, SignatureDefMap
 from jupyter_tfserve.codec.tensor_proto import decode_tensor
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import LimitOptions

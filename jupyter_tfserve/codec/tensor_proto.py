@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from jupyter_tfserve.codec.client_protos import TensorProto
 from jupyter_tfserve.codec.dtypes import STRING, DType, by_number, by_numpy
-from jupyter_tfserve.codec.protos import TensorProto
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.options import LimitOptions
 from jupyter_tfserve.types import Tensor

@@ -18,6 +18,7 @@ MESSAGES = {
         "limit": "google.protobuf.Int64Value = 9",
         "text": "oneof kind string",
         "part": f"oneof kind {PART}",
+        "named_parts": f"map string {PART} = 12",
     },
 }
 
@@ -34,12 +35,17 @@ def test_class_is_the_same_when_asked_for_again(whole):
 
 def test_fields_are_numbered_when_they_are_counted_or_declared(whole):
     numbers = {field.name: field.number for field in whole.DESCRIPTOR.fields}
-    assert numbers == {"count": 1, "parts": 2, "limit": 9, "text": 4, "part": 5}
+    assert numbers == {"count": 1, "parts": 2, "limit": 9, "text": 4, "part": 5, "named_parts": 12}
 
 
 def test_bytes_on_the_wire_are_read_when_messages_are_nested(whole):
     read = whole.FromString(b"\x08\x05\x12\x03\x0a\x01a\x12\x03\x0a\x01b\x4a\x02\x08\x07")
     assert (read.count, [part.data for part in read.parts], read.limit.value) == (5, [b"a", b"b"], 7)
+
+
+def test_map_is_read_when_entries_are_on_the_wire(whole):
+    read = whole.FromString(b"\x62\x08\x0a\x01k\x12\x03\x0a\x01v")
+    assert {name: part.data for name, part in read.named_parts.items()} == {"k": b"v"}
 
 
 def test_last_field_counts_when_two_of_a_oneof_are_given(whole):

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from jupyter_tfserve.client import ClassScore, Client
+from jupyter_tfserve.client import Client
 from jupyter_tfserve.errors import Code, ServingError
+from tests.contract.engines import running_engine
+from tests.engine.light_client_calls import ask_everything, assert_same
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parents[2]
 MODELS = ["half_plus_two", "strings", "multi_io", "echo", "scalar", "two_signatures"]
 
 
@@ -29,13 +32,13 @@ def served(saved_models, inference_models, tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def engine(served, start_engine):
-    engine = start_engine(f"--model_base_path={served}")
-    for name in MODELS:
-        engine.wait_version(name, 1)
-    engine.wait_version("examples", 123)
-    return engine
+@pytest.fixture(scope="module")
+def engine(served, tmp_path_factory):
+    with running_engine(tmp_path_factory.mktemp("light"), f"--model_base_path={served}") as engine:
+        for name in MODELS:
+            engine.wait_version(name, 1)
+        engine.wait_version("examples", 123)
+        yield engine
 
 
 def clients(engine):
@@ -43,49 +46,10 @@ def clients(engine):
     yield Client(f"grpc://{engine.connection.grpc_address}/")
 
 
-def assert_same(answer, dtype, values):
-    assert answer.dtype == np.dtype(dtype)
-    assert answer.tolist() == values
-
-
-def predict_everything(client: Client) -> None:
-    assert_same(client.predict("half_plus_two", [1, 2, 5.0]), "f4", [2.5, 3, 4.5])
-    assert_same(client.predict("half_plus_two", rows=[1.0, np.nan])[:1], "f4", [2.5])
-    assert_same(client.predict("half_plus_two", {"x": np.float64([2])}, version=1), "f4", [3])
-    texts = client.predict("strings", rows=[{"text": "é", "suffix": b"\0\xff"}, {"text": "a", "suffix": ""}])
-    assert_same(texts["joined"], object, ["é".encode() + b"\0\xff", b"a"])
-    assert_same(texts["upper_bytes"], object, ["é".encode(), b"A"])
-    several = client.predict("multi_io", {"a": [[1, 2]], "b": [[0, 9]]})
-    assert_same(several["sum"], "f4", [[1, 11]])
-    assert_same(several["bigger"], "?", [[True, False]])
-    assert_same(several["total"], "i4", [12])
-    assert_same(client.predict("scalar", 4)["y"], "f4", 8)
-    assert_same(client.predict("two_signatures", [2], signature="triple"), "f4", [6])
-
-
 def test_answers_are_the_same_when_asked_over_rest_and_grpc(engine) -> None:
     for client in clients(engine):
         with client:
-            predict_everything(client)
-            examples = [{"x": 2.0}, {"x": [4.0]}]
-            assert client.classify("examples", examples, signature="classify_x_to_y") == [
-                [ClassScore("", 3.0)],
-                [ClassScore("", 4.0)],
-            ]
-            regressed = client.regress("examples", examples, signature="regress_x_to_y")
-            assert_same(regressed, "f4", [3, 4])
-            shared = client.regress("examples", [{}], context={"x": 6.0}, signature="regress_x_to_y")
-            assert_same(shared, "f4", [5])
-            (status,) = client.status("half_plus_two")
-            assert (status.version, status.state, status.error_code) == (1, "AVAILABLE", "OK")
-            metadata = client.metadata("multi_io", version=1)
-            assert (metadata.name, metadata.version) == ("multi_io", 1)
-            only = metadata.signatures["serving_default"]
-            assert {alias: (one.dtype, one.shape) for alias, one in only.outputs.items()} == {
-                "sum": ("float", (-1, 2)),
-                "bigger": ("bool", (-1, 2)),
-                "total": ("int32", (-1,)),
-            }
+            ask_everything(client)
 
 
 FAILURES = [
@@ -141,36 +105,57 @@ def test_signature_is_asked_for_again_when_a_new_version_has_another(served, sta
             assert_same(answer["joined"], object, [b"ab"])
 
 
-IMPORTS = """
+DISTRIBUTIONS = (
+    *("numpy", "ml_dtypes", "orjson", "httpx", "httpcore", "h11", "anyio", "idna", "certifi"),
+    *("grpcio", "protobuf", "typing_extensions"),
+)
+ALONE = """
 import sys
 from jupyter_tfserve.client import Client
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("tensorflow", "tensorflow_serving", "grpc"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-if sys.argv[1] == "absent":
-    sys.meta_path.insert(0, Absent())
-with Client(sys.argv[2]) as client:
-    assert client.predict("half_plus_two", [2.0]).tolist() == [3.0]
+from tests.engine.light_client_calls import ask_everything
+for url in sys.argv[1:]:
+    with Client(url) as client:
+        ask_everything(client)
 assert "tensorflow" not in sys.modules
 """
 
 
-def test_tensorflow_is_not_imported_when_the_client_predicts(engine) -> None:
-    """REST does without its being installed, and gRPC says what it misses."""
+def make_site(folder: Path, *distributions: str) -> Path:
+    """A folder that has these distributions and nothing else, as an environment of its own would."""
+    folder.mkdir()
+    for distribution in distributions:
+        for file in metadata.files(distribution) or ():
+            top = folder / file.parts[0]
+            if file.parts[0] not in ("..", "__pycache__") and not top.exists():
+                top.symlink_to(Path(str(file.locate())).parents[len(file.parts) - 1] / file.parts[0])
+    return folder
 
-    def run(installed: str, url: str):
-        command = [sys.executable, "-c", IMPORTS, installed, url]
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
-    grpc_url = f"grpc://{engine.connection.grpc_address}"
-    for installed, url in (
-        ("installed", engine.connection.rest_url),
-        ("absent", engine.connection.rest_url),
-        ("installed", grpc_url),
-    ):
-        done = run(installed, url)
-        assert done.returncode == 0, done.stderr
-    refused = run("absent", grpc_url)
+def run_alone(site: Path, source: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs the source where only `site` and this package can be imported."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
+    command = [sys.executable, "-S", "-c", source, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
+
+
+def test_every_method_answers_when_tensorflow_is_not_installed(engine, tmp_path) -> None:
+    site = make_site(tmp_path / "site", *DISTRIBUTIONS)
+    absent = run_alone(site, "import tensorflow")
+    assert "No module named 'tensorflow'" in absent.stderr
+    done = run_alone(site, ALONE, engine.connection.rest_url, f"grpc://{engine.connection.grpc_address}")
+    assert done.returncode == 0, done.stderr
+
+
+def test_grpc_is_refused_with_its_reason_when_grpcio_is_not_installed(engine, tmp_path) -> None:
+    site = make_site(tmp_path / "site", *DISTRIBUTIONS[:-3])
+    assert run_alone(site, ALONE, engine.connection.rest_url).returncode == 0
+    refused = run_alone(site, ALONE, f"grpc://{engine.connection.grpc_address}")
     assert "FAILED_PRECONDITION: gRPC needs grpc, which is not installed" in refused.stderr
+
+
+def test_tensorflow_is_not_imported_when_it_is_installed(engine) -> None:
+    source = ALONE.replace("ask_everything(client)", 'client.predict("half_plus_two", [2.0])')
+    command = [sys.executable, "-c", source, f"grpc://{engine.connection.grpc_address}"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
