@@ -101,13 +101,33 @@ class EngineExchange(HTTPMessageDelegate):
 
 async def _connect(url: str) -> IOStream:
     parts = urlsplit(url)
+    connecting = asyncio.ensure_future(TCPClient().connect(parts.hostname or "", parts.port or 80))
+    connecting.add_done_callback(_see)
     try:
-        connecting = TCPClient().connect(parts.hostname or "", parts.port or 80)
-        stream = await asyncio.wait_for(connecting, CONNECT_TIMEOUT_S)
-    except (OSError, asyncio.TimeoutError):
-        raise unreachable() from None
+        # Not `wait_for`: before Python 3.12 it forgets to be cancelled if the connection is there just then,
+        # and the request of a client that has gone would wait for its body for ever.
+        await asyncio.wait([connecting], timeout=CONNECT_TIMEOUT_S)
+    except asyncio.CancelledError:
+        connecting.add_done_callback(_close)
+        raise
+    finally:
+        connecting.cancel()
+    if connecting.cancelled() or not connecting.done() or connecting.exception() is not None:
+        raise unreachable()
+    stream = connecting.result()
     stream.set_nodelay(True)
     return stream
+
+
+def _see(connecting: asyncio.Future[IOStream]) -> None:
+    """Its failure is nobody's surprise."""
+    if not connecting.cancelled():
+        connecting.exception()
+
+
+def _close(connecting: asyncio.Future[IOStream]) -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().close()
 
 
 async def _send(http: HTTP1Connection, head: EngineRequestHead, body: BodyPipe | None) -> None:

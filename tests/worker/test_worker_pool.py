@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -31,9 +32,14 @@ ID = ServableId("m", 1)
 
 def fork_server_of(pid):
     """The fork server below that process that was started last."""
-    children = psutil.Process(pid).children()
-    found = [child for child in children if "jupyter_tfserve.worker.forkserver" in child.cmdline()]
-    return max(found, key=psutil.Process.create_time)
+    found = []
+    for child in psutil.Process(pid).children():
+        # Another test's may end at this moment.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "jupyter_tfserve.worker.forkserver" in child.cmdline():
+                found.append(child)
+    # Of two that began in one tick of the clock the later one is last.
+    return max(enumerate(found), key=lambda one: (one[1].create_time(), one[0]))[1]
 
 
 async def answer(worker, lane=0):
