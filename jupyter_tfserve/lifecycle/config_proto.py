@@ -5,11 +5,14 @@ A text that starts with a brace is JSON, any other is text format. The messages 
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable
 from typing import Any, Final, NoReturn
 
 from google.protobuf import json_format, text_format
 
+from jupyter_tfserve.codec.json_lines import json_lines, path_text, refused_path, repeated_name
 from jupyter_tfserve.codec.protos import ModelServerConfig
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.lifecycle.config import TENSORFLOW, ModelConfig
@@ -17,6 +20,9 @@ from jupyter_tfserve.lifecycle.policy import All, Latest, Specific, VersionPolic
 from jupyter_tfserve.lifecycle.request_logging import fill_logging, logging_from_message
 
 TENSORFLOW_MODEL_TYPE: Final = 1
+
+_NESTED: Final = re.compile(r"^(?:Failed to (?:load JSON|parse \w+ field): )+")
+"""What protobuf puts before a reason: a part for each level, of which the last ones are left out."""
 
 
 def parse_config(text: str) -> tuple[ModelConfig, ...] | None:
@@ -97,7 +103,29 @@ def _parse_json(text: str, message: Any) -> None:
     try:
         json_format.Parse(text, message)
     except json_format.ParseError as error:
-        _raise_unparsable("JSON", str(error))
+        _raise_unparsable("JSON", _place(text) + _NESTED.sub("", str(error)).rstrip("."))
+
+
+def _place(text: str) -> str:
+    """The line and the field that make a config of JSON unreadable; empty where the reason itself has the line."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return ""
+    repeated = repeated_name(text)
+    if repeated is not None:
+        return f"line {repeated[1]}: "
+    path = refused_path(document, _is_refused)
+    line = dict(json_lines(text)).get(path)
+    return "" if line is None else f"line {line}, {path_text(path)}: "
+
+
+def _is_refused(document: object) -> bool:
+    try:
+        json_format.ParseDict(document, ModelServerConfig())
+    except json_format.ParseError:
+        return True
+    return False
 
 
 def _parse_text(text: str, message: Any) -> None:
@@ -108,7 +136,7 @@ def _parse_text(text: str, message: Any) -> None:
 
 
 def _raise_unparsable(form: str, reason: str) -> NoReturn:
-    """The reason starts with `line:column`, or names the line (JSON)."""
+    """The reason starts with `line:column`, or names the line and the field (JSON)."""
     lines = reason.splitlines() or [""]
     raise invalid_argument(f"Error parsing {form} tensorflow.serving.ModelServerConfig: {lines[0]}")
 

@@ -112,8 +112,28 @@ def test_model_is_refused_in_upstream_words(fields, message):
         ),
         ("model_config_list {", "text-format tensorflow.serving.ModelServerConfig: 1:"),
         ('{"model_config_list":\n {"config": [,]}}', "line 2 column"),
-        ('{"model_config_list": {"config": [{"nome": "m"}]}}', "config[0]"),
-        ('{"model_config_list": 3}', "JSON"),
+        (
+            '{"model_config_list": {"config": [\n{"nome": "m"}]}}',
+            "line 2, model_config_list.config[0].nome: ",
+        ),
+        (
+            '{"model_config_list": {"config": [{},\n\n{"name": 7}]}}',
+            "line 3, model_config_list.config[1].name: ",
+        ),
+        ('{"model_config_list": {"config":\n{"name": "m"}}}', "line 1, model_config_list.config: "),
+        (
+            '{"model_config_list": {"config": [{"model_version_policy": {"specific": {"versions": [1,\n"b"]}}}]}}',
+            "line 2, model_config_list.config[0].model_version_policy.specific.versions[1]: ",
+        ),
+        (
+            '{"model_config_list": {"config": [{\n"model_version_policy": {"latest": {}, "all": {}}}]}}',
+            "line 2, model_config_list.config[0].model_version_policy: ",
+        ),
+        ('{"model_config_list": {"config": [{"name": "m",\n "name": "n"}]}}', "line 2: duplicate key name"),
+        (
+            '{"model_config_list": 3}',
+            "JSON tensorflow.serving.ModelServerConfig: line 1, model_config_list: ",
+        ),
     ],
 )
 def test_text_is_refused_with_its_place_when_it_does_not_parse(text, place):
