@@ -10,29 +10,29 @@ from typing import Any, Final, TypeAlias
 Path: TypeAlias = "tuple[str | int, ...]"
 """Names and indices from the root inwards."""
 
-_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+_MARK: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 
 def json_lines(text: str) -> Iterator[tuple[Path, int]]:
     """Every member and element of a text that is JSON, in order, with the line on which it begins (from 1)."""
     line, counted = 1, 0
     here: list[str | int | None] = []
-    for match in _TOKEN.finditer(text):
-        token = match[0]
+    for match in _MARK.finditer(text):
+        mark = match[0]
         line, counted = line + text.count("\n", counted, match.start()), match.start()
-        if token in "}]":
+        if mark in "}]":
             here.pop()
-        elif token == ",":
+        elif mark == ",":
             last = here[-1]
             here[-1] = last + 1 if isinstance(last, int) else None
         elif here and here[-1] is None:
-            here[-1] = json.loads(token)
+            here[-1] = json.loads(mark)
             yield _path(here), line
-        elif token != ":":
+        elif mark != ":":
             if here and isinstance(here[-1], int):
                 yield _path(here), line
-            if token in "{[":
-                here.append(None if token == "{" else 0)
+            if mark in "{[":
+                here.append(None if mark == "{" else 0)
 
 
 def repeated_name(text: str) -> tuple[Path, int] | None:
