@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jupyter_tfserve.engine.client_state import State
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
@@ -44,6 +44,9 @@ from jupyter_tfserve.notebook.views import Model, Status, Version, model_view, v
 from jupyter_tfserve.notebook.waiting import are_moving, await_version, settle, with_failures
 from jupyter_tfserve.types import ModelSpec, Tensor
 
+if TYPE_CHECKING:
+    from jupyter_tfserve.notebook.panel.panel import Panel
+
 LOAD_TIMEOUT_S: Final = 300.0
 SETTLE_TIMEOUT_S: Final = 60.0
 """How long a cell waits for versions that nobody asked for by name; they go on loading afterwards."""
@@ -71,7 +74,8 @@ def connect(
         check_spelling(Path(os.path.expanduser(path)).absolute(), str(path))
     ports = Ports(rest_port, grpc_port)
     engine, ran_before = discovery.find_or_start(ports)
-    server = Server(engine, (*engine.notes, *(_port_notes(engine, ports) if ran_before else ())))
+    notes = (*engine.notes, *(_port_notes(engine, ports) if ran_before else ()))
+    server = Server(engine, notes, discovery)
     if path is not None:
         server.open(path, name)
     return server
@@ -82,7 +86,7 @@ def running_server(discovery: Discovery = THIS_KERNEL) -> Server:
     engine = discovery.find()
     if engine is None:
         raise ServingError(Code.UNAVAILABLE, "No model server runs for this notebook.", START_HINT)
-    return Server(engine)
+    return Server(engine, discovery=discovery)
 
 
 def doctor(discovery: Discovery = THIS_KERNEL) -> Diagnosis:
@@ -101,8 +105,11 @@ class Server(ServerHandle):
     that is served.
     """
 
-    def __init__(self, engine: Engine, notes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, engine: Engine, notes: tuple[str, ...] = (), discovery: Discovery = THIS_KERNEL
+    ) -> None:
         super().__init__(engine, notes)
+        self._discovery = discovery
         self._questions = Questions(self)
 
     def open(self, path: str | os.PathLike[str], name: str | None = None) -> tuple[str, ...]:
@@ -147,6 +154,17 @@ class Server(ServerHandle):
             engine.name,
             time.time(),
         )
+
+    def panel(self, model: str | None = None) -> Panel:
+        """A live panel of the models, `model` first: versions, labels, traffic, log and history, with controls.
+
+        It follows the engine, also over its restarts, from when it is shown until it is closed. NOT_FOUND for an
+        unknown model.
+        """
+        from jupyter_tfserve.notebook.panel.panel import Panel
+
+        name = None if model is None else self.model(model).name
+        return Panel(self._engine, self._discovery.find, self._repr_mimebundle_, name)
 
     @property
     def models(self) -> tuple[Model, ...]:

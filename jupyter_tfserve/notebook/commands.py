@@ -152,6 +152,12 @@ def _one_version(parser: LineParser) -> None:
     _model(parser)
 
 
+def _panel(parser: LineParser) -> None:
+    parser.add_argument(
+        "model", nargs="?", metavar="MODEL", help="the model to show first; all can be chosen"
+    )
+
+
 def _model(parser: LineParser) -> None:
     parser.add_argument("--model", help="may be left out when only one model is served")
 
@@ -159,6 +165,7 @@ def _model(parser: LineParser) -> None:
 SUBCOMMANDS: Final[Mapping[str, tuple[str, Callable[[LineParser], None]]]] = {
     "start": ("Start the model server, or show the one that runs; serve the models under PATH.", _start),
     "status": ("Show the server's models, versions, labels and addresses.", _nothing),
+    "panel": ("Show a live panel: versions, labels, traffic, log, with controls.", _panel),
     "stop": ("Stop the server; your files stay.", _nothing),
     "save": ("Save OBJ as the next version of a model, check it, and wait until it is served.", _save),
     "label": ("Point a label at a version; requests follow at once.", _label),

@@ -60,6 +60,9 @@ class TFServeMagics(Magics):  # type: ignore[misc]  # IPython's types are skippe
     def _status(self) -> Any:
         return self._running().status()
 
+    def _panel(self, model: str | None) -> Any:
+        return self._running().panel(model)
+
     def _stop(self) -> None:
         try:
             server = self._running()

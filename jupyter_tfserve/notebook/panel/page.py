@@ -1,0 +1,176 @@
+"""The panel's HTML: every name and message is escaped, colours are the theme's. Pure.
+
+Without JupyterLab's variables the page's own colours are inherited.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Final
+
+from jupyter_tfserve.engine.client_state import ModelState
+from jupyter_tfserve.notebook.events import Event
+from jupyter_tfserve.notebook.panel.amounts import latency_text, rate_text
+from jupyter_tfserve.notebook.panel.plans import Plan
+from jupyter_tfserve.notebook.panel.plot import latency_lines, plot_html, rate_lines
+from jupyter_tfserve.notebook.panel.rows import Row, Rows
+from jupyter_tfserve.notebook.panel.snapshot import Problem, Snapshot
+from jupyter_tfserve.notebook.panel.view import View
+from jupyter_tfserve.notebook.placement import describe_policy
+from jupyter_tfserve.notebook.views import NO_VERSION
+
+ROOT_CLASS: Final = "jp-tfserve-WidgetPanel"
+HEADS: Final = ("Version", "State", "Labels", "Size", "Memory", "Requests/s", "p99", "Age")
+
+STYLE: Final = """
+.R { border: 1px solid var(--jp-border-color1, #9995); border-radius: 4px; padding: 8px 12px; max-width: 860px; }
+.R .widget-html-content { line-height: 1.45; color: var(--jp-ui-font-color1, inherit);
+  font-size: var(--jp-ui-font-size1, 13px); font-family: var(--jp-ui-font-family, inherit); }
+.R .widget-html, .R .widget-html-content { height: auto; overflow-wrap: anywhere; }
+.R table { width: 100%; border-collapse: collapse; margin: 4px 0; font-size: inherit; }
+.R caption { text-align: left; font-weight: 600; padding-bottom: 2px; color: inherit; }
+.R :is(th, td) { text-align: left; padding: 2px 10px 2px 0; vertical-align: top; white-space: normal;
+  background: none; max-width: none; border: none; }
+.R :is(th, td).n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.R tbody tr { border-top: 1px solid var(--jp-border-color2, #9994); background: none; }
+.R thead th { font-weight: 600; }
+.R .chip { border: 1px solid var(--jp-brand-color1, currentColor); border-radius: 10px; padding: 0 7px; }
+.R .dot { display: inline-block; width: 9px; height: 9px; margin-right: 5px; border-radius: 50%;
+  background: var(--jp-ui-font-color3, #999); }
+.R .dot.up { background: var(--jp-success-color1, #388e3c); }
+.R .dot.moving { background: var(--jp-warn-color1, #f57c00); }
+.R .dot.failed { background: var(--jp-error-color1, #d32f2f); border-radius: 0; }
+.R .note { border-left: 3px solid var(--jp-border-color1, #999); padding: 1px 8px; margin: 2px 0; }
+.R .note.plan { border-color: var(--jp-brand-color1, #1976d2); }
+.R .note.done { border-color: var(--jp-success-color1, #388e3c); }
+.R .note.failed { border-color: var(--jp-error-color1, #d32f2f); }
+.R p { margin: 0; }
+.R .plots { display: flex; flex-wrap: wrap; gap: 4px 24px; }
+.R figure { margin: 0; flex: 1 1 280px; max-width: 400px; }
+.R figure > svg { width: 100%; height: auto; display: block; }
+.R figcaption { font-weight: 600; }
+.R figure ul { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: 0 14px; }
+.R li svg { width: 24px; height: 6px; vertical-align: middle; }
+.R svg text { font-size: 10px; fill: currentColor; }
+.R .axis { fill: none; stroke: currentColor; stroke-opacity: 0.35; }
+.R .line { fill: none; stroke-width: 1.8; stroke-linecap: round; stroke-linejoin: round; }
+.R .line0 { stroke: var(--jp-brand-color1, #1976d2); }
+.R .line1 { stroke: var(--jp-warn-color1, #f57c00); stroke-dasharray: 6 3; }
+.R .line2 { stroke: var(--jp-success-color1, #388e3c); stroke-dasharray: 2 3; }
+.R .line3 { stroke: var(--jp-error-color1, #d32f2f); stroke-dasharray: 8 3 2 3; }
+.R pre { margin: 0; white-space: pre-wrap; font-size: var(--jp-code-font-size, 12px); color: inherit; }
+.R :focus-visible { outline: 2px solid var(--jp-brand-color1, currentColor); outline-offset: 1px; }
+""".replace(".R", f".{ROOT_CLASS}")
+
+
+def heading_html(view: View, snapshot: Snapshot) -> str:
+    """The model, what is served of it, and where."""
+    if view.model is None or snapshot.state is None:
+        return "<p><strong>TensorFlow model server</strong></p>"
+    engine = snapshot.state.engine
+    addresses = " ".join(
+        f"{name} <code>{escape(address)}</code>"
+        for name, address in (("REST", engine.rest_url), ("gRPC", engine.grpc_address))
+        if address
+    )
+    policy = escape(describe_policy(view.model.policy))
+    return (
+        f"<p><strong>{escape(view.model.name)}</strong> &nbsp; versions: {policy}</p>"
+        f"<p>{addresses} (kept by {escape(snapshot.owner)})</p>"
+    )
+
+
+def problem_html(problem: Problem | None) -> str:
+    """Why the panel cannot follow the engine; empty when it does."""
+    return "" if problem is None else note_html("failed", problem.message, problem.hint)
+
+
+def note_html(kind: str, text: str, hint: str = "") -> str:
+    """One message and its next step, read out when it appears. `kind`: plan, done or failed."""
+    role = "alert" if kind == "failed" else "status"
+    second = f"<p>{escape(hint)}</p>" if hint else ""
+    return f"<div class='note {kind}' role='{role}'><p>{escape(text)}</p>{second}</div>"
+
+
+def table_html(model: ModelState | None, rows: Rows) -> str:
+    """The versions with their figures."""
+    if model is None:
+        return ""
+    numeric = ("Size", "Memory", "Requests/s", "p99", "Age")
+    heads = "".join(f"<th scope='col'{_numeric(head in numeric)}>{escape(head)}</th>" for head in HEADS)
+    body = "".join(_row_html(row) for row in rows.rows)
+    empty = f"<tr><td colspan='{len(HEADS)}'>{escape(model.problem or NO_VERSION)}</td></tr>"
+    more = f"<p>{rows.left_out} older versions are not shown.</p>" if rows.left_out else ""
+    return (
+        f"<table><caption>Versions of {escape(model.name)}</caption><thead><tr>{heads}</tr></thead>"
+        f"<tbody>{body or empty}</tbody></table>{more}"
+    )
+
+
+def plots_html(view: View, snapshot: Snapshot) -> str:
+    """Throughput and latency of the last minute."""
+    span_s = snapshot.figures.window_s
+    rates = plot_html(
+        "Requests per second",
+        rate_lines(view.figures),
+        lambda value: f"{rate_text(value)}/s",
+        snapshot.time,
+        span_s,
+    )
+    latencies = plot_html("Latency, p99", latency_lines(view.figures), latency_text, snapshot.time, span_s)
+    return f"<div class='plots'>{rates}{latencies}</div>"
+
+
+def plan_html(*plans: Plan) -> str:
+    """What a change would do, or why it cannot be made; of several, those that can be made, else the last one."""
+    possible = [plan for plan in plans if plan.is_possible] or list(plans[-1:])
+    lines = [line for plan in possible for line in (plan.lines if plan.is_possible else _refusal(plan))]
+    kind = "plan" if any(plan.is_possible for plan in plans) else "refused"
+    return (
+        f"<div class='note {kind}' role='status'>{''.join(f'<p>{escape(line)}</p>' for line in lines)}</div>"
+    )
+
+
+def log_html(log: str) -> str:
+    """The log's last lines."""
+    return f"<pre>{escape(log or 'The log is empty.')}</pre>"
+
+
+def history_html(events: Sequence[Event], model: str | None) -> str:
+    """What happened to the model and to the server, the newest first."""
+    shown = [event for event in events if event.model in ("", model)]
+    return (
+        f"<pre>{escape(''.join(_event_line(event) for event in shown) or 'Nothing has happened yet.')}</pre>"
+    )
+
+
+def _event_line(event: Event) -> str:
+    when = time.strftime("%H:%M:%S", time.localtime(event.time))
+    version = "" if event.version is None else f" version {event.version}"
+    return f"{when}  {event.kind}{version}  {event.detail}".rstrip() + "\n"
+
+
+def _row_html(row: Row) -> str:
+    kind = {"AVAILABLE": "up", "START": "moving", "LOADING": "moving", "UNLOADING": "moving"}.get(
+        row.state, ""
+    )
+    error = f"<br>{escape(row.error)}" if row.error else ""
+    labels = " ".join(f"<span class='chip'>{escape(label)}</span>" for label in row.labels)
+    numbers = "".join(
+        f"<td class='n'>{escape(text)}</td>" for text in (row.size, row.memory, row.rate, row.p99, row.age)
+    )
+    return (
+        f"<tr data-version='{row.version}'><th scope='row'>{row.version}</th>"
+        f"<td><span class='dot {'failed' if row.error else kind}'></span>{escape(row.state)}{error}</td>"
+        f"<td>{labels}</td>{numbers}</tr>"
+    )
+
+
+def _numeric(is_numeric: bool) -> str:
+    return " class='n'" if is_numeric else ""
+
+
+def _refusal(plan: Plan) -> Iterable[str]:
+    return (text for text in (plan.refusal, plan.hint) if text)

@@ -1,0 +1,65 @@
+"""The thread that keeps a panel up to date: once a period, and at once when it is asked to."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+
+log = logging.getLogger(__name__)
+
+PERIOD_S: Final = 1.0
+
+
+class Refresher:
+    """Calls `refresh` until it is stopped. A kernel's busy main thread does not hold it up.
+
+    `refresh` never runs twice at once. What it raises ends nothing: the next call may do better. It is logged
+    once, since a kernel shows its log in the notebook.
+    """
+
+    def __init__(self, refresh: Callable[[], None], period_s: float = PERIOD_S) -> None:
+        self._refresh = refresh
+        self._period_s = period_s
+        self._wake = threading.Event()
+        self._is_stopped = False
+        self._level = logging.WARNING
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._thread is not None and not self._is_stopped
+
+    def start(self) -> None:
+        """Begins; doing it twice changes nothing."""
+        if self._thread is None and not self._is_stopped:
+            # A daemon: a kernel that ends does not wait for its panels.
+            self._thread = threading.Thread(target=self._run, name="tfserve-panel", daemon=True)
+            self._thread.start()
+
+    def poke(self) -> None:
+        """Refreshes now instead of at the end of the period."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """No call begins from now on; one that has begun may still end."""
+        self._is_stopped = True
+        self._wake.set()
+
+    def join(self, timeout_s: float) -> bool:
+        """Whether the thread has ended within `timeout_s`."""
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+        return self._thread is None or not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._is_stopped:
+            self._wake.clear()
+            try:
+                self._refresh()
+            except Exception:
+                log.log(self._level, "the panel could not be refreshed", exc_info=True)
+                self._level = logging.DEBUG
+            self._wake.wait(self._period_s)

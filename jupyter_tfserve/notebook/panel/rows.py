@@ -1,0 +1,72 @@
+"""The panel's table of versions: the engine's state, its figures and the model's folder, row by row. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from jupyter_tfserve.engine.client_figures import VersionFigures
+from jupyter_tfserve.engine.client_state import ModelState
+from jupyter_tfserve.notebook.panel.amounts import age_text, latency_text, rate_text, size_text
+from jupyter_tfserve.notebook.panel.snapshot import Snapshot
+from jupyter_tfserve.notebook.views import version_view
+
+NOT_SERVED: Final = "not served"
+MAX_ROWS: Final = 30
+"""A folder may hold thousands of versions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One version, as text. `error` is why it does not serve, if it has failed."""
+
+    version: int
+    state: str
+    labels: tuple[str, ...] = ()
+    error: str = ""
+    size: str = ""
+    memory: str = ""
+    rate: str = ""
+    p99: str = ""
+    age: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The newest versions, and how many older ones are left out."""
+
+    rows: tuple[Row, ...]
+    left_out: int = 0
+
+
+def version_rows(model: ModelState, snapshot: Snapshot) -> Rows:
+    """The versions of `model`, the newest first. What the engine knows is shown before what only lies in the folder."""
+    known = {item.version for item in model.versions}
+    only_folder = sorted(set(snapshot.in_folder.get(model.name, ())) - known, reverse=True)
+    numbers = [*sorted(known, reverse=True), *only_folder]
+    shown = sorted(numbers[:MAX_ROWS], reverse=True)
+    return Rows(tuple(_row(model, number, snapshot) for number in shown), max(len(numbers) - MAX_ROWS, 0))
+
+
+def _row(model: ModelState, number: int, snapshot: Snapshot) -> Row:
+    item = next((item for item in model.versions if item.version == number), None)
+    if item is None:
+        return Row(number, NOT_SERVED, _labels(model, number))
+    seen = version_view(model.name, item, dict(sorted(model.labels.items())))
+    figures = snapshot.figures.version(model.name, number) or VersionFigures()
+    is_up = item.state == "AVAILABLE"
+    return Row(
+        number,
+        item.state,
+        seen.labels,
+        seen.error,
+        size_text(figures.disk_bytes),
+        size_text(figures.memory_bytes),
+        rate_text(figures.requests_per_second) if is_up else "",
+        latency_text(figures.p99_ms) if is_up else "",
+        age_text(figures.available_since, snapshot.time) if is_up else "",
+    )
+
+
+def _labels(model: ModelState, number: int) -> tuple[str, ...]:
+    return tuple(sorted(label for label, version in model.labels.items() if version == number))
