@@ -12,7 +12,7 @@ from typing import Final
 
 from jupyter_tfserve.engine.client_state import ModelState
 from jupyter_tfserve.notebook.events import Event
-from jupyter_tfserve.notebook.panel.amounts import latency_text, rate_text
+from jupyter_tfserve.notebook.figure_view import show_ms, show_rate
 from jupyter_tfserve.notebook.panel.plans import Plan
 from jupyter_tfserve.notebook.panel.plot import latency_lines, plot_html, rate_lines
 from jupyter_tfserve.notebook.panel.rows import Row, Rows
@@ -115,11 +115,11 @@ def plots_html(view: View, snapshot: Snapshot) -> str:
     rates = plot_html(
         "Requests per second",
         rate_lines(view.figures),
-        lambda value: f"{rate_text(value)}/s",
+        lambda value: f"{show_rate(value)}/s",
         snapshot.time,
         span_s,
     )
-    latencies = plot_html("Latency, p99", latency_lines(view.figures), latency_text, snapshot.time, span_s)
+    latencies = plot_html("Latency, p99", latency_lines(view.figures), show_ms, snapshot.time, span_s)
     return f"<div class='plots'>{rates}{latencies}</div>"
 
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 from jupyter_tfserve.engine.client_state import ModelState, State
 from jupyter_tfserve.errors import ServingError, invalid_argument
 from jupyter_tfserve.notebook.events import Event, describe_undo, find_undo
+from jupyter_tfserve.notebook.figure_view import show_rate
 from jupyter_tfserve.notebook.label_steps import next_step
-from jupyter_tfserve.notebook.panel.amounts import rate_text
 from jupyter_tfserve.notebook.panel.snapshot import Snapshot
 from jupyter_tfserve.notebook.placement import describe_policy, parse_policy, policy_without
 from jupyter_tfserve.types import parse_version
@@ -195,7 +195,7 @@ def _moving(move: LabelMove, snapshot: Snapshot, verb: str) -> str:
     if rate == 0:
         return f"Version {move.now} answered no request in the last minute."
     return (
-        f"Of the {rate_text(rate)} requests/s that version {move.now} answered in the last minute, "
+        f"Of the {show_rate(rate)} requests/s that version {move.now} answered in the last minute, "
         f"those that ask for {move.label} {verb}; callers that name a version, or none, see no change."
     )
 
@@ -230,7 +230,7 @@ def _wanted(policy: dict[str, Any], model: ModelState, snapshot: Snapshot) -> se
 
 def _gone(version: int, model: ModelState, snapshot: Snapshot) -> str:
     rate = snapshot.rate(model.name, version)
-    traffic = "no request" if rate == 0 else f"{rate_text(rate)} requests/s"
+    traffic = "no request" if rate == 0 else f"{show_rate(rate)} requests/s"
     return f"Version {version} unloads; it answered {traffic} in the last minute."
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from jupyter_tfserve.engine.client_figures import VersionFigures
 from jupyter_tfserve.engine.client_state import ModelState
-from jupyter_tfserve.notebook.panel.amounts import age_text, latency_text, rate_text, size_text
+from jupyter_tfserve.notebook.figure_view import show_age, show_bytes, show_ms, show_rate
 from jupyter_tfserve.notebook.panel.snapshot import Snapshot
 from jupyter_tfserve.notebook.views import version_view
 
@@ -53,18 +53,27 @@ def _row(model: ModelState, number: int, snapshot: Snapshot) -> Row:
     if item is None:
         return Row(number, NOT_SERVED, _labels(model, number))
     seen = version_view(model.name, item, dict(sorted(model.labels.items())))
-    figures = snapshot.figures.version(model.name, number) or VersionFigures()
-    is_up = item.state == "AVAILABLE"
+    figures = snapshot.figures.version(model.name, number)
     return Row(
         number,
         item.state,
         seen.labels,
         seen.error,
-        size_text(figures.disk_bytes),
-        size_text(figures.memory_bytes),
-        rate_text(figures.requests_per_second) if is_up else "",
-        latency_text(figures.p99_ms) if is_up else "",
-        age_text(figures.available_since, snapshot.time) if is_up else "",
+        *_figure_cells(figures, snapshot.time),
+    )
+
+
+def _figure_cells(figures: VersionFigures | None, now: float) -> tuple[str, ...]:
+    """Size, memory, requests a second, p99 and age; empty where nobody knows."""
+    if figures is None:
+        return ()
+    since = figures.available_since
+    return (
+        "" if figures.disk_bytes is None else show_bytes(figures.disk_bytes),
+        "" if figures.memory_bytes is None else show_bytes(figures.memory_bytes),
+        show_rate(figures.requests_per_second),
+        "" if figures.p99_ms is None else show_ms(figures.p99_ms),
+        "" if since is None else show_age(now - since),
     )
 
 
