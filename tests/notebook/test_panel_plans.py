@@ -119,7 +119,7 @@ def test_policy_names_what_loads_and_what_unloads_when_planned():
 @pytest.mark.parametrize(
     ("kind", "numbers", "refusal"),
     [
-        ("all", "", "Served is all already."),
+        ("all", "", "The choice is all already."),
         ("latest", "x", "'x' is no whole number."),
         ("latest", "1 2", "are no versions to serve"),
         ("specific", "", "are no versions to serve"),

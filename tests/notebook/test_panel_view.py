@@ -144,6 +144,7 @@ def test_hostile_names_stay_text_wherever_they_are_shown():
         page.plots_html(shown, snapshot),
         page.plan_html(shown.apply),
         page.plan_html(Plan((HOSTILE,))),
+        page.policy_html(Plan(refusal=HOSTILE, hint=HOSTILE), Plan((HOSTILE,))),
         page.log_html(HOSTILE),
         page.history_html(events, HOSTILE),
     )
@@ -180,7 +181,7 @@ def test_plot_has_a_line_for_each_version_and_the_same_in_words():
     assert "aria-label='Requests per second in the last 60 seconds: version 4 20/s, version 3 5/s.'" in html
     assert len(paths(html)) == 2
     # The axis ends where the highest value lies; half a minute is the middle.
-    assert paths(html)[0] == "M169.0 50.0h0L294.0 8.0"
+    assert paths(html)[0] == "M169.0 41.0h0L294.0 8.0"
 
 
 def test_plot_is_broken_where_a_value_is_missing_or_old():

@@ -18,6 +18,7 @@ from jupyter_tfserve.notebook.panel.page import (
     log_html,
     plan_html,
     plots_html,
+    policy_html,
     problem_html,
     table_html,
 )
@@ -47,8 +48,8 @@ class Controls:
         self.unload = _button("Unload")
         self.set_policy = _button("Set")
         self.rollback = _button("Roll back")
-        self.log_toggle = ipywidgets.ToggleButton(description="Log", tooltip="Show the server's log")
-        self.history_toggle = ipywidgets.ToggleButton(description="History", tooltip="Show what happened")
+        self.log_toggle = _toggle("Log", "Show the server's log")
+        self.history_toggle = _toggle("History", "Show what happened")
         self.close = _button("Close")
         self.outcome = ipywidgets.HTML()
         self._html = {
@@ -79,7 +80,7 @@ class Controls:
             "plots": plots_html(view, snapshot) if view.model is not None else "",
             "label": plan_html(view.apply),
             "version": plan_html(view.load, view.unload),
-            "policy": plan_html(view.set_policy),
+            "policy": policy_html(view.set_policy, view.rollback),
             "log": log_html(snapshot.log),
             "history": history_html(snapshot.events, view.models.value),
         }
@@ -166,6 +167,10 @@ def _text(description: str, placeholder: str) -> Any:
 
 def _button(description: str, style: str = "") -> Any:
     return ipywidgets.Button(description=description, button_style=style, layout={"width": "auto"})
+
+
+def _toggle(description: str, tooltip: str) -> Any:
+    return ipywidgets.ToggleButton(description=description, tooltip=tooltip, layout={"width": "auto"})
 
 
 def _row(*children: Any) -> Any:

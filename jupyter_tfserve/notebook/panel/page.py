@@ -48,7 +48,7 @@ STYLE: Final = """
 .R .note.failed { border-color: var(--jp-error-color1, #d32f2f); }
 .R p { margin: 0; }
 .R .plots { display: flex; flex-wrap: wrap; gap: 4px 24px; }
-.R figure { margin: 0; flex: 1 1 280px; max-width: 400px; }
+.R figure { margin: 0; flex: 1 1 280px; max-width: 360px; }
 .R figure > svg { width: 100%; height: auto; display: block; }
 .R figcaption { font-weight: 600; }
 .R figure ul { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: 0 14px; }
@@ -67,19 +67,11 @@ STYLE: Final = """
 
 def heading_html(view: View, snapshot: Snapshot) -> str:
     """The model, what is served of it, and where."""
-    if view.model is None or snapshot.state is None:
-        return "<p><strong>TensorFlow model server</strong></p>"
-    engine = snapshot.state.engine
-    addresses = " ".join(
-        f"{name} <code>{escape(address)}</code>"
-        for name, address in (("REST", engine.rest_url), ("gRPC", engine.grpc_address))
-        if address
-    )
-    policy = escape(describe_policy(view.model.policy))
-    return (
-        f"<p><strong>{escape(view.model.name)}</strong> &nbsp; versions: {policy}</p>"
-        f"<p>{addresses} (kept by {escape(snapshot.owner)})</p>"
-    )
+    title = "<strong>TensorFlow model server</strong>"
+    if view.model is not None:
+        policy = escape(describe_policy(view.model.policy))
+        title = f"<strong>{escape(view.model.name)}</strong> &nbsp; versions: {policy}"
+    return f"<p>{title}</p><p>{_addresses(snapshot)}</p>"
 
 
 def problem_html(problem: Problem | None) -> str:
@@ -124,13 +116,16 @@ def plots_html(view: View, snapshot: Snapshot) -> str:
 
 
 def plan_html(*plans: Plan) -> str:
-    """What a change would do, or why it cannot be made; of several, those that can be made, else the last one."""
-    possible = [plan for plan in plans if plan.is_possible] or list(plans[-1:])
-    lines = [line for plan in possible for line in (plan.lines if plan.is_possible else _refusal(plan))]
-    kind = "plan" if any(plan.is_possible for plan in plans) else "refused"
-    return (
-        f"<div class='note {kind}' role='status'>{''.join(f'<p>{escape(line)}</p>' for line in lines)}</div>"
-    )
+    """What changes would do, or, if none of them can be made, why the last one cannot."""
+    possible = [plan for plan in plans if plan.is_possible]
+    shown = possible or plans[-1:]
+    return _plan_note("plan" if possible else "refused", [line for plan in shown for line in _lines(plan)])
+
+
+def policy_html(set_policy: Plan, rollback: Plan) -> str:
+    """What setting the versions would do, or why it cannot be done; and what rolling back would, if it can."""
+    kind = "plan" if set_policy.is_possible or rollback.is_possible else "refused"
+    return _plan_note(kind, [*_lines(set_policy), *rollback.lines])
 
 
 def log_html(log: str) -> str:
@@ -144,6 +139,15 @@ def history_html(events: Sequence[Event], model: str | None) -> str:
     return (
         f"<pre>{escape(''.join(_event_line(event) for event in shown) or 'Nothing has happened yet.')}</pre>"
     )
+
+
+def _addresses(snapshot: Snapshot) -> str:
+    if snapshot.state is None:
+        return ""
+    engine = snapshot.state.engine
+    pairs = (("REST", engine.rest_url), ("gRPC", engine.grpc_address))
+    shown = " ".join(f"{name} <code>{escape(address)}</code>" for name, address in pairs if address)
+    return f"{shown} (kept by {escape(snapshot.owner)})"
 
 
 def _event_line(event: Event) -> str:
@@ -172,5 +176,11 @@ def _numeric(is_numeric: bool) -> str:
     return " class='n'" if is_numeric else ""
 
 
-def _refusal(plan: Plan) -> Iterable[str]:
-    return (text for text in (plan.refusal, plan.hint) if text)
+def _plan_note(kind: str, lines: Iterable[str]) -> str:
+    return (
+        f"<div class='note {kind}' role='status'>{''.join(f'<p>{escape(line)}</p>' for line in lines)}</div>"
+    )
+
+
+def _lines(plan: Plan) -> Iterable[str]:
+    return plan.lines if plan.is_possible else (text for text in (plan.refusal, plan.hint) if text)

@@ -58,6 +58,7 @@ class Panel:
         self._last_move: LabelMove | None = None
         self._outcome = ""
         self._is_acting = False
+        self._has_acted = False
         self._is_filling = False
         self._is_ended = False
         self._cells: CellWatch | None = None
@@ -98,10 +99,13 @@ class Panel:
 
     def refresh(self) -> None:
         """Shows the engine as it is now."""
+        has_acted = self._has_acted
         snapshot = self._watch.look(wants_log=self._controls.log_toggle.value)
         with self._lock:
             if not self._is_ended:
                 self._snapshot = snapshot
+                if has_acted:
+                    self._is_acting = self._has_acted = False
                 self._show()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
@@ -238,7 +242,8 @@ class Panel:
                 "failed",
             )
         with self._lock:
-            self._is_acting = False
+            # The controls come back with what the engine says after this, not before.
+            self._has_acted = True
             self._outcome = note_html(kind, text, hint)
             if kind == "done":
                 on_done()

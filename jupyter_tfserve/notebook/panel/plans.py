@@ -122,7 +122,7 @@ def plan_policy(kind: str, numbers: str, model: ModelState, snapshot: Snapshot) 
     except ServingError as error:
         return Plan(refusal=error.message, hint=error.hint or "")
     if policy == model.policy:
-        return Plan(refusal=f"Served is {describe_policy(policy)} already.")
+        return Plan(refusal=f"The choice is {describe_policy(policy)} already.")
     wanted = _wanted(policy, model, snapshot)
     labelled = set(model.labels.values())
     lines = [f"Versions: {describe_policy(model.policy)} {ARROW} {describe_policy(policy)}."]

@@ -16,7 +16,7 @@ from jupyter_tfserve.engine.client_figures import VersionFigures
 MAX_LINES: Final = 4
 """As many as there are styles that can be told apart."""
 WIDTH: Final = 300
-HEIGHT: Final = 110
+HEIGHT: Final = 92
 _LEFT: Final = 44
 _TOP: Final = 8
 _BOTTOM: Final = 18
