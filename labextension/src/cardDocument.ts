@@ -1,6 +1,6 @@
 /** The document of a card: what was served when a cell ran, and which engine to follow from then on. Pure. */
 
-import type { IModel } from './documents';
+import type { IModel, IVersionFigures } from './documents';
 
 export const CARD_MIME = 'application/vnd.jupyter-tfserve.card+json';
 
@@ -47,8 +47,23 @@ function parseModel(value: Record<string, unknown>): IModel {
       state: (stringOf(version.state) ?? 'UNKNOWN') as IModel['versions'][number]['state'],
       error_code: stringOf(version.error_code) ?? 'OK',
       error_message: stringOf(version.error_message) ?? '',
-      pid: null
+      pid: null,
+      figures: isObject(version.figures) ? parseFigures(version.figures) : null
     }))
+  };
+}
+
+function parseFigures(value: Record<string, unknown>): IVersionFigures {
+  return {
+    requests: numberOf(value.requests) ?? 0,
+    requests_per_second: numberOf(value.requests_per_second) ?? 0,
+    errors_per_second: numberOf(value.errors_per_second) ?? 0,
+    p50_ms: numberOf(value.p50_ms),
+    p99_ms: numberOf(value.p99_ms),
+    memory_bytes: numberOf(value.memory_bytes),
+    disk_bytes: numberOf(value.disk_bytes),
+    // Its age then is not its age now.
+    available_since: null
   };
 }
 
@@ -58,6 +73,10 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 function isString(value: unknown): value is string {
   return typeof value === 'string';
+}
+
+function numberOf(value: unknown): number | null {
+  return typeof value === 'number' ? value : null;
 }
 
 function stringOf(value: unknown): string | null {

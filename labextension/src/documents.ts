@@ -10,6 +10,8 @@ export interface IVersion {
   readonly error_code: string;
   readonly error_message: string;
   readonly pid: number | null;
+  /** As they were then; only in a card's snapshot. */
+  readonly figures?: IVersionFigures | null;
 }
 
 /** Which versions are wanted; exactly one member. */
@@ -50,6 +52,33 @@ export interface IStatus {
 
 export interface IEngineState {
   readonly models: readonly IModel[];
+}
+
+export interface IFigurePoint {
+  /** The end of the second, in seconds since the epoch. */
+  readonly time: number;
+  readonly requests_per_second: number;
+  readonly p99_ms: number | null;
+}
+
+/** Rates and percentiles are of the last minute; null is what is not known, or a percentile of nothing. */
+export interface IVersionFigures {
+  readonly requests: number;
+  readonly requests_per_second: number;
+  readonly errors_per_second: number;
+  readonly p50_ms: number | null;
+  readonly p99_ms: number | null;
+  readonly memory_bytes: number | null;
+  readonly disk_bytes: number | null;
+  readonly available_since: number | null;
+  /** A point a second, the oldest first; not in a card's snapshot. */
+  readonly history?: readonly IFigurePoint[];
+}
+
+export interface IFigures {
+  readonly window_s: number;
+  /** By model and version. */
+  readonly models: Readonly<Record<string, Readonly<Record<string, IVersionFigures>>>>;
 }
 
 export interface IOpened {

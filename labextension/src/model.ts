@@ -6,6 +6,7 @@ import type { IDisposable } from '@lumino/disposable';
 import { Debouncer, Poll } from '@lumino/polling';
 import { type ISignal, Signal } from '@lumino/signaling';
 import { API_LEVEL, type IEngine, type IPolicy } from './documents';
+import { FiguresFeed } from './figuresFeed';
 import { describeMove, type ILabelMove, undoOf } from './labels';
 import { type ServingApi, ServingError } from './request';
 import {
@@ -28,6 +29,7 @@ export class ServingModel implements IDisposable {
     private readonly events: Event.IManager,
     private readonly trans: TranslationBundle
   ) {
+    this.figures = new FiguresFeed(engine => this.api.figures(engine));
     this.events.stream.connect(this.onEvent);
     this.poll = new Poll({
       name: 'jupyter-tfserve:model',
@@ -36,6 +38,9 @@ export class ServingModel implements IDisposable {
       standby: 'when-hidden'
     });
   }
+
+  /** What the versions answer, for who looks at it. */
+  readonly figures: FiguresFeed;
 
   get state(): IServingState {
     return this._state;
@@ -58,6 +63,7 @@ export class ServingModel implements IDisposable {
   dispose(): void {
     this.events.stream.disconnect(this.onEvent);
     this.gathered.dispose();
+    this.figures.dispose();
     this.poll.dispose();
     Signal.clearData(this);
   }

@@ -6,6 +6,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type {
   IEngine,
   IEngineState,
+  IFigures,
   IHistoryEvent,
   IOpened,
   IPolicy,
@@ -49,6 +50,10 @@ export class ServingApi {
 
   engineState(engine: string): Promise<IEngineState> {
     return this.call<IEngineState>('GET', ['engines', engine, 'control', 'state']);
+  }
+
+  figures(engine: string): Promise<IFigures> {
+    return this.call<IFigures>('GET', ['engines', engine, 'control', 'figures']);
   }
 
   /** The running engine; started if there is none of that name. */

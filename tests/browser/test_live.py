@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 
@@ -10,6 +11,7 @@ import nbformat
 import pytest
 
 pytest.importorskip("playwright", reason="the browser tests need the package playwright")
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from playwright.sync_api import expect
 
 from tests.browser.pages import PANEL
@@ -216,3 +218,53 @@ def test_card_of_a_magic_follows_the_engine(lab, serving, card, files, api):
     expect(card.locator("[data-live='true']")).to_be_visible()
     api.put(f"{serving}/models/version/labels/production", json={"version": 2})
     expect(card.locator("tr[data-version='2'] [data-label='production']")).to_be_visible()
+
+
+def ask_until(lab, api, figures):
+    """Asks version 2 until its figures, which `figures` locates, show that."""
+
+    def is_shown():
+        assert api.post("v1/models/version/versions/2:predict", json={"instances": [[1.0]]}).is_success
+        return figures.count() == 1 and float(figures.get_attribute("data-rate")) > 0
+
+    lab.until(is_shown, 30)
+
+
+def test_figures_are_seen_in_card_and_sidebar_and_outlive_kernel_and_page(lab, serving, card, files, api):
+    name = write_notebook(files, "figures.ipynb", card_cell())
+    lab.open_notebook(name)
+    in_card = card.locator("tr[data-version='2'] .jp-tfserve-Figures")
+    in_sidebar = lab.row(2).locator(".jp-tfserve-Figures")
+    for figures in (in_card, in_sidebar):
+        ask_until(lab, api, figures)
+        expect(figures).to_contain_text("requests/s · p50 ")
+        expect(figures).to_contain_text("memory")
+        expect(figures.get_by_role("img")).to_have_accessible_name(
+            re.compile("Requests a second in the last")
+        )
+    lab.screenshot("figures")
+    lab.page.evaluate(
+        "async () => { await window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart(); }"
+    )
+    ask_until(lab, api, in_card)
+    lab.open()
+    lab.open_notebook(name)
+    ask_until(lab, api, in_card)
+
+
+def test_figures_are_not_asked_for_when_nobody_can_see_them(lab, serving):
+    expect(lab.row(2).locator(".jp-tfserve-Figures")).to_be_visible()
+    with lab.page.expect_request("**/control/figures*"):
+        pass
+    lab.run("application:toggle-left-area")
+    expect(lab.panel).to_be_hidden()
+    # What was under way may still come.
+    lab.run("jupyter-tfserve:refresh")
+    with (
+        pytest.raises(PlaywrightTimeoutError),
+        lab.page.expect_request("**/control/figures*", timeout=4000),
+    ):
+        pass
+    lab.run("application:toggle-left-area")
+    with lab.page.expect_request("**/control/figures*"):
+        pass

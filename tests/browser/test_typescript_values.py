@@ -9,7 +9,9 @@ import subprocess
 import pytest
 
 from jupyter_tfserve.codec.sample_request import choose_signature, example_document
+from jupyter_tfserve.engine.client_figures import VersionFigures
 from jupyter_tfserve.notebook.clients import curl_line
+from jupyter_tfserve.notebook.figure_view import figures_line
 from jupyter_tfserve.types import ModelSpec, Signature, TensorSpec
 from tests.browser.conftest import ROOT, missing
 
@@ -207,3 +209,40 @@ def test_status_is_one_line(evaluate, engines, expected):
     ]
     state = {"phase": "ready", "engines": views}
     assert evaluate("state", f"m.summarize({json.dumps(state)}, trans)") == expected
+
+
+FIGURES = {
+    "requests": 7,
+    "requests_per_second": 1234.6,
+    "errors_per_second": 0.25,
+    "p50_ms": 0.4167,
+    "p99_ms": 12.3,
+    "memory_bytes": 24_300_000,
+    "disk_bytes": 999_900,
+    "available_since": 100.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "now"),
+    [
+        ({}, 160.0),
+        ({"requests_per_second": 0.01667, "p50_ms": 99.4, "p99_ms": 2345.6}, 99.0),
+        ({"requests": 0, "errors_per_second": 0, "p50_ms": None, "p99_ms": None}, 90_000.0),
+        ({"memory_bytes": None, "disk_bytes": 8, "available_since": None, "p50_ms": 0.01}, 0.0),
+        ({"requests_per_second": 99.96, "p99_ms": 9.96, "memory_bytes": 9_960_000}, 7300.0),
+    ],
+)
+def test_figures_are_in_the_kernels_words(evaluate, changes, now):
+    figures = {**FIGURES, **changes}
+    shown = evaluate("figures", f"m.describeFigures({json.dumps(figures)}, {now}, trans)")
+    assert ", ".join(shown) == figures_line(VersionFigures(**figures), now)
+
+
+def test_curve_ends_at_the_right_edge_and_is_said_in_words(evaluate):
+    history = [{"time": 1, "requests_per_second": rate, "p99_ms": None} for rate in (0, 4, 8)]
+    shown = evaluate(
+        "figures", f"[m.curvePoints({json.dumps(history)}), m.describeCurve({json.dumps(history)}, trans)]"
+    )
+    assert shown == ["86.9,17.0 88.5,9.0 90.0,1.0", "Requests a second in the last 3 s, 8 at most"]
+    assert evaluate("figures", f"m.describeCurve({json.dumps(history[:1])}, trans)") == ""

@@ -83,7 +83,7 @@ function CardModel(props: {
   return (
     <div className="jp-tfserve-Model" data-model={model.name}>
       <h4>{model.name}</h4>
-      <Versions model={model} />
+      <Versions model={model} engine={engine} />
       {engine !== null && <Curl engine={engine} model={model.name} restUrl={restUrl} />}
       {engine === null && curl !== '' && <pre>{curl}</pre>}
     </div>

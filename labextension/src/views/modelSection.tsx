@@ -33,7 +33,11 @@ export function ModelSection(props: {
         {model.name}
       </h4>
       <Policy engine={engine.name} model={model} />
-      <Versions model={model} onLabel={(label, version) => setChoice({ label, version })} />
+      <Versions
+        model={model}
+        engine={engine.name}
+        onLabel={(label, version) => setChoice({ label, version })}
+      />
       {choice !== null && (
         <LabelForm
           key={`${choice.label}/${choice.version ?? ''}`}

@@ -1,26 +1,37 @@
 import * as React from 'react';
-import { type IModel, isFailed, labelsOf } from '../documents';
+import { type IModel, isFailed, type IVersionFigures, labelsOf } from '../documents';
 import { useServing } from './context';
+import { useFigures, VersionFigures } from './figures';
 import { StateMark } from './parts';
 
 export const LABEL_MIME = 'application/vnd.jupyter-tfserve.label';
 
 interface IVersionsProps {
   readonly model: IModel;
+  /** Whose figures are followed; null to show those of the snapshot. */
+  readonly engine: string | null;
   /** What a chip does, or a label that is dropped on a version; without it chips are text. */
   readonly onLabel?: (label: string, version: number | null) => void;
 }
 
-/** A model's versions with their states, and the labels that name them. */
+/** A model's versions with their states, their figures, and the labels that name them. */
 export function Versions(props: IVersionsProps): React.ReactElement {
   const { trans } = useServing();
-  const { model, onLabel } = props;
+  const { model } = props;
   if (model.versions.length === 0) {
     const problem = model.problem ?? '';
     return (
       <p className="jp-tfserve-hint">{problem === '' ? trans.__('No version yet.') : problem}</p>
     );
   }
+  return <VersionTable {...props} />;
+}
+
+function VersionTable(props: IVersionsProps): React.ReactElement {
+  const { trans } = useServing();
+  const { model, engine, onLabel } = props;
+  const table = React.useRef<HTMLTableElement>(null);
+  const figures = useFigures(engine, table)?.models[model.name];
   const dropping = (version: number): React.HTMLAttributes<HTMLTableRowElement> =>
     onLabel === undefined
       ? {}
@@ -36,7 +47,11 @@ export function Versions(props: IVersionsProps): React.ReactElement {
           }
         };
   return (
-    <table className="jp-tfserve-Versions" aria-label={trans.__('Versions of %1', model.name)}>
+    <table
+      ref={table}
+      className="jp-tfserve-Versions"
+      aria-label={trans.__('Versions of %1', model.name)}
+    >
       <thead>
         <tr>
           <th scope="col">{trans.__('Version')}</th>
@@ -54,6 +69,7 @@ export function Versions(props: IVersionsProps): React.ReactElement {
                   <Chip key={label} label={label} model={model} onLabel={onLabel} />
                 ))}
               </div>
+              <FiguresOf figures={engine === null ? version.figures : figures?.[version.version]} />
               {isFailed(version) && (
                 <>
                   <p className="jp-tfserve-reason">
@@ -70,6 +86,13 @@ export function Versions(props: IVersionsProps): React.ReactElement {
       </tbody>
     </table>
   );
+}
+
+function FiguresOf(props: {
+  readonly figures: IVersionFigures | null | undefined;
+}): React.ReactElement | null {
+  const { figures } = props;
+  return figures === null || figures === undefined ? null : <VersionFigures figures={figures} />;
 }
 
 function Chip(props: {

@@ -255,6 +255,26 @@
   gap: 4px 8px;
 }
 
+.jp-tfserve-Figures {
+  display: flex;
+  flex-wrap: wrap;
+  align-items: center;
+  gap: 2px 8px;
+  padding: 2px 0;
+  color: var(--jp-ui-font-color2);
+  font-variant-numeric: tabular-nums;
+}
+
+.jp-tfserve-Curve line {
+  stroke: var(--jp-border-color2);
+}
+
+.jp-tfserve-Curve polyline {
+  fill: none;
+  stroke: var(--jp-brand-color1);
+  stroke-width: 1.2;
+}
+
 /* Before the theme's rule for all buttons. */
 .jp-tfserve-Versions .jp-tfserve-Chip {
   display: inline-block;
