@@ -74,6 +74,22 @@ class ControlClient:
         """Choose what is served: `{"latest": {"num_versions": n}}`, `{"all": {}}` or `{"specific": …}`."""
         self._call("PUT", _model_path(model, "policy"), dict(policy))
 
+    def set_limits(self, model: str, limits: Mapping[str, Any]) -> None:
+        """Bound what may be asked of `model`: `requests_per_second`, `burst`, `max_in_flight`, `slow_start_s`."""
+        self._call("PUT", _model_path(model, "limits"), dict(limits))
+
+    def keys(self) -> Json:
+        """`{"keys": […], "required": bool}`; nothing of a key but what anyone may see."""
+        return self._call("GET", "/control/keys")
+
+    def add_key(self, wish: Mapping[str, Any]) -> Json:
+        """A new predict key, told this once as `key`: `models`, and maybe `name`, `expires_s` and limits."""
+        return self._call("POST", "/control/keys", dict(wish))
+
+    def remove_key(self, key_id: str) -> None:
+        """Revoke a key; the next request with it is refused."""
+        self._call("DELETE", f"/control/keys/{quote(key_id, safe='')}")
+
     def refresh(self, model: str) -> None:
         """Have the engine look at the model's folder now."""
         self._call("POST", _model_path(model, "refresh"))

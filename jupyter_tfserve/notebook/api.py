@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from jupyter_tfserve.engine.client_state import State
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.notebook.addresses import Via
+from jupyter_tfserve.notebook.amounts import DEFAULT_EXPIRY, NEVER, parse_duration, parse_rate
 from jupyter_tfserve.notebook.bench import Bench
 from jupyter_tfserve.notebook.clients import LANGUAGES
 from jupyter_tfserve.notebook.comparison import Comparison
@@ -38,6 +39,7 @@ from jupyter_tfserve.notebook.query import parse_target
 from jupyter_tfserve.notebook.questions import Questions
 from jupyter_tfserve.notebook.reply import Reply
 from jupyter_tfserve.notebook.rollback import apply_undo
+from jupyter_tfserve.notebook.share import SharedKey, share
 from jupyter_tfserve.notebook.snippet_view import Snippets
 from jupyter_tfserve.notebook.surroundings import look_around
 from jupyter_tfserve.notebook.views import Model, Status, Version, model_view, version_view
@@ -255,6 +257,26 @@ class Server(ServerHandle):
         with cell_progress() as say:
             settle(self.client, [undo.model], SETTLE_TIMEOUT_S, say)
         return describe_undo(undo)
+
+    def share(
+        self,
+        *models: str,
+        name: str = "",
+        expires: str = DEFAULT_EXPIRY,
+        rate: str = "",
+        burst: int | None = None,
+    ) -> SharedKey:
+        """A key for others: it opens these models (`"*"`: all) until `expires` (`"2h"`, `"never"`), at most at `rate`.
+
+        The key is in the result's `file` and `key`, and in no output.
+        """
+        try:
+            expires_s = None if expires == NEVER else parse_duration(expires)
+            limits = {"requests_per_second": parse_rate(rate) if rate else None, "burst": burst}
+        except ValueError as error:
+            raise invalid_argument(f"{error}.") from None
+        curl = "" if not models or models[0] == "*" else self._questions.curl(models[0], self.rest_url)
+        return share(self.client, models, name, expires_s, limits, curl)
 
     def query(self, target: str, inputs: object, signature_name: str = "") -> Tensor | dict[str, Tensor]:
         """Ask `MODEL`, `MODEL@LABEL` or `MODEL/VERSION`; returns the answer as numpy.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from jupyter_tfserve.notebook.addresses import Via
+from jupyter_tfserve.notebook.amounts import DEFAULT_EXPIRY, NEVER, parse_duration, parse_rate
 from jupyter_tfserve.notebook.clients import LANGUAGES
 from jupyter_tfserve.notebook.line_parser import LineParser
 from jupyter_tfserve.types import parse_version
@@ -147,6 +148,52 @@ def _config(parser: LineParser) -> None:
     parser.add_argument("path", metavar="FILE", help="ModelServerConfig, as text proto or JSON")
 
 
+def _duration(text: str) -> str:
+    if text != NEVER:
+        _checked(parse_duration, text)
+    return text
+
+
+def _rate(text: str) -> str:
+    _checked(parse_rate, text)
+    return text
+
+
+def _checked(parse: Callable[[str], float], text: str) -> None:
+    try:
+        parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} is not MODEL or MODEL,MODEL")
+    return names
+
+
+def _share(parser: LineParser) -> None:
+    parser.add_argument("models", type=_names, metavar="MODEL[,MODEL]", help="what the key opens; * for all")
+    parser.add_argument("--name", default="", help="whom the key is for, to find it again")
+    parser.add_argument(
+        "--expires", type=_duration, default=DEFAULT_EXPIRY, metavar="TIME", help="30m, 2h, 7d or never; 24h"
+    )
+    parser.add_argument("--rate", type=_rate, default="", metavar="N/s", help="requests at most: 5/s, 100/m")
+    parser.add_argument("--burst", type=_count, metavar="N", help="requests at once; one second's worth")
+
+
+def _unshare(parser: LineParser) -> None:
+    parser.add_argument("key", metavar="ID", help="the key's id, as `%%tfserve keys` shows it")
+
+
+def _limit(parser: LineParser) -> None:
+    parser.add_argument("name", metavar="MODEL", help="whose requests")
+    parser.add_argument(
+        "limits", nargs="+", metavar="LIMIT", help="100/s, burst=20, in_flight=8, slow_start=30s; or off"
+    )
+
+
 def _one_version(parser: LineParser) -> None:
     parser.add_argument("version", type=_version, metavar="VERSION", help="the version's number")
     _model(parser)
@@ -174,6 +221,13 @@ SUBCOMMANDS: Final[Mapping[str, tuple[str, Callable[[LineParser], None]]]] = {
     "load": ("Serve one more version; the others stay.", _one_version),
     "unload": ("Serve one version less.", _one_version),
     "rollback": ("Undo the last change of a label or of the served versions.", _model),
+    "limit": (
+        "Bound what may be asked of a model: 100/s burst=20 in_flight=8 slow_start=30s, or off.",
+        _limit,
+    ),
+    "share": ("Make a key for others: it opens MODEL for a time, at a rate.", _share),
+    "keys": ("Show the keys that were made.", _nothing),
+    "unshare": ("Revoke a key, at once.", _unshare),
     "config": ("Serve what a ModelServerConfig file says, and nothing else.", _config),
     "history": ("Show what happened: loads, labels, policies, errors.", _history),
     "logs": ("Show the server's log; -f follows it until the cell is interrupted.", _logs),

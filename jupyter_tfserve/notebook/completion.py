@@ -52,6 +52,8 @@ def _positional(command: str, last: str, models: Models, namespace: Mapping[str,
         "unload": lambda: _versions(models()),
         "panel": lambda: [model.name for model in models()],
         "versions": lambda: ["all", "latest", "specific"],
+        "limit": lambda: _names(models()),
+        "share": lambda: _names(models()),
         "query": lambda: _targets(last, models()),
         "bench": lambda: _targets(last, models()),
         "compare": lambda: _targets(last, models()),
@@ -76,6 +78,10 @@ def _targets(last: str, models: tuple[ModelState, ...]) -> list[str]:
     name, slash, _ = last.partition("/")
     if slash:
         return [f"{name}/{item.version}" for model in models if model.name == name for item in model.versions]
+    return [model.name for model in models]
+
+
+def _names(models: tuple[ModelState, ...]) -> list[str]:
     return [model.name for model in models]
 
 

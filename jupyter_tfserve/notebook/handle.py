@@ -7,6 +7,7 @@ import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from jupyter_tfserve.engine.client import ControlClient
 from jupyter_tfserve.engine.client_figures import Figures
@@ -14,10 +15,12 @@ from jupyter_tfserve.engine.client_state import ModelState, State
 from jupyter_tfserve.engine.connection import Connection, is_alive
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.notebook.addresses import Place, Via, place_for
+from jupyter_tfserve.notebook.amounts import parse_limits
 from jupyter_tfserve.notebook.discovery import POLL_S, RESTART_WAIT_S, START_HINT, Engine
 from jupyter_tfserve.notebook.events import Events, parse_events
 from jupyter_tfserve.notebook.logs import follow_log, last_lines
 from jupyter_tfserve.notebook.placement import choose_model
+from jupyter_tfserve.notebook.share import Keys, list_keys, unshare
 
 
 class ServerHandle:
@@ -104,6 +107,23 @@ class ServerHandle:
     def config(self, path: str | os.PathLike[str]) -> None:
         """Serve what a ModelServerConfig file says, and nothing else."""
         self.client.set_config(Path(os.path.expanduser(path)).read_text(encoding="utf-8"))
+
+    def limit(self, *words: str, model: str | None = None) -> dict[str, Any]:
+        """Bound what may be asked of a model: `("100/s", "burst=20", "in_flight=8", "slow_start=30s")` or `("off")`.
+
+        All limits are replaced; returns those that hold now.
+        """
+        limits = parse_limits(words)
+        self.client.set_limits(self.model(model).name, limits)
+        return limits
+
+    def keys(self) -> Keys:
+        """The keys that were made and not revoked."""
+        return list_keys(self.client)
+
+    def unshare(self, key_id: str) -> None:
+        """Revoke a key, at once."""
+        unshare(self.client, key_id)
 
     def stop(self) -> None:
         """Requests in flight are answered, then the engine is gone."""

@@ -12,6 +12,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 from jupyter_tfserve.engine.client_state import ModelState
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.notebook.addresses import Via
+from jupyter_tfserve.notebook.amounts import describe_limits
 from jupyter_tfserve.notebook.answer import answer_of
 from jupyter_tfserve.notebook.api import Server, connect, doctor, running_server
 from jupyter_tfserve.notebook.arguments import overview, parse_line
@@ -20,6 +21,7 @@ from jupyter_tfserve.notebook.completion import complete
 from jupyter_tfserve.notebook.doctor import Diagnosis
 from jupyter_tfserve.notebook.line_parser import HelpShown
 from jupyter_tfserve.notebook.query import evaluate, evaluate_body, parse_target, source_of
+from jupyter_tfserve.notebook.share import Keys, SharedKey
 
 COMPLETION_TIMEOUT_S: Final = 0.5
 
@@ -101,6 +103,19 @@ class TFServeMagics(Magics):  # type: ignore[misc]  # IPython's types are skippe
         server = self._running()
         server.unload(version, model)
         return server.status()
+
+    def _limit(self, name: str, limits: list[str]) -> None:
+        print(f"{name}: {describe_limits(self._running().limit(*limits, model=name))}")
+
+    def _share(self, models: list[str], **settings: Any) -> SharedKey:
+        return self._running().share(*models, **settings)
+
+    def _keys(self) -> Keys:
+        return self._running().keys()
+
+    def _unshare(self, key: str) -> None:
+        self._running().unshare(key)
+        print(f"Key {key} opens nothing any more.")
 
     def _rollback(self, model: str | None) -> None:
         print(self._running().rollback(model))

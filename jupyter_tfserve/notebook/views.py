@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from jupyter_tfserve.engine.client_figures import VersionFigures
 from jupyter_tfserve.engine.client_state import EngineState, ModelState, VersionState
+from jupyter_tfserve.notebook.amounts import describe_limits
 from jupyter_tfserve.notebook.card import CARD_MIME, card_document
 from jupyter_tfserve.notebook.figure_view import figures_html, figures_line
 from jupyter_tfserve.notebook.placement import describe_policy
@@ -59,6 +60,8 @@ class Model:
     labels: Mapping[str, int] = field(default_factory=dict)
     curl: str = ""
     problem: str = ""
+    limits: str = ""
+    """What may be asked of it, in words; empty if anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +94,9 @@ def model_view(
     versions = tuple(
         version_view(model.name, version, labels, figures.get(version.version)) for version in model.versions
     )
-    return Model(
-        model.name, model.base_path, describe_policy(model.policy), versions, labels, curl, model.problem
-    )
+    limits = describe_limits(model.limits) if model.limits else ""
+    policy = describe_policy(model.policy)
+    return Model(model.name, model.base_path, policy, versions, labels, curl, model.problem, limits)
 
 
 def version_view(
@@ -112,7 +115,8 @@ def _text_lines(status: Status) -> Iterator[str]:
     yield f"TensorFlow model server {engine.version} (process {engine.pid}, kept by {status.owner})"
     yield from (f"  {name:<8} {address}" for name, address in _addresses(status))
     for model in status.models:
-        yield f"{model.name} (versions: {model.policy})"
+        limits = f"; at most {model.limits}" if model.limits else ""
+        yield f"{model.name} (versions: {model.policy}{limits})"
         for version in model.versions:
             yield f"  {_version_line(version)}"
             if version.figures is not None:
@@ -153,8 +157,9 @@ def _model_html(model: Model, now: float) -> str:
     rows = rows or f"<tr><td colspan='{len(_COLUMNS)}'>{escape(model.problem or NO_VERSION)}</td></tr>"
     curl = f"<pre style='white-space:pre-wrap'>{escape(model.curl)}</pre>" if model.curl else ""
     heading = "".join(f"<th style='text-align:left'>{title}</th>" for title in _COLUMNS)
+    limits = f" &nbsp; at most {escape(model.limits)}" if model.limits else ""
     return (
-        f"<p><strong>{escape(model.name)}</strong> &nbsp; versions: {escape(model.policy)}</p>"
+        f"<p><strong>{escape(model.name)}</strong> &nbsp; versions: {escape(model.policy)}{limits}</p>"
         f"<table><tr>{heading}</tr>{rows}</table>{curl}"
     )
 

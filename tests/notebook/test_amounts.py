@@ -1,0 +1,75 @@
+"""Times, rates and limits as a person writes them."""
+
+from __future__ import annotations
+
+import pytest
+
+from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.lifecycle.limits import limits_from_json
+from jupyter_tfserve.notebook.amounts import describe_limits, parse_duration, parse_limits, parse_rate
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("30m", 1800), ("2h", 7200), ("1.5h", 5400), ("7d", 604_800), ("1w", 604_800)],
+)
+def test_time_is_read(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(("text", "rate"), [("5/s", 5), ("0.5/s", 0.5), ("30/m", 0.5), ("3600/h", 1)])
+def test_rate_is_read(text, rate):
+    assert parse_rate(text) == rate
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2", "h", "-2h", "0h", "2 h", "2H", "1e9h", "２h", "2h\n", "nanh", "infs"]
+)
+def test_time_that_is_none_is_refused(text):
+    with pytest.raises(ValueError, match="no time such as"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["", "5", "5/", "/s", "-5/s", "0/s", "5/d", "5 / s", "5/s/s", "1e3/s"])
+def test_rate_that_is_none_is_refused(text):
+    with pytest.raises(ValueError, match="no rate such as"):
+        parse_rate(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "limits", "text"),
+    [
+        (["off"], {}, "no limits"),
+        (["100/s"], {"requests_per_second": 100}, "100/s"),
+        (
+            ["100/s", "burst=20", "in_flight=8", "slow_start=30s"],
+            {"requests_per_second": 100, "burst": 20, "max_in_flight": 8, "slow_start_s": 30},
+            "100/s, bursts of 20, 8 at once, slow start over 30 s",
+        ),
+        (["in_flight=1"], {"max_in_flight": 1}, "1 at once"),
+        (["30/m"], {"requests_per_second": 0.5}, "30/m"),
+    ],
+)
+def test_limits_are_read_and_told_and_the_engine_takes_them(words, limits, text):
+    assert parse_limits(words) == limits
+    assert describe_limits(limits) == text
+    limits_from_json(limits)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ([], "No limit was given"),
+        (["fast"], "'fast' is no rate"),
+        (["burst=x"], "'x' is no count"),
+        (["burst=0"], "'0' is no count"),
+        (["slow_start=5"], "'5' is no time"),
+        (["speed=5"], "There is no limit 'speed'"),
+        (["off", "5/s"], "'off' is no rate"),
+    ],
+)
+def test_limits_that_are_none_are_refused_by_the_word(words, text):
+    with pytest.raises(ServingError) as caught:
+        parse_limits(words)
+    assert caught.value.code is Code.INVALID_ARGUMENT
+    assert text in caught.value.message
