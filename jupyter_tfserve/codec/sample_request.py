@@ -34,6 +34,11 @@ def is_json_dtype(dtype: str) -> bool:
     return dtype in _SAMPLES
 
 
+def is_image_name(alias: str) -> bool:
+    """Whether an input of bytes that is called so most likely takes a picture's file."""
+    return _IMAGE_NAME.search(alias) is not None
+
+
 def choose_signature(signatures: Mapping[str, Signature]) -> tuple[str, Signature] | None:
     """The signature that an example is for: the default one if it predicts, else the first that does."""
     names = sorted(signatures, key=lambda name: (name != DEFAULT_SIGNATURE, name))
@@ -84,7 +89,7 @@ def _nested(alias: str, dtype: str, shape: tuple[int, ...] | None) -> Any:
 
 def _sample(alias: str, dtype: str) -> Any:
     if dtype == "string":
-        if _IMAGE_NAME.search(alias):
+        if is_image_name(alias):
             return dict(_PNG)
         if alias.endswith(_BYTES_SUFFIX):
             return dict(_BYTES)

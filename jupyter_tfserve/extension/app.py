@@ -7,6 +7,7 @@ TensorFlow, and puts nothing secret into the environment that kernels inherit.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
@@ -25,6 +26,7 @@ from jupyter_tfserve.extension.handlers.engines import (
     StatusHandler,
     UnknownPathHandler,
 )
+from jupyter_tfserve.extension.handlers.page import FILES, PageFileHandler, PageHandler, ProgramsHandler
 from jupyter_tfserve.extension.proxy import DataPlaneHandler
 
 PREFIX = "/jupyter-tfserve"
@@ -35,7 +37,10 @@ HANDLERS: tuple[tuple[str, type], ...] = (
     (rf"{PREFIX}/api/engines/([^/]+)/restart", RestartHandler),
     (rf"{PREFIX}/api/engines/([^/]+)/log", LogHandler),
     (rf"{PREFIX}/api/engines/([^/]+)/control/(.+)", ControlHandler),
+    (rf"{PREFIX}/api/snippets", ProgramsHandler),
     (rf"{PREFIX}/v1/(.+)", DataPlaneHandler),
+    (rf"{PREFIX}/static/({'|'.join(map(re.escape, FILES))})", PageFileHandler),
+    (rf"{PREFIX}/?", PageHandler),
     (rf"{PREFIX}(?:/.*)?", UnknownPathHandler),
 )
 

@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from jupyter_tfserve.client.programs import LANGUAGES
 from jupyter_tfserve.engine.client_state import State
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.notebook.addresses import Via
 from jupyter_tfserve.notebook.amounts import DEFAULT_EXPIRY, NEVER, parse_duration, parse_rate
 from jupyter_tfserve.notebook.bench import Bench
-from jupyter_tfserve.notebook.clients import LANGUAGES
 from jupyter_tfserve.notebook.comparison import Comparison
 from jupyter_tfserve.notebook.discovery import START_HINT, THIS_KERNEL, Discovery, Engine, Ports
 from jupyter_tfserve.notebook.doctor import Diagnosis, diagnose

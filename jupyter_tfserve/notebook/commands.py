@@ -7,9 +7,9 @@ import keyword
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from jupyter_tfserve.client.programs import LANGUAGES
 from jupyter_tfserve.notebook.addresses import Via
 from jupyter_tfserve.notebook.amounts import DEFAULT_EXPIRY, NEVER, parse_duration, parse_rate
-from jupyter_tfserve.notebook.clients import LANGUAGES
 from jupyter_tfserve.notebook.line_parser import LineParser
 from jupyter_tfserve.types import parse_version
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
+from jupyter_tfserve.client.programs import LANGUAGES
 from jupyter_tfserve.engine.client_state import ModelState
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.notebook.addresses import Via
@@ -16,7 +17,6 @@ from jupyter_tfserve.notebook.amounts import describe_limits
 from jupyter_tfserve.notebook.answer import answer_of
 from jupyter_tfserve.notebook.api import Server, connect, doctor, running_server
 from jupyter_tfserve.notebook.arguments import overview, parse_line
-from jupyter_tfserve.notebook.clients import LANGUAGES
 from jupyter_tfserve.notebook.completion import complete
 from jupyter_tfserve.notebook.doctor import Diagnosis
 from jupyter_tfserve.notebook.line_parser import HelpShown

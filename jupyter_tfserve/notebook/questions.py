@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from jupyter_tfserve.client.documents import columns_of_document
+from jupyter_tfserve.client.programs import curl_line
 from jupyter_tfserve.codec.sample_request import choose_signature, example_document
 from jupyter_tfserve.engine.client import predict_path
 from jupyter_tfserve.engine.client_json import encode_body
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.notebook.addresses import Via
 from jupyter_tfserve.notebook.bench import Bench, run_bench
-from jupyter_tfserve.notebook.clients import curl_line
 from jupyter_tfserve.notebook.comparison import Answers, Comparison, compare_answers
 from jupyter_tfserve.notebook.handle import ServerHandle
 from jupyter_tfserve.notebook.progress import cell_progress
@@ -21,7 +22,7 @@ from jupyter_tfserve.notebook.query import parse_target, predict_document
 from jupyter_tfserve.notebook.reply import Reply, ask
 from jupyter_tfserve.notebook.row_runs import answer_rows, count_rows, cut_rows, time_rows
 from jupyter_tfserve.notebook.snippet_view import Snippets, write_snippets
-from jupyter_tfserve.notebook.snippets import columns_of_document, one_row
+from jupyter_tfserve.notebook.snippets import one_row
 from jupyter_tfserve.notebook.verify import direct_call
 from jupyter_tfserve.types import ModelSpec, Signature
 

@@ -6,22 +6,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Final
+from typing import Any
 
+from jupyter_tfserve.client.programs import (
+    IMAGE_LANGUAGE,
+    LANGUAGES,
+    LONGEST_BODY,
+    TITLES,
+    Request,
+    client_text,
+)
 from jupyter_tfserve.codec.sample_request import example_columns, example_document
 from jupyter_tfserve.notebook.addresses import Place
 from jupyter_tfserve.notebook.answer_table import describe_target
-from jupyter_tfserve.notebook.clients import LANGUAGES, LONGEST_BODY, Request, client_text
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature
-
-TITLES: Final[Mapping[str, str]] = {
-    "bash": "curl (bash, zsh)",
-    "cmd": "curl (Windows cmd)",
-    "powershell": "PowerShell",
-    "python": "Python (requests)",
-    "node": "Node.js",
-    "grpc": "gRPC (Python)",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +69,10 @@ def write_snippets(
         spec, name, signature, document, columns, place.base_url, place.grpc_address, place.needs_token
     )
     texts = {language: client_text(language, request) for language in languages}
-    missing = [TITLES[language] for language, text in texts.items() if not text]
-    notes = (
-        [f"Not for {', '.join(missing)}: no such port, or inputs that JSON cannot hold."] if missing else []
-    )
+    # That a model takes no images is worth a word only to who asked for such a client.
+    is_asked = {language: language != IMAGE_LANGUAGE or len(texts) == 1 for language in texts}
+    missing = [TITLES[language] for language, text in texts.items() if not text and is_asked[language]]
+    reasons = "no such port, or inputs that are no images or that JSON cannot hold"
+    notes = [f"Not for {', '.join(missing)}: {reasons}."] if missing else []
     written = {language: text for language, text in texts.items() if text}
     return Snippets(describe_target(spec), written, (*(place.notes if written else ()), *notes))

@@ -26,15 +26,3 @@ def one_row(document: Mapping[str, Any], signature: Signature) -> dict[str, Any]
     except (ServingError, orjson.JSONDecodeError):
         return None
     return plain if plain.get("instances") != [] else None
-
-
-def columns_of_document(document: Mapping[str, Any], signature: Signature) -> dict[str, Any]:
-    """The request's inputs by alias, rows put together, for clients that send tensors."""
-    if "instances" not in document:
-        inputs = document["inputs"]
-        named = isinstance(inputs, Mapping) and inputs.keys() != {"b64"}
-        return dict(inputs) if named else {next(iter(signature.inputs)): inputs}
-    rows = document["instances"]
-    if len(rows) and isinstance(rows[0], Mapping) and rows[0].keys() != {"b64"}:
-        return {alias: [row[alias] for row in rows] for alias in rows[0]}
-    return {next(iter(signature.inputs)): rows}

@@ -8,9 +8,9 @@ import subprocess
 
 import pytest
 
+from jupyter_tfserve.client.programs import curl_line
 from jupyter_tfserve.codec.sample_request import choose_signature, example_document
 from jupyter_tfserve.engine.client_figures import VersionFigures
-from jupyter_tfserve.notebook.clients import curl_line
 from jupyter_tfserve.notebook.figure_view import figures_line
 from jupyter_tfserve.types import ModelSpec, Signature, TensorSpec
 from tests.browser.conftest import ROOT, missing

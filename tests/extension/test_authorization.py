@@ -11,6 +11,7 @@ from jupyter_server.auth.authorizer import Authorizer
 from jupyter_server.utils import JupyterServerAuthWarning
 
 from jupyter_tfserve.extension.app import HANDLERS
+from jupyter_tfserve.extension.handlers.page import FILES
 
 DOORS = [
     ("GET", "api/status", "read"),
@@ -28,6 +29,7 @@ DOORS = [
     ("PUT", "api/engines/default/control/models/m/policy", "write"),
     ("DELETE", "api/engines/default/control/models/m", "write"),
     ("DELETE", "api/engines/default/control/models/m/labels/l", "write"),
+    ("POST", "api/snippets", "read"),
     ("GET", "v1/models/m", "read"),
     ("POST", "v1/models/m:predict", "execute"),
     ("GET", "nothing", "read"),
@@ -35,6 +37,9 @@ DOORS = [
     ("PUT", "nothing", "read"),
     ("DELETE", "nothing", "read"),
 ]
+
+PAGES = [("GET", "", "read"), *(("GET", f"static/{name}", "read") for name in FILES)]
+"""What a browser opens: it is sent to the login, and told in HTML."""
 
 
 class RecordingAuthorizer(Authorizer):
@@ -68,7 +73,7 @@ def test_list_of_doors_is_complete():
     """Every verb that a handler defines is in the list above."""
     verbs = ("get", "head", "post", "put", "patch", "delete")
     defined = {(verb.upper(), handler) for _, handler in HANDLERS for verb in verbs if verb in vars(handler)}
-    listed = {(method, handler_of(path)) for method, path, _ in DOORS}
+    listed = {(method, handler_of(path)) for method, path, _ in [*DOORS, *PAGES]}
     assert listed == defined
 
 
@@ -91,6 +96,23 @@ async def test_every_door_is_closed_without_the_token(api, engines, header):
     assert engines.all() == []
 
 
+async def test_every_page_leads_to_the_login_without_the_token(api, jp_base_url):
+    for method, path, _ in PAGES:
+        response = await api(method, path, headers={"Authorization": ""}, follow_redirects=False)
+        assert response.code == 302, path
+        assert response.headers["Location"].startswith(f"{jp_base_url}login?next=")
+
+
+async def test_every_page_asks_for_reading(api, allowed):
+    for method, path, action in PAGES:
+        RecordingAuthorizer.asked.clear()
+        assert (await api(method, path)).code == 403, path
+        assert set(RecordingAuthorizer.asked) == {(action, "tfserve")}, path
+        allowed.add(action)
+        assert (await api(method, path)).code == 200, path
+        allowed.clear()
+
+
 async def test_every_door_asks_for_its_own_action(api, allowed, running_ignoring_authorizer):
     for method, path, action in DOORS:
         allowed.clear()
@@ -106,7 +128,7 @@ async def test_reader_sees_and_changes_nothing(api, allowed, running_ignoring_au
     for method, path, action in DOORS:
         if path == "nothing":
             continue
-        response = await api(method, path)
+        response = await api(method, path, {"url": "http://h", "body": "{}"} if "snippets" in path else None)
         assert response.code == (200 if action == "read" else 403), (method, path, response.code)
     status = json.loads((await api("GET", "api/status")).body)
     assert status["engines"][0]["pid"] == running_ignoring_authorizer["pid"]

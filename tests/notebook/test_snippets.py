@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from jupyter_tfserve.client.documents import columns_of_document
 from jupyter_tfserve.codec.sample_request import PREDICT_METHOD
-from jupyter_tfserve.notebook.snippets import columns_of_document, one_row
+from jupyter_tfserve.notebook.snippets import one_row
 from jupyter_tfserve.types import Signature, TensorSpec
 
 

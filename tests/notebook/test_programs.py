@@ -15,10 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jupyter_tfserve.client.programs import (
+    IMAGE_LANGUAGE,
+    LANGUAGES,
+    Request,
+    client_text,
+    curl_line,
+    python_expression,
+)
 from jupyter_tfserve.codec.sample_request import PREDICT_METHOD
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.notebook.addresses import Place
-from jupyter_tfserve.notebook.clients import LANGUAGES, Request, client_text, curl_line, python_expression
 from jupyter_tfserve.notebook.snippet_view import write_snippets
 from jupyter_tfserve.types import ModelSpec, Signature, TensorSpec
 
@@ -113,7 +120,7 @@ def test_expression_gives_the_value_back_when_evaluated(value):
     assert eval(python_expression({"a": value})) == {"a": value}
 
 
-@pytest.mark.parametrize("language", [name for name in LANGUAGES if name != "grpc"])
+@pytest.mark.parametrize("language", [name for name in LANGUAGES if name not in ("grpc", IMAGE_LANGUAGE)])
 def test_token_comes_from_the_environment_when_the_way_is_through_jupyter(language):
     through = request(
         {"instances": [[1.0]]}, base_url="https://hub/user/ann/jupyter-tfserve", needs_token=True
@@ -189,12 +196,14 @@ def test_snippets_say_so_when_jupyter_is_not_on_the_way(server):
 
 
 def test_note_says_what_is_missing_when_json_cannot_hold_the_inputs():
-    signature = Signature(PREDICT_METHOD, {"x": TensorSpec("", "half", (-1,))}, {})
+    signature = Signature(PREDICT_METHOD, {"x": TensorSpec("", "complex64", (-1,))}, {})
     place = Place("http://h:1", "h:2", False, ("a note",))
     snippets = write_snippets(ModelSpec("m"), ("serving_default", signature), None, place)
     assert list(snippets.texts) == ["grpc"]
-    assert "tf.make_tensor_proto([1.0], 'float16')" in snippets["grpc"]
+    assert "tf.make_tensor_proto([1.0], 'complex64')" in snippets["grpc"]
     assert "curl (bash, zsh)" in snippets.notes[-1]
+    image = write_snippets(ModelSpec("m"), ("serving_default", signature), None, place, [IMAGE_LANGUAGE])
+    assert "no images" in image.notes[-1]
     closed = write_snippets(ModelSpec("m"), ("serving_default", signature), None, Place("", ""))
     assert dict(closed.texts) == {}
 

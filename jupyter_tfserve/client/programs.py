@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from jupyter_tfserve.client.documents import columns_of_document
+from jupyter_tfserve.client.image_program import image_input, image_program
+from jupyter_tfserve.client.rest import model_path
 from jupyter_tfserve.codec.dtypes import DTYPES
-from jupyter_tfserve.engine.client import predict_path
-from jupyter_tfserve.notebook.snippets import columns_of_document
-from jupyter_tfserve.types import ModelSpec, Signature
+from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature
 
 LONGEST_BODY: Final = 400
 """Characters of a body that a person still reads; a longer one is written as the program that makes it."""
@@ -43,12 +44,17 @@ class Request:
     @property
     def url(self) -> str:
         """The address of `:predict`."""
-        return self.base_url.rstrip("/") + predict_path(self.spec)
+        return predict_url(self.base_url, self.spec)
 
 
 def curl_line(rest_url: str, spec: ModelSpec, document: Mapping[str, Any]) -> str:
     """The line of a POSIX shell that sends `document`."""
-    return _bash(rest_url.rstrip("/") + predict_path(spec), document, False)
+    return _bash(predict_url(rest_url, spec), document, False)
+
+
+def predict_url(base_url: str, spec: ModelSpec) -> str:
+    """The address of `:predict` of a model, a version or a label below `base_url`."""
+    return base_url.rstrip("/") + model_path(spec) + ":predict"
 
 
 def _bash(url: str, document: Mapping[str, Any], needs_token: bool) -> str:
@@ -126,7 +132,17 @@ _REST_WRITERS: Final[Mapping[str, Callable[[str, Mapping[str, Any], bool], str]]
     "python": _python,
     "node": _node,
 }
-LANGUAGES: Final = ("bash", "cmd", "powershell", "python", "node", "grpc")
+IMAGE_LANGUAGE: Final = "node-image"
+LANGUAGES: Final = (*_REST_WRITERS, IMAGE_LANGUAGE, "grpc")
+TITLES: Final[Mapping[str, str]] = {
+    "bash": "curl (bash, zsh)",
+    "cmd": "curl (Windows cmd)",
+    "powershell": "PowerShell",
+    "python": "Python (requests)",
+    "node": "Node.js",
+    IMAGE_LANGUAGE: "Node.js with an image file (jimp, superagent)",
+    "grpc": "gRPC (Python)",
+}
 
 
 def client_text(language: str, request: Request) -> str:
@@ -135,7 +151,22 @@ def client_text(language: str, request: Request) -> str:
         return _grpc(request) if request.grpc_address else ""
     if request.document is None or not request.base_url:
         return ""
+    if language == IMAGE_LANGUAGE:
+        return _image(request)
     return _REST_WRITERS[language](request.url, request.document, request.needs_token)
+
+
+def rest_texts(url: str, document: Mapping[str, Any], needs_token: bool) -> dict[str, str]:
+    """Every program that sends `document` by REST, by language, whatever the model's signature."""
+    return {language: write(url, document, needs_token) for language, write in _REST_WRITERS.items()}
+
+
+def _image(request: Request) -> str:
+    image = image_input(request.signature)
+    if image is None:
+        return ""
+    token_variable = TOKEN_VARIABLE if request.needs_token else None
+    return image_program(request.url, image, request.signature_name or DEFAULT_SIGNATURE, token_variable)
 
 
 def _grpc(request: Request) -> str:

@@ -1,0 +1,117 @@
+"""The page without JupyterLab, in a browser: a person looks, asks, reads the answer and copies a program."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+pytest.importorskip("playwright", reason="the browser tests need the package playwright")
+from playwright.sync_api import expect
+
+from tests.browser.conftest import TOKEN, missing
+from tests.browser.test_accessibility import AXE, FAULTS
+
+HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
+
+
+@pytest.fixture
+def opened(page, jupyter_url, serving):
+    """The page, showing the models; anything that its policy blocks is a failure."""
+    blocked = []
+    page.on("console", lambda message: blocked.append(message.text) if "Policy" in message.text else None)
+    page.goto(f"{jupyter_url}jupyter-tfserve/?token={TOKEN}")
+    expect(page.locator("table[data-model='version']")).to_be_visible()
+    expect(page.locator("#body")).not_to_have_value("")
+    expect(page.locator("#snippet")).not_to_be_empty()
+    # A token in the address bar would go where the address is copied to.
+    assert page.url == f"{jupyter_url}jupyter-tfserve/"
+    yield page
+    assert blocked == []
+
+
+def screenshot(page, name):
+    folder = os.environ.get("TFSERVE_SCREENSHOTS")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+def test_person_asks_a_model_and_takes_the_program_along(opened, jupyter_url):
+    page = opened
+    expect(page.locator("tr[data-version='1'] .label")).to_have_text("production")
+    page.get_by_role("button", name="Ask version version 1").click()
+    expect(page.locator("#body")).to_be_focused()
+    page.locator("#version").select_option("labels/production")
+    page.get_by_label("Body, JSON").fill('{"instances": [[1.0], [2.0]]}')
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#outcome")).to_contain_text("OK")
+    predictions = json.loads(page.locator("#answer").inner_text())["predictions"]
+    assert [row["version"] for row in predictions] == [1, 1]
+    expect(page.locator("#snippet")).to_contain_text("[[1.0], [2.0]]")
+    expect(page.locator("#snippet")).to_contain_text(
+        f"{jupyter_url}jupyter-tfserve/v1/models/version/labels/production:predict"
+    )
+    page.get_by_role("button", name="Copy").click()
+    expect(page.locator("#copied")).to_have_text("Copied.")
+    line = page.evaluate("navigator.clipboard.readText()")
+    assert TOKEN not in line
+    if shutil.which("curl"):
+        environment = {"PATH": os.environ["PATH"], "JUPYTER_TOKEN": TOKEN, "no_proxy": "127.0.0.1"}
+        done = subprocess.run(["bash", "-c", line], capture_output=True, check=True, env=environment)
+        assert json.loads(done.stdout)["predictions"] == predictions
+    screenshot(page, "page-light")
+
+
+def test_refusal_is_shown_with_its_reason(opened):
+    opened.get_by_label("Body, JSON").fill('{"instances": "no"}')
+    opened.get_by_role("button", name="Send").click()
+    expect(opened.locator("#outcome")).to_contain_text("Refused, status 400")
+    expect(opened.locator("#answer")).to_contain_text("error")
+    opened.get_by_role("button", name="Fill in the example again").click()
+    opened.get_by_role("button", name="Send").click()
+    expect(opened.locator("#outcome")).to_contain_text("OK")
+
+
+def test_page_follows_what_is_served(opened, api, serving):
+    opened.get_by_label("Body, JSON").fill('{"instances": [[7.0]]}')
+    assert api.put(f"{serving}/models/version/labels/production", json={"version": 2}).status_code == 200
+    expect(opened.locator("tr[data-version='2'] .label")).to_have_text("production")
+    expect(opened.locator("#body")).to_have_value('{"instances": [[7.0]]}')
+
+
+def test_names_are_text_when_they_look_like_markup(opened, api, serving):
+    label = quote(HOSTILE, safe="")
+    answer = api.put(f"{serving}/models/version/labels/{label}", json={"version": 1})
+    assert answer.status_code == 200, answer.text
+    expect(opened.locator("tr[data-version='1'] .label", has_text="<img")).to_have_text(HOSTILE)
+    opened.locator("#version").select_option(f"labels/{HOSTILE}")
+    opened.get_by_role("button", name="Send").click()
+    expect(opened.locator("#outcome")).to_contain_text("OK")
+    assert opened.locator("img").count() == 0
+    assert opened.title() == "Model serving"
+    assert api.delete(f"{serving}/models/version/labels/{label}").status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_has_no_accessibility_fault(opened, scheme):
+    if not AXE.exists():
+        missing("needs `npm ci` in labextension/")
+    opened.emulate_media(color_scheme=scheme)
+    opened.get_by_role("button", name="Send").click()
+    expect(opened.locator("#outcome")).to_contain_text("OK")
+    # Not as a script of the page: its policy would refuse that.
+    opened.evaluate(AXE.read_text())
+    screenshot(opened, f"page-axe-{scheme}")
+    assert opened.evaluate(FAULTS, "body") == []
+
+
+def test_page_says_what_to_do_when_nothing_is_served(page, jupyter_url, no_engine):
+    page.goto(f"{jupyter_url}jupyter-tfserve/?token={TOKEN}")
+    expect(page.locator("#summary")).to_contain_text("%tfserve start")
+    expect(page.locator("#ask-section")).to_be_hidden()
