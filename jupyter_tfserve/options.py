@@ -41,8 +41,10 @@ class LimitOptions:
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """One queue's batching. Defaults: no waiting, batches form only while every lane is busy.
+    """One queue's batching. Defaults: no waiting, batches form only while every lane is busy, and are as large as
+    is learned to be best, up to `max_batch_size` rows and `max_batch_bytes`.
 
+    `target_p99_ms` bounds batches by what a request may take in all; 0: no such goal.
     `enabled` off: every request runs alone. `verify` compares a signature's first batches with single runs, so
     that a model whose rows are not independent is never batched. `strict` keeps TensorFlow Serving's rules
     instead: what can't be batched is refused, and `max_enqueued_batches` bounds each queue.
@@ -50,7 +52,9 @@ class BatchOptions:
     with `enable_large_batch_splitting` only; 0 means `max_batch_size`.
     """
 
-    max_batch_size: int = 64
+    max_batch_size: int = 1024
+    max_batch_bytes: int = 64 * 2**20
+    target_p99_ms: float = 0.0
     batch_timeout_micros: int = 0
     max_enqueued_rows: int = 65_536
     max_enqueued_bytes: int = 512 * 2**20
@@ -65,6 +69,11 @@ class BatchOptions:
 
     def __post_init__(self) -> None:
         _check(self.max_batch_size > 0, f"max_batch_size must be positive; was {self.max_batch_size}")
+        _check(self.max_batch_bytes > 0, f"max_batch_bytes must be positive; was {self.max_batch_bytes}")
+        _check(
+            0 <= self.target_p99_ms < float("inf"),
+            f"target_p99_ms must be a time, or 0 for none; was {self.target_p99_ms}",
+        )
         _check(
             self.batch_timeout_micros >= 0,
             f"batch_timeout_micros must be non-negative; was {self.batch_timeout_micros}",

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from jupyter_tfserve.batching.assemble import agree, merge, padded_size, split
+from jupyter_tfserve.batching.assemble import agree, merge, split
 from jupyter_tfserve.batching.lane import BatchLane, BatchObserver
+from jupyter_tfserve.batching.planner import BatchPlanner
 from jupyter_tfserve.batching.rules import BatchFault, align, check_outputs
 from jupyter_tfserve.batching.task import BatchTask
 from jupyter_tfserve.errors import ServingError
@@ -33,8 +34,10 @@ class BatchExecution:
         clock: Callable[[], float],
         observer: BatchObserver | None,
         tensor_name: Callable[[str, str], str],
+        planner: BatchPlanner,
     ) -> None:
         self._options = options
+        self._planner = planner
         self._clock = clock
         self._observer = observer
         self._tensor_name = tensor_name
@@ -44,6 +47,14 @@ class BatchExecution:
     def is_unmergeable(self, task: BatchTask) -> bool:
         """Whether a batch of the task's signature and outputs has told that its rows are not independent."""
         return self._to_verify.get((task.signature, task.outputs), 0) < 0
+
+    def is_proven(self, signature: str, outputs: tuple[str, ...]) -> bool:
+        """Whether batches of that signature and outputs have shown that its rows are independent."""
+        return self._to_verify.get((signature, outputs)) == 0
+
+    def configure(self, options: BatchOptions) -> None:
+        """Other options from now on; what was proven stays true."""
+        self._options = options
 
     async def run(self, lane: BatchLane, batch: list[BatchTask]) -> None:
         """Answers every task of the batch that somebody still waits for. `LaneGone` when the lane broke."""
@@ -109,22 +120,27 @@ class BatchExecution:
 
     async def _execute(self, lane: BatchLane, batch: list[BatchTask]) -> tuple[Tensors, int]:
         rows = sum(task.rows for task in batch)
-        padded = padded_size(rows, self._options.allowed_batch_sizes) if rows else 0
+        first = batch[0]
+        options = self._planner.options(first.signature)
+        padded = self._planner.padded(first.signature, rows) if rows else 0
         self.batches += 1
         self.tasks += len(batch)
         self.rows += rows
         self.padding_rows += padded - rows
         if rows and self._observer is not None:
             self._observer.ran(rows, padded)
-        first = batch[0]
         timeout_s = self._remaining(batch)
-        if not self._options.strict:
+        if not options.strict:
             inputs = merge(batch, padded)
-            return await lane.run_batch(first.signature, inputs, first.outputs, timeout_s), padded
+            began = self._clock()
+            outputs = await lane.run_batch(first.signature, inputs, first.outputs, timeout_s)
+            if rows:
+                self._planner.learn(first.signature, padded, self._clock() - began)
+            return outputs, padded
 
         def aligned(alias: str, parts: list[Tensor]) -> list[Tensor]:
             name = self._tensor_name(first.signature, alias)
-            return align(name, parts, self._options.pad_variable_length_inputs)
+            return align(name, parts, options.pad_variable_length_inputs)
 
         inputs = merge(batch, padded, aligned)
         outputs = await lane.run_batch(first.signature, inputs, first.outputs, timeout_s)

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
+from jupyter_tfserve.batching.caller import CALLER
 from jupyter_tfserve.batching.execution import BatchExecution
 from jupyter_tfserve.batching.lane import BatchLane, BatchObserver, LaneGone
+from jupyter_tfserve.batching.overlap import LaneOverlap
+from jupyter_tfserve.batching.planner import BatchPlanner, LearnedBatching
 from jupyter_tfserve.batching.queue import BatchQueue, expire
 from jupyter_tfserve.batching.rules import checked_rows, join_rows, split_rows
 from jupyter_tfserve.batching.task import BatchTask, batch_rows, size_bytes
@@ -25,6 +28,8 @@ __all__ = ["BatchLane", "BatchObserver", "BatchScheduler", "BatchStatistics", "L
 
 SWEEP_INTERVAL_S = 0.02
 STUCK_AFTER_S = 1.0
+MAX_PIECES = 256
+"""A request of more rows than a batch is run in at most so many pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,26 @@ class BatchStatistics:
     tasks: int
     rows: int
     padding_rows: int
+
+
+class RunningBatch:
+    """A batch on a lane, since when."""
+
+    __slots__ = ("began", "tasks")
+
+    def __init__(self, tasks: list[BatchTask], began: float) -> None:
+        self.tasks = tasks
+        self.began = began
+
+    @property
+    def signature(self) -> str:
+        """All tasks' own."""
+        return self.tasks[0].signature
+
+    @property
+    def rows(self) -> int:
+        """Those of all tasks."""
+        return sum(task.rows for task in self.tasks)
 
 
 class BatchScheduler:
@@ -58,13 +83,14 @@ class BatchScheduler:
         callers gave up, the model did not.
         """
         self._options = options
-        self._size = options.execution_size
-        self._execution = BatchExecution(options, clock, observer, tensor_name)
+        self._planner = BatchPlanner(options)
+        self._overlap = LaneOverlap()
+        self._execution = BatchExecution(options, clock, observer, tensor_name, self._planner)
         self._observer = observer
         self._clock = clock
-        self._queue = BatchQueue(options)
+        self._queue = BatchQueue(options, self._planner)
         self._free: list[BatchLane] = []
-        self._running: dict[asyncio.Task[None], list[BatchTask]] = {}
+        self._running: dict[asyncio.Task[None], RunningBatch] = {}
         self._lanes: set[BatchLane] = set()
         self._dispatching = False
         self._wake_handle: asyncio.Handle | None = None
@@ -104,8 +130,24 @@ class BatchScheduler:
             return await self._submit_strictly(signature, inputs, outputs, timeout_s, batchable)
         rows = batch_rows(inputs) if batchable else 0
         task = self._task(signature, inputs, outputs, timeout_s, rows)
+        if self._queue.rows:
+            self._queue.check_bounds(rows, task.size_bytes)
+        if task.alone and rows > 1 and self._execution.is_proven(signature, outputs):
+            size = max(self._planner.limit(signature), -(-rows // MAX_PIECES))
+            if rows > size:
+                pieces = split_rows(inputs, rows, size)
+                return await self._join([self._piece(task, piece) for piece in pieces])
         self._enqueue(task)
         return await task.future
+
+    def _piece(self, task: BatchTask, inputs: Tensors) -> BatchTask:
+        return replace(
+            task,
+            inputs=inputs,
+            rows=batch_rows(inputs),
+            size_bytes=size_bytes(inputs),
+            future=asyncio.get_running_loop().create_future(),
+        )
 
     async def _submit_strictly(
         self,
@@ -116,11 +158,12 @@ class BatchScheduler:
         batchable: bool,
     ) -> Tensors:
         """By TensorFlow Serving's rules, split where that is asked for."""
-        rows = checked_rows(inputs, self._options.max_batch_size)
+        options = self._planner.options(signature)
+        rows = checked_rows(inputs, options.max_batch_size)
         parts = [inputs]
-        if batchable and rows > self._size:
+        if batchable and rows > options.execution_size:
             open_room = self._queue.open_room((signature, outputs))
-            parts = split_rows(inputs, rows, self._size, open_room)
+            parts = split_rows(inputs, rows, options.execution_size, open_room)
         tasks = [
             self._task(signature, part, outputs, timeout_s, batch_rows(part) if batchable else 0)
             for part in parts
@@ -129,6 +172,10 @@ class BatchScheduler:
         if len(tasks) == 1:
             self._enqueue(tasks[0])
             return await tasks[0].future
+        return await self._join(tasks)
+
+    async def _join(self, tasks: list[BatchTask]) -> Tensors:
+        """A request's answer from those of its pieces."""
         try:
             for task in tasks:
                 self._enqueue(task)
@@ -151,11 +198,14 @@ class BatchScheduler:
             enqueued=now,
             deadline=None if timeout_s is None else now + timeout_s,
             future=asyncio.get_running_loop().create_future(),
+            caller=None if self._options.strict else CALLER.get(),
         )
         task.alone = self._must_run_alone(task)
         return task
 
     def _enqueue(self, task: BatchTask) -> None:
+        if self._options.strict:
+            self._queue.check_bounds(task.rows, task.size_bytes)
         self._queue.add(task)
         self._schedule()
         if task.deadline is not None:
@@ -167,7 +217,27 @@ class BatchScheduler:
         for task in list(self._queue):
             if not task.future.done():
                 task.future.set_exception(error)
-        self._queue = BatchQueue(self._options)
+        self._queue = BatchQueue(self._options, self._planner)
+
+    def configure(self, options: BatchOptions, signature_options: Mapping[str, BatchOptions]) -> None:
+        """Other options from now on, for what waits too; what was learned of the model stays."""
+        self._options = options
+        self._planner.configure(options, signature_options)
+        self._execution.configure(options)
+        waiting, self._queue = self._queue, BatchQueue(options, self._planner)
+        for task in waiting:
+            task.alone = self._must_run_alone(task)
+        self._queue.refill(waiting)
+        self._schedule()
+
+    def learned(self) -> dict[str, LearnedBatching]:
+        """What is known of each signature's batches."""
+        return self._planner.learned()
+
+    @property
+    def runs_one_at_a_time(self) -> bool:
+        """Whether batches were seen to be faster one after the other than side by side."""
+        return self._overlap.one_at_a_time
 
     def statistics(self) -> BatchStatistics:
         """A snapshot."""
@@ -183,7 +253,12 @@ class BatchScheduler:
         )
 
     def _must_run_alone(self, task: BatchTask) -> bool:
-        return task.rows == 0 or task.rows >= self._size or self._execution.is_unmergeable(task)
+        rows = task.rows
+        return (
+            rows == 0
+            or (rows > 1 and rows >= self._planner.limit(task.signature))
+            or self._execution.is_unmergeable(task)
+        )
 
     def _schedule(self) -> None:
         # One turn of the loop later: every request that the loop is about to read joins the same batch.
@@ -198,6 +273,9 @@ class BatchScheduler:
             self._wake_handle = None
         while self._free:
             now = self._clock()
+            if self._overlap.one_at_a_time and self._running and (next_at := self._next_at()) > now:
+                self._dispatch_later(next_at, now)
+                return
             batch = self._queue.take(now)
             if not batch:
                 self._dispatch_later(self._queue.ready_at(), now)
@@ -205,9 +283,19 @@ class BatchScheduler:
             if self._observer is not None:
                 self._observer.dequeued(batch, now)
             lane = self._free.pop()
+            self._overlap.began(now)
             running = asyncio.get_running_loop().create_task(self._run(lane, batch))
-            self._running[running] = batch
+            self._running[running] = RunningBatch(batch, now)
             running.add_done_callback(self._ran)
+
+    def _next_at(self) -> float:
+        """When a batch may be sent off beside those that run, none of which should have to share the cores."""
+        latest = 0.0
+        for batch in self._running.values():
+            seconds = self._planner.seconds(batch.signature, batch.rows)
+            if seconds is not None:
+                latest = max(latest, self._overlap.next_at(batch.began + seconds, seconds))
+        return latest
 
     def _dispatch_later(self, when: float | None, now: float) -> None:
         if when is not None:
@@ -216,11 +304,13 @@ class BatchScheduler:
 
     def _ran(self, running: asyncio.Task[None]) -> None:
         batch = self._running.pop(running)
+        now = self._clock()
+        self._overlap.ended(now, now - batch.began, batch)
         error = running.exception() if not running.cancelled() else None
         if error is None and not running.cancelled():
             return
         # A fault of ours must not leave a caller waiting for ever.
-        for task in batch:
+        for task in batch.tasks:
             if not task.future.done():
                 task.future.set_exception(ServingError(Code.INTERNAL, "The batch could not be run"))
         if error is not None:
@@ -262,7 +352,7 @@ class BatchScheduler:
         self._queue.expire(now)
         waiting = len(self._queue) > 0
         for batch in self._running.values():
-            for task in batch:
+            for task in batch.tasks:
                 expire(task, now, Code.DEADLINE_EXCEEDED, "Timed out waiting for notification")
                 waiting = waiting or not task.future.done()
         self._check_stuck(now)
@@ -272,7 +362,7 @@ class BatchScheduler:
     def _check_stuck(self, now: float) -> None:
         is_abandoned = bool(self._running) and not self._free and len(self._queue) > 0
         for batch in self._running.values():
-            is_abandoned = is_abandoned and all(task.future.done() for task in batch)
+            is_abandoned = is_abandoned and all(task.future.done() for task in batch.tasks)
         if not is_abandoned:
             self._abandoned_since = None
         elif self._abandoned_since is None:

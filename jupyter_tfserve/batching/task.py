@@ -27,6 +27,8 @@ class BatchTask:
     future: asyncio.Future[Tensors]
     alone: bool = False
     """Run without batch mates: the task can't be merged, or its batch failed or lost its worker."""
+    caller: Hashable = None
+    """Whose task it is, where callers take turns."""
     was_lost: bool = False
     """A worker died while it ran this task; it gets one more try."""
 

@@ -1,0 +1,187 @@
+"""How many rows the next batch has: the adaptive policy. Pure: no clock, no loop; `now` enters.
+
+Without a goal: whatever waits, at once, up to the size with the highest throughput. With one (`target_p99_ms`): at
+most what leaves both this batch and the next within the goal; but a line that is late already is drained
+with the best throughput, since smaller batches would make everybody behind it later still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from jupyter_tfserve.batching.assemble import padded_size
+from jupyter_tfserve.batching.cost import CostCurve
+from jupyter_tfserve.options import BatchOptions
+
+START_ROWS: Final = 64
+"""Batches up to this size are formed before anything is known of their cost."""
+LEARN_EVERY: Final = 16
+"""So many batches pass between two looks at the curve: it moves slowly, and batches are many."""
+TRY_LARGER_EVERY: Final = 64
+"""One batch of so many may be twice as large as the best: what was worse once may be better now. A multiple of
+`QUICK_EVERY` and `LEARN_EVERY`, so that it is learned from."""
+QUICK_S: Final = 1e-3
+QUICK_EVERY: Final = 4
+"""Of quick batches, which are many, one of so many is learned from."""
+HALF: Final = 0.45
+"""A request waits for at most one running batch before its own; each may take this share of the goal."""
+DEVIATIONS: Final = 2.0
+
+SLOW_FIRST_S: Final = 0.02
+SLOW_FIRST_TIMES: Final = 5.0
+COMPARED_SHAPES: Final = 4
+SLOW_SHAPES: Final = 3
+
+
+class Waiting(Protocol):
+    """Tasks that may share a batch: how many rows they have in all, and since when the oldest waits."""
+
+    @property
+    def signature(self) -> str:
+        """Whose batch it will be."""
+
+    @property
+    def rows(self) -> int:
+        """All that wait."""
+
+    @property
+    def oldest(self) -> float:
+        """On the clock of `now`."""
+
+
+@dataclass(slots=True)
+class ShapeCost:
+    """Whether every new batch size costs a compilation, as with XLA: then few sizes, padded, are cheaper."""
+
+    first_s: dict[int, float | None] = field(default_factory=dict)
+    compared: int = 0
+    slow: int = 0
+
+    @property
+    def is_dear(self) -> bool:
+        """Whether nearly every size that was seen twice was slow the first time."""
+        return self.slow >= SLOW_SHAPES
+
+    def learn(self, rows: int, seconds: float) -> None:
+        """A batch of exactly so many rows took so long."""
+        if self.compared >= COMPARED_SHAPES:
+            return
+        if rows not in self.first_s:
+            if len(self.first_s) < 4 * COMPARED_SHAPES:
+                self.first_s[rows] = seconds
+            return
+        first_s, self.first_s[rows] = self.first_s[rows], None
+        if first_s is not None:
+            self.compared += 1
+            self.slow += first_s > max(SLOW_FIRST_S, SLOW_FIRST_TIMES * seconds)
+
+
+@dataclass(slots=True)
+class _Learned:
+    curve: CostCurve = field(default_factory=CostCurve)
+    shapes: ShapeCost = field(default_factory=ShapeCost)
+    batches: int = 0
+    limit: int = START_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedBatching:
+    """What is known of one signature: the size that batches may have now, and milliseconds by rows."""
+
+    batch_rows: int
+    milliseconds: Mapping[int, float]
+    pads_to_powers_of_two: bool
+
+
+class BatchPlanner:
+    """One version's batch sizes by signature. `signature_options` replace `options` where they are given."""
+
+    def __init__(
+        self, options: BatchOptions, signature_options: Mapping[str, BatchOptions] | None = None
+    ) -> None:
+        self._options = options
+        self._by_signature: Mapping[str, BatchOptions] = signature_options or {}
+        self._learned: dict[str, _Learned] = {}
+
+    def configure(self, options: BatchOptions, signature_options: Mapping[str, BatchOptions]) -> None:
+        """Other options from now on; what was learned of the model stays true."""
+        self._options, self._by_signature = options, signature_options
+        for signature, learned in self._learned.items():
+            learned.limit = self._best(signature, learned)
+
+    def options(self, signature: str) -> BatchOptions:
+        """The options that hold for a signature."""
+        return self._by_signature.get(signature, self._options) if self._by_signature else self._options
+
+    def limit(self, signature: str) -> int:
+        """The rows of the largest batch of this signature now."""
+        options = self.options(signature)
+        if options.strict:
+            return options.execution_size
+        learned = self._learned.get(signature)
+        if learned is None:
+            return min(START_ROWS, options.max_batch_size)
+        if options.target_p99_ms:
+            return min(learned.limit, self._goal_rows(learned, options))
+        return learned.limit
+
+    def rows(self, line: Waiting, now: float) -> int:
+        """How many rows the next batch of the line may have."""
+        options = self.options(line.signature)
+        learned = None if options.strict else self._learned.get(line.signature)
+        if learned is None:
+            return self.limit(line.signature)
+        if not options.target_p99_ms:
+            is_try = learned.batches % TRY_LARGER_EVERY == 0
+            return min(learned.limit * 2, options.max_batch_size) if is_try else learned.limit
+        within = self._goal_rows(learned, options)
+        running_s = learned.curve.seconds(min(line.rows, within), DEVIATIONS) or 0.0
+        is_late = now + running_s > line.oldest + options.target_p99_ms / 1000
+        return learned.limit if is_late else min(learned.limit, within)
+
+    def padded(self, signature: str, rows: int) -> int:
+        """How many rows the model is given for so many real ones."""
+        options = self.options(signature)
+        if options.allowed_batch_sizes:
+            return padded_size(rows, options.allowed_batch_sizes)
+        learned = None if options.strict else self._learned.get(signature)
+        if learned is None or not learned.shapes.is_dear:
+            return rows
+        size: int = 1 << (rows - 1).bit_length()
+        return size if size <= options.max_batch_size else rows
+
+    def learn(self, signature: str, rows: int, seconds: float) -> None:
+        """A batch of `rows`, padding included, took so long."""
+        learned = self._learned.get(signature)
+        if learned is None:
+            learned = self._learned[signature] = _Learned()
+            learned.limit = self._best(signature, learned)
+        learned.batches += 1
+        if seconds < QUICK_S and learned.batches > TRY_LARGER_EVERY and learned.batches % QUICK_EVERY != 1:
+            return
+        learned.curve.learn(rows, seconds)
+        if learned.shapes.compared < COMPARED_SHAPES:
+            learned.shapes.learn(rows, seconds)
+        if learned.batches % LEARN_EVERY == 1:
+            learned.limit = self._best(signature, learned)
+
+    def seconds(self, signature: str, rows: int) -> float | None:
+        """What a batch of so many rows takes; None while that is unknown."""
+        learned = self._learned.get(signature)
+        return None if learned is None else learned.curve.seconds(rows)
+
+    def learned(self) -> dict[str, LearnedBatching]:
+        """What is known, by signature."""
+        return {
+            signature: LearnedBatching(self.limit(signature), known.curve.known(), known.shapes.is_dear)
+            for signature, known in self._learned.items()
+        }
+
+    def _best(self, signature: str, learned: _Learned) -> int:
+        return learned.curve.best_rows(START_ROWS, self.options(signature).max_batch_size)
+
+    def _goal_rows(self, learned: _Learned, options: BatchOptions) -> int:
+        within = learned.curve.rows_within(HALF * options.target_p99_ms / 1000, DEVIATIONS)
+        return options.max_batch_size if within is None else within
