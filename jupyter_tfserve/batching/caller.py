@@ -1,7 +1,8 @@
 """Whose request this is, so that callers of one model take turns in its queue.
 
-Set by the protocol for the task that serves the request; equal values are one caller, None is everybody who is
-not told apart. A context variable, since nothing between the protocol and the queue has a use for it.
+Set by the doors for the task that serves the request: a key's id, a gRPC connection, the host of a REST caller. Equal
+values are one caller; None is whoever asks over REST from this machine, each of whose connections has one request at a
+time. A context variable, since nothing between the protocol and the queue has a use for it.
 """
 
 from __future__ import annotations
@@ -10,4 +11,4 @@ from collections.abc import Hashable
 from contextvars import ContextVar
 from typing import Final
 
-CALLER: Final[ContextVar[Hashable]] = ContextVar("caller", default=None)
+QUEUE_CALLER: Final[ContextVar[Hashable]] = ContextVar("QUEUE_CALLER", default=None)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from jupyter_tfserve.batching.caller import CALLER
+from jupyter_tfserve.batching.caller import QUEUE_CALLER
 from jupyter_tfserve.batching.execution import BatchExecution
 from jupyter_tfserve.batching.lane import BatchLane, BatchObserver, LaneGone
 from jupyter_tfserve.batching.overlap import LaneOverlap
@@ -198,7 +198,7 @@ class BatchScheduler:
             enqueued=now,
             deadline=None if timeout_s is None else now + timeout_s,
             future=asyncio.get_running_loop().create_future(),
-            caller=None if self._options.strict else CALLER.get(),
+            caller=None if self._options.strict else QUEUE_CALLER.get(),
         )
         task.alone = self._must_run_alone(task)
         return task

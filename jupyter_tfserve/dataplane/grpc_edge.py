@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 import grpc
 from google.protobuf.message import DecodeError
 
+from jupyter_tfserve.batching.caller import QUEUE_CALLER
 from jupyter_tfserve.dataplane.admission import Overloaded
 from jupyter_tfserve.dataplane.auth import CALLER, KeyRing
 from jupyter_tfserve.dataplane.grpc_door import guarded
@@ -93,6 +94,8 @@ def _edge(handler: Handler) -> Handler:
 
     async def answer(body: bytes, context: Any) -> bytes:
         trailers: tuple[tuple[str, str], ...] = ()
+        caller = CALLER.get()
+        QUEUE_CALLER.set(context.peer() if caller is None else caller.key.id)
         try:
             return await handler(body, context)
         except ServingError as error:

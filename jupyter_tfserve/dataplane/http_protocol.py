@@ -15,6 +15,7 @@ from typing import cast
 
 import httptools
 
+from jupyter_tfserve.batching.caller import QUEUE_CALLER
 from jupyter_tfserve.codec.json_models import encode_error
 from jupyter_tfserve.dataplane.http_message import (
     HeadDoor,
@@ -79,6 +80,7 @@ class HttpProtocol(asyncio.Protocol):
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._waiting: deque[tuple[HttpRequest, bool]] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._peer: str | None = None
         self._closing = False
         self._write_blocked_since: float | None = None
         self._linger_since: float | None = None
@@ -90,6 +92,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._peer = _other_host(transport)
         if self._service.draining or len(self._service.connections) >= self._limits.max_connections:
             # Closed at once: a connection over the limit must not linger, and no sweep would find it.
             message = f"Too many connections; the limit is {self._limits.max_connections}"
@@ -207,6 +210,8 @@ class HttpProtocol(asyncio.Protocol):
         self._task = asyncio.get_running_loop().create_task(self._answer(request, keep_alive))
 
     async def _answer(self, request: HttpRequest, keep_alive: bool) -> None:
+        if self._peer is not None:
+            QUEUE_CALLER.set(self._peer)
         try:
             response = await self._service.handler(request)
         except Exception:
@@ -340,3 +345,10 @@ class HttpProtocol(asyncio.Protocol):
 def _host_name(host: str) -> str:
     name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
     return "localhost" if name.lower().endswith(".localhost") else name.lower()
+
+
+def _other_host(transport: asyncio.BaseTransport) -> str | None:
+    """The peer's address; None if that is this machine."""
+    peer = transport.get_extra_info("peername")
+    host = str(peer[0]) if isinstance(peer, tuple) else None
+    return None if host is None or host.startswith("127.") or host == "::1" else host

@@ -90,6 +90,14 @@ class ControlClient:
         """Revoke a key; the next request with it is refused."""
         self._call("DELETE", f"/control/keys/{quote(key_id, safe='')}")
 
+    def batching(self, model: str) -> Json:
+        """What is set for the model's batches, what holds for each version, and what was learned of it."""
+        return self._call("GET", _model_path(model, "batching"))
+
+    def set_batching(self, model: str, settings: Mapping[str, Any]) -> Json:
+        """Replace the model's settings; with none it is batched as the server was started. As `batching`."""
+        return self._call("PUT", _model_path(model, "batching"), dict(settings))
+
     def refresh(self, model: str) -> None:
         """Have the engine look at the model's folder now."""
         self._call("POST", _model_path(model, "refresh"))

@@ -36,6 +36,7 @@ class ModelState:
     first_load_pending: bool = False
     """Versions are there, or may be, and none has been up or has failed yet."""
     limits: Mapping[str, Any] = field(default_factory=dict)
+    batching: Mapping[str, Any] = field(default_factory=dict)
     """What may be asked of it: `requests_per_second`, `burst`, `max_in_flight`, `slow_start_s`; empty: anything."""
 
 
@@ -115,5 +116,6 @@ def _parse_model(document: Json) -> ModelState:
         versions=tuple(parse_version_state(version) for version in document["versions"]),
         problem=document.get("problem") or "",
         first_load_pending=bool(document.get("first_load_pending")),
+        batching=document.get("batching") or {},
         limits={name: value for name, value in (document.get("limits") or {}).items() if value is not None},
     )

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from jupyter_tfserve.engine.access_calls import AccessCalls, limits_of
+from jupyter_tfserve.engine.batching_calls import batching_of
 from jupyter_tfserve.engine.control import ControlRequest, ControlRouter, Reply
 from jupyter_tfserve.engine.figures import Figures
 from jupyter_tfserve.engine.version_runtime import VersionRuntime
@@ -145,6 +146,7 @@ class ControlCalls:
             "policy": policy_to_json(model.config.policy),
             "labels": dict(model.labels),
             "limits": limits_of(self._core.desired, model.config.name),
+            "batching": batching_of(self._core.desired, model.config.name),
             "problem": model.problem,
             "first_load_pending": self._core.first_load_pending(ModelSpec(model.config.name)),
             "versions": [self._version(model.config.name, status) for status in model.versions],

@@ -36,12 +36,14 @@ from jupyter_tfserve.dataplane.rest import RestApi
 from jupyter_tfserve.dataplane.session_run import SessionService
 from jupyter_tfserve.dataplane.tls import server_context
 from jupyter_tfserve.engine.access_calls import AccessCalls
+from jupyter_tfserve.engine.batching_calls import BatchingCalls
 from jupyter_tfserve.engine.connection import API_LEVEL, Connection, write_connection
 from jupyter_tfserve.engine.control import ControlApi
 from jupyter_tfserve.engine.control_calls import ControlCalls
 from jupyter_tfserve.engine.figures import Figures
 from jupyter_tfserve.engine.gauges import EngineMetrics
 from jupyter_tfserve.engine.initial_models import InitialModels
+from jupyter_tfserve.engine.live_batching import LiveBatching
 from jupyter_tfserve.engine.request_log import RequestLog
 from jupyter_tfserve.engine.version_runtime import VersionRuntime
 from jupyter_tfserve.errors import ServingError
@@ -79,6 +81,8 @@ class Engine:
         self._core: ServerCore[VersionRuntime] = ServerCore(
             self._make_version, options.lifecycle, StateStore(options.state_dir), self._history
         )
+        self._live_batching = LiveBatching()
+        self._core.add_state_listener(self._live_batching.configure)
         self._request_log = RequestLog(options.worker.saved_model_tags, self._metrics.request_logged)
         self._engine_metrics = EngineMetrics(self._metrics, self._core, self._open_connections)
         self._figures = Figures(self._core)
@@ -114,9 +118,11 @@ class Engine:
         tls = self._options.grpc.tls
         self._rest = HttpServer(handler, limits, local_only, server_context(tls) if tls else None)
         self._admit_by_state(data_plane, handler)
+        router = calls.router()
+        BatchingCalls(self._core, self._history, self._options.batching).add_routes(router)
         # Whoever holds the token may always see the metrics.
         handler = with_metrics(path or DEFAULT_PATH, page, rest.handle)
-        self._control = HttpServer(ControlApi(calls.router(), self._token, handler).handle, limits)
+        self._control = HttpServer(ControlApi(router, self._token, handler).handle, limits)
         self._grpc = self._make_grpc(data_plane)
 
     def _admit_by_state(self, data_plane: DataPlane, rest: HttpHandler) -> None:
@@ -224,7 +230,9 @@ class Engine:
         return {"rest": self._rest.open_connections, "control": self._control.open_connections}
 
     def _make_version(self, servable: ServableId, path: Path) -> VersionRuntime:
-        return VersionRuntime(servable, path, self._pool, self._options, self._record, self._metrics)
+        return VersionRuntime(
+            servable, path, self._pool, self._options, self._record, self._metrics, self._live_batching
+        )
 
     def _log_state(
         self, servable: ServableId, before: LifecycleState | None, after: LifecycleState, message: str

@@ -77,6 +77,12 @@ FLAGS: Final[tuple[Flag, ...]] = (
         ours=True,
     ),
     Flag("lanes", 2, "batches that one version may run at once", ours=True),
+    Flag(
+        "target_p99_ms",
+        0.0,
+        "keep batches so small that a request takes at most so long; 0: highest throughput",
+        ours=True,
+    ),
     Flag("state_dir", "", "folder that keeps labels, policies and models across restarts", ours=True),
     Flag("connection_file", "", "write addresses and the control token here (mode 0600)", ours=True),
     Flag("jupyter_server_pid", 0, "the Jupyter server that owns this engine; 0: none", ours=True),

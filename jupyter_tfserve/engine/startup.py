@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -131,7 +132,10 @@ def _batching(flags: FlagValues) -> BatchingParameters:
                 "server_options.batching_parameters_file is set without setting "
                 "server_options.enable_batching to true."
             )
-        return BatchingParameters(BatchOptions(), None)
+        target_p99_ms = flags.number("target_p99_ms")
+        if not 0 <= target_p99_ms < math.inf:
+            raise invalid_argument(f"--target_p99_ms={target_p99_ms}: expected milliseconds, 0 for no goal")
+        return BatchingParameters(BatchOptions(target_p99_ms=target_p99_ms), None)
     return parse_batching_parameters(read_text(file) if file else "", file)
 
 
@@ -139,6 +143,8 @@ def _notes(flags: FlagValues) -> list[str]:
     notes = []
     if flags.is_set("enable_per_model_batching_parameters") and not flags.is_set("enable_batching"):
         notes.append("--enable_per_model_batching_parameters has no effect without --enable_batching")
+    if flags.is_changed("target_p99_ms") and flags.is_set("enable_batching"):
+        notes.append("--target_p99_ms has no effect with --enable_batching, which batches by its parameters")
     precision = flags.text("mixed_precision")
     if precision not in ("", BFLOAT16):
         notes.append(f"--mixed_precision={precision} has no effect: only {BFLOAT16} is known")

@@ -13,14 +13,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from jupyter_tfserve.batching.planner import LearnedBatching
 from jupyter_tfserve.batching.scheduler import BatchScheduler, BatchStatistics, LaneGone
 from jupyter_tfserve.batching.task import is_batchable
 from jupyter_tfserve.codec.signatures import parse_signatures
 from jupyter_tfserve.dataplane.metrics import Metrics
 from jupyter_tfserve.dataplane.traffic import Traffic
+from jupyter_tfserve.engine.live_batching import LiveBatching
 from jupyter_tfserve.engine.version_options import batch_options, note_saved_model_config
 from jupyter_tfserve.engine.warmup import Replay, warm_up
 from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.lifecycle.batching_settings import ModelBatching
 from jupyter_tfserve.lifecycle.history import EventKind
 from jupyter_tfserve.lifecycle.roots import check_version
 from jupyter_tfserve.options import BatchOptions, EngineOptions
@@ -68,6 +71,7 @@ class VersionRuntime:
         options: EngineOptions,
         record: Record,
         metrics: Metrics | None = None,
+        live: LiveBatching | None = None,
     ) -> None:
         self._id = servable
         self._path = path
@@ -75,6 +79,8 @@ class VersionRuntime:
         self._options = options
         self._record = record
         self._metrics = metrics or Metrics()
+        self._own_batching = self._batching = options.batching
+        self._live = live or LiveBatching()
         self._scheduler = BatchScheduler(options.batching, observer=self._metrics.batching)
         self.restarts = 0
         self.traffic = Traffic(time.monotonic())
@@ -96,6 +102,31 @@ class VersionRuntime:
     def pid(self) -> int | None:
         """The worker's process, if one is alive."""
         return None if self._worker is None else self._worker.pid
+
+    @property
+    def id(self) -> ServableId:
+        """Which version."""
+        return self._id
+
+    @property
+    def batching(self) -> BatchOptions:
+        """How requests are batched now; single signatures may have other settings."""
+        return self._batching
+
+    @property
+    def runs_one_at_a_time(self) -> bool:
+        """See `BatchScheduler`."""
+        return self._scheduler.runs_one_at_a_time
+
+    def learned_batching(self) -> Mapping[str, LearnedBatching]:
+        """What is known of each signature's batches."""
+        return self._scheduler.learned()
+
+    def set_batching(self, batching: ModelBatching) -> None:
+        """Batches by these settings from now on, requests that wait included."""
+        options, by_signature = batching.applied(self._own_batching)
+        self._batching = options
+        self._scheduler.configure(options, by_signature)
 
     def statistics(self) -> BatchStatistics:
         """The scheduler's snapshot."""
@@ -134,6 +165,8 @@ class VersionRuntime:
             tensor_name=self._tensor_name,
             on_stuck=self._end_stuck_worker,
         )
+        self._own_batching = batching
+        self._live.follow(self)
         keys = self.signatures if batching.enabled else ()
         self._batchable = {key for key in keys if is_batchable(self.signatures[key])}
         self._adopt(worker)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from jupyter_tfserve.errors import Code, ServingError, not_found
+from jupyter_tfserve.lifecycle.batching_settings import ModelBatching
 from jupyter_tfserve.lifecycle.config import ModelConfig
 from jupyter_tfserve.lifecycle.keys import MAX_KEYS, PredictKey
 from jupyter_tfserve.lifecycle.limits import FlowLimits
@@ -23,13 +24,14 @@ MAX_LIMITED: Final = 1024
 class DesiredState:
     """The models to serve, and the labels and policies of models that were closed, newest last.
 
-    Keys and limits go by the models' names, whether these are served now or not.
+    Keys, limits and batching go by the models' names, whether these are served now or not.
     """
 
     models: tuple[ModelConfig, ...] = ()
     remembered: tuple[ModelConfig, ...] = ()
     keys: tuple[PredictKey, ...] = ()
     limits: Mapping[str, FlowLimits] = field(default_factory=dict)
+    batching: Mapping[str, ModelBatching] = field(default_factory=dict)
 
     @property
     def by_name(self) -> Mapping[str, ModelConfig]:
@@ -93,6 +95,16 @@ class DesiredState:
         if len(others) >= MAX_LIMITED and not limits.is_unlimited:
             raise ServingError(Code.RESOURCE_EXHAUSTED, f"{MAX_LIMITED} models have limits already")
         return replace(self, limits=others if limits.is_unlimited else {**others, name: limits})
+
+    def with_batching(self, name: str, batching: ModelBatching) -> DesiredState:
+        """The state with the batching of one model replaced. RESOURCE_EXHAUSTED over 1024 models with settings."""
+        self.model(name)
+        others = {model: kept for model, kept in self.batching.items() if model != name}
+        if len(others) >= MAX_LIMITED and not batching.is_unchanged:
+            raise ServingError(
+                Code.RESOURCE_EXHAUSTED, f"{MAX_LIMITED} models have batching settings already"
+            )
+        return replace(self, batching=others if batching.is_unchanged else {**others, name: batching})
 
     def with_key(self, key: PredictKey, now: float) -> DesiredState:
         """The state with one key more, without those that are expired. RESOURCE_EXHAUSTED over 1024 keys."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.lifecycle.batching_settings import batching_from_json
 from jupyter_tfserve.lifecycle.config import ModelConfig
 from jupyter_tfserve.lifecycle.config_proto import json_from_models, models_from_json
 from jupyter_tfserve.lifecycle.desired import DesiredState
@@ -95,6 +96,7 @@ def _encode(state: DesiredState) -> bytes:
         "remembered": _list_to_json(state.remembered),
         "keys": [key_to_state(key) for key in state.keys],
         "limits": {name: limits.to_json() for name, limits in state.limits.items()},
+        "batching": {name: batching.to_json() for name, batching in state.batching.items()},
     }
     return json.dumps(document, indent=1).encode()
 
@@ -109,6 +111,7 @@ def _decode(content: bytes) -> DesiredState:
         # Absent from what an older version wrote.
         tuple(key_from_state(key) for key in document.get("keys", ())),
         {name: limits_from_json(limits) for name, limits in document.get("limits", {}).items()},
+        {name: batching_from_json(each) for name, each in document.get("batching", {}).items()},
     )
 
 
