@@ -263,7 +263,7 @@ class Server(ServerHandle):
         *models: str,
         name: str = "",
         expires: str = DEFAULT_EXPIRY,
-        rate: str = "",
+        rate: str | None = None,
         burst: int | None = None,
     ) -> SharedKey:
         """A key for others: it opens these models (`"*"`: all) until `expires` (`"2h"`, `"never"`), at most at `rate`.

@@ -179,7 +179,7 @@ def _share(parser: LineParser) -> None:
     parser.add_argument(
         "--expires", type=_duration, default=DEFAULT_EXPIRY, metavar="TIME", help="30m, 2h, 7d or never; 24h"
     )
-    parser.add_argument("--rate", type=_rate, default="", metavar="N/s", help="requests at most: 5/s, 100/m")
+    parser.add_argument("--rate", type=_rate, metavar="N/s", help="requests at most: 5/s, 100/m")
     parser.add_argument("--burst", type=_count, metavar="N", help="requests at once; one second's worth")
 
 

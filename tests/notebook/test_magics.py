@@ -99,6 +99,27 @@ def test_start_reports_the_running_engine_when_run_again(started):
     assert again == pid
 
 
+def test_key_is_made_listed_and_revoked_and_is_in_no_output(started):
+    result, printed = started.run(
+        "shared = %tfserve share version --expires 2h --rate 5/s --name Ann\nshared"
+    )
+    assert "curl -H @" in str(result)
+    assert "answers without a key too" in str(result)
+    assert result.key.startswith("tfserve_")
+    assert result.key not in printed + str(result) + repr(result)
+    assert "version  until" in str(started.value("%tfserve keys"))
+    assert started.text(f"%tfserve unshare {result.info.id}").endswith("opens nothing any more.\n")
+    assert "There is no key" in started.fails(f"%tfserve unshare {result.info.id}")
+    assert "Could not find model absent" in started.fails("%tfserve share absent")
+
+
+def test_limits_are_set_shown_and_taken_away(started):
+    assert started.text("%tfserve limit version 100/s burst=20") == "version: 100/s, bursts of 20\n"
+    assert "at most 100/s, bursts of 20" in str(started.value("%tfserve status"))
+    assert started.text("%tfserve limit version off") == "version: no limits\n"
+    assert "at most" not in str(started.value("%tfserve status"))
+
+
 def test_query_takes_json_and_expressions_when_given(started):
     answer = started.value("%%tfserve query version/1\n[[1.0], [2.0]]")
     assert answer["version"].tolist() == [1, 1]

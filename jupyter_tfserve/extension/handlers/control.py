@@ -8,6 +8,8 @@ from http.client import responses
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes, urlencode
 
+from tornado import web
+
 from jupyter_tfserve.engine.control_call import Reply
 from jupyter_tfserve.errors import invalid_argument, not_found
 from jupyter_tfserve.extension.base_paths import allowed_path, check_path
@@ -21,10 +23,11 @@ PASSED_QUERY: Final[tuple[str, ...]] = ("version", "timeout_s", "limit")
 CALLS: Final[dict[str, tuple[str, ...]]] = {
     "GET": ("state", "figures", "history", "models/*/signatures", "models/*/versions/*/wait"),
     "POST": ("open", "config", "models/*/refresh"),
-    "PUT": ("models/*/labels/*", "models/*/policy"),
+    "PUT": ("models/*/labels/*", "models/*/policy", "models/*/limits"),
     "DELETE": ("models/*", "models/*/labels/*"),
 }
-"""What may be called. Not `shutdown`: the supervisor would have to guess why its engine went away."""
+"""What may be called. Not `shutdown`: the supervisor would have to guess why its engine went away. Not `keys`: who
+may make one hands out access, which is for whoever holds the engine's own token."""
 
 _CONTROL_CHARACTER: Final = re.compile("[\x00-\x1f\x7f]")
 
@@ -71,9 +74,18 @@ class ControlHandler(TFServeHandler):
             self._check_config(body.get("text"))
         await self._pass(name, json.dumps(body).encode())
 
-    @guarded("write")
+    @web.authenticated
     async def put(self, name: str, path: str) -> None:
-        """Labels and policies."""
+        """Labels and limits are `write`. A policy loads versions, so it is `execute`."""
+        call = engine_path("PUT", self._raw_path())
+        await (self._load(name) if call.split("/")[4] == "policy" else self._write(name))
+
+    @guarded("execute")
+    async def _load(self, name: str) -> None:
+        await self._pass(name, json.dumps(self.json_body()).encode())
+
+    @guarded("write")
+    async def _write(self, name: str) -> None:
         await self._pass(name, json.dumps(self.json_body()).encode())
 
     @guarded("write")
