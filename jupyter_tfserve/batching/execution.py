@@ -130,12 +130,16 @@ class BatchExecution:
         if rows and self._observer is not None:
             self._observer.ran(rows, padded)
         timeout_s = self._remaining(batch)
+        for task in batch:
+            if task.watch is not None and not task.watch.compute_s:
+                task.watch.queue_s = self._clock() - task.enqueued
         if not options.strict:
             inputs = merge(batch, padded)
             began = self._clock()
             outputs = await lane.run_batch(first.signature, inputs, first.outputs, timeout_s)
             if rows:
                 self._planner.learn(first.signature, padded, self._clock() - began)
+            _note_compute(batch, lane)
             return outputs, padded
 
         def aligned(alias: str, parts: list[Tensor]) -> list[Tensor]:
@@ -144,6 +148,7 @@ class BatchExecution:
 
         inputs = merge(batch, padded, aligned)
         outputs = await lane.run_batch(first.signature, inputs, first.outputs, timeout_s)
+        _note_compute(batch, lane)
         check_outputs(outputs, next(iter(inputs.values())).shape[0])
         return outputs, padded
 
@@ -153,6 +158,13 @@ class BatchExecution:
         if None in deadlines:
             return None
         return max(max(deadline for deadline in deadlines if deadline is not None) - self._clock(), 0.001)
+
+
+def _note_compute(batch: list[BatchTask], lane: BatchLane) -> None:
+    for task in batch:
+        if task.watch is not None:
+            # A sum: a large request runs in pieces, and a batch that is verified runs each of its rows again.
+            task.watch.compute_s += lane.compute_s
 
 
 def _answer(task: BatchTask, outputs: Tensors) -> None:

@@ -12,6 +12,10 @@ from jupyter_tfserve.types import Tensors
 class BatchLane(Protocol):
     """Runs one batch at a time. REQUIRES: not busy."""
 
+    @property
+    def compute_s(self) -> float:
+        """How long the model computed the last batch that it answered."""
+
     async def run_batch(
         self, signature: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None
     ) -> Tensors:

@@ -19,6 +19,7 @@ from jupyter_tfserve.batching.overlap import LaneOverlap
 from jupyter_tfserve.batching.planner import BatchPlanner, LearnedBatching
 from jupyter_tfserve.batching.queue import BatchQueue, expire
 from jupyter_tfserve.batching.rules import checked_rows, join_rows, split_rows
+from jupyter_tfserve.batching.stopwatch import Stopwatch
 from jupyter_tfserve.batching.task import BatchTask, batch_rows, size_bytes
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import BatchOptions
@@ -118,8 +119,11 @@ class BatchScheduler:
         outputs: tuple[str, ...],
         timeout_s: float | None = None,
         batchable: bool = True,
+        watch: Stopwatch | None = None,
     ) -> Tensors:
         """This request's outputs by alias, views into the batch's. `batchable` is `is_batchable` of the signature.
+
+        `watch` is told how long the request waited and the model computed.
 
         DEADLINE_EXCEEDED after `timeout_s`, UNAVAILABLE when the queue is full, the scheduler is closed, or the
         model's process died twice under this request; otherwise the model's own error. Cancelling leaves the queue.
@@ -127,9 +131,10 @@ class BatchScheduler:
         if self._closed is not None:
             raise self._closed
         if self._options.strict:
-            return await self._submit_strictly(signature, inputs, outputs, timeout_s, batchable)
+            return await self._submit_strictly(signature, inputs, outputs, timeout_s, batchable, watch)
         rows = batch_rows(inputs) if batchable else 0
         task = self._task(signature, inputs, outputs, timeout_s, rows)
+        task.watch = watch
         if self._queue.rows:
             self._queue.check_bounds(rows, task.size_bytes)
         if task.alone and rows > 1 and self._execution.is_proven(signature, outputs):
@@ -156,6 +161,7 @@ class BatchScheduler:
         outputs: tuple[str, ...],
         timeout_s: float | None,
         batchable: bool,
+        watch: Stopwatch | None,
     ) -> Tensors:
         """By TensorFlow Serving's rules, split where that is asked for."""
         options = self._planner.options(signature)
@@ -168,6 +174,8 @@ class BatchScheduler:
             self._task(signature, part, outputs, timeout_s, batch_rows(part) if batchable else 0)
             for part in parts
         ]
+        for task in tasks:
+            task.watch = watch
         self._queue.check_room(tasks, len(self._free))
         if len(tasks) == 1:
             self._enqueue(tasks[0])

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from jupyter_tfserve.batching.stopwatch import Stopwatch
 from jupyter_tfserve.types import Signature, Tensors
 
 
@@ -31,6 +32,8 @@ class BatchTask:
     """Whose task it is, where callers take turns."""
     was_lost: bool = False
     """A worker died while it ran this task; it gets one more try."""
+    watch: Stopwatch | None = None
+    """Its caller wants to know where the time goes."""
 
     @property
     def mates(self) -> Hashable:

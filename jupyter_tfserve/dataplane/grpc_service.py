@@ -7,8 +7,10 @@ MultiInference are `grpc_inference`'s.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from jupyter_tfserve.batching.stopwatch import Stopwatch, server_timing
 from jupyter_tfserve.codec.protos import (
     MODEL_SERVICE,
     PREDICTION_SERVICE,
@@ -41,6 +43,11 @@ from jupyter_tfserve.types import ModelSpec, Signature, Tensors
 
 if TYPE_CHECKING:
     from jupyter_tfserve.lifecycle.states import VersionStatus
+
+
+TIMING_METADATA: Final = "x-tfserve-timing"
+"""Who sends it gets a prediction's times in the trailing metadata, under the name of REST's header."""
+TIMING_TRAILER: Final = "server-timing"
 
 
 class Predictor(InferencePredictor, Protocol):
@@ -86,6 +93,7 @@ class GrpcServices:
         ]
 
     async def _predict(self, body: bytes, context: Any) -> bytes:
+        watch = Stopwatch(perf_counter()) if _is_timing_wanted(context) else None
         request = parse_message(PredictRequest, body)
         limits = self._limits
 
@@ -95,11 +103,17 @@ class GrpcServices:
             return bind_predict_request(request, signature, limits)
 
         with self._metrics.grpc.timed(request.model_spec.name, "Predict") as timer:
-            answer = await self._predictor.predict(named_spec(request), bind, context.time_remaining())
+            answer = await self._predictor.predict(
+                named_spec(request), bind, context.time_remaining(), watch=watch
+            )
             timer.run_s, timer.traffic = answer.run_s, answer.traffic
-            return encode_predict_response(
+            encoded = encode_predict_response(
                 answer.name, answer.version, answer.signature_name, answer.outputs, self._as_content
             )
+        if watch is not None:
+            told = server_timing(watch, perf_counter())
+            context.set_trailing_metadata(((TIMING_TRAILER, told),))
+        return encoded
 
     async def _metadata(self, body: bytes, context: Any) -> bytes:
         request = parse_message(GetModelMetadataRequest, body)
@@ -140,6 +154,10 @@ class GrpcServices:
         for name, value in zip(request.metric_names, before, strict=True):
             response.metric.add(name=name, int64_value_increase=self._metrics.first_value(name) - value)
         return serialize(response)
+
+
+def _is_timing_wanted(context: Any) -> bool:
+    return any(name == TIMING_METADATA for name, _ in context.invocation_metadata() or ())
 
 
 def _check_metadata_fields(fields: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
+from jupyter_tfserve.batching.stopwatch import Stopwatch
 from jupyter_tfserve.codec.classification import (
     CLASSIFY_METHOD,
     INPUTS,
@@ -38,7 +39,13 @@ class Predictor(Protocol):
     request_log: RequestLog | None
 
     async def predict(
-        self, spec: ModelSpec, bind: Bind, timeout_s: float | None, *, kind: LogKind = LogKind.PREDICT
+        self,
+        spec: ModelSpec,
+        bind: Bind,
+        timeout_s: float | None,
+        *,
+        kind: LogKind = LogKind.PREDICT,
+        watch: Stopwatch | None = None,
     ) -> Prediction:
         """The outputs of one run, and the version that gave them; it is logged as `kind`."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol, TypeAlias
 
+from jupyter_tfserve.batching.stopwatch import Stopwatch
 from jupyter_tfserve.codec.prediction_log import Exchange, LogKind, SignatureRun
 from jupyter_tfserve.dataplane.admission import ModelFlows
 from jupyter_tfserve.dataplane.traffic import Traffic
@@ -42,9 +43,14 @@ class Servable(Protocol):
         """What it has answered."""
 
     async def run(
-        self, key: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None
+        self,
+        key: str,
+        inputs: Tensors,
+        outputs: tuple[str, ...],
+        timeout_s: float | None,
+        watch: Stopwatch | None = None,
     ) -> Tensors:
-        """The outputs by alias."""
+        """The outputs by alias; `watch` is told where the time goes."""
 
 
 class SignatureNotFound(ServingError):
@@ -107,8 +113,9 @@ class DataPlane:
         timeout_s: float | None,
         offload: bool = False,
         kind: LogKind = LogKind.PREDICT,
+        watch: Stopwatch | None = None,
     ) -> Prediction:
-        """Runs one request on one version; `kind` is what it is logged as.
+        """Runs one request on one version; `kind` is what it is logged as, `watch` is told where the time goes.
 
         `bind` raises what is wrong with the inputs; with `offload` it runs in a thread, for bodies so large
         that decoding them would hold up others. Cancelling leaves the batch queue.
@@ -128,12 +135,14 @@ class DataPlane:
                         await asyncio.to_thread(bind, signature, key) if offload else bind(signature, key)
                     )
                     began = perf_counter()
-                    answer = await servable.run(key, inputs, outputs, timeout_s)
+                    answer = await servable.run(key, inputs, outputs, timeout_s, watch)
                     run_s = perf_counter() - began
                 except BaseException:
                     servable.traffic.errors += 1
                     raise
                 version = handle.id.version
+                if watch is not None:
+                    watch.run_began, watch.run_s = began, run_s
                 if (
                     self.request_log is not None
                     and (write := self.request_log.sampled(spec.name)) is not None

@@ -13,6 +13,7 @@ from typing import Final
 
 import orjson
 
+from jupyter_tfserve.batching.stopwatch import Stopwatch, server_timing
 from jupyter_tfserve.codec.gzip_body import BodyTooLarge, inflate
 from jupyter_tfserve.codec.json_examples import (
     ExampleDocument,
@@ -39,6 +40,8 @@ OFFLOADED_BODY_BYTES: Final = 1 << 18
 """Bodies from this size on are decoded in a thread: the loop goes on answering others."""
 OFFLOADED_GZIP_BYTES: Final = 4096
 """The same for compressed ones: each of these bytes may become a thousand."""
+TIMING_HEADER: Final = "x-tfserve-timing"
+"""Who sends it gets a prediction's times in the answer's Server-Timing."""
 
 _CORS_HEADERS: Final[Mapping[str, str]] = {
     "Access-Control-Allow-Origin": "*",
@@ -97,14 +100,18 @@ class RestApi:
             body = request.body
             if "content-encoding" in request.headers and method == "POST":
                 body = await self._decoded(request)
+            headers = self._headers
             if route.verb is Verb.PREDICT:
-                answer, run = await self._predict(route.spec, body)
+                watch = Stopwatch(began) if TIMING_HEADER in request.headers else None
+                answer, run = await self._predict(route.spec, body, watch)
                 self._metrics.succeeded(model, "predict", began, run.run_s, run.traffic)
+                if watch is not None:
+                    headers = {**headers, "Server-Timing": server_timing(watch, perf_counter())}
             else:
                 answer, run = await self._answer(route, body)
                 api = route.verb.value if method == "POST" else ""
                 self._metrics.succeeded(model, api, began, run.run_s, run.traffic)
-            return HttpResponse(200, answer, JSON, self._headers)
+            return HttpResponse(200, answer, JSON, headers)
         except ServingError as error:
             self._metrics.failed(model, error)
             return error_response(error, self._headers)
@@ -129,7 +136,7 @@ class RestApi:
             case _:
                 return orjson.dumps(self._list_models()), _NO_RUN
 
-    async def _predict(self, spec: ModelSpec, body: bytes) -> tuple[bytes, Run]:
+    async def _predict(self, spec: ModelSpec, body: bytes, watch: Stopwatch | None) -> tuple[bytes, Run]:
         limits = self._limits
         offload = len(body) >= OFFLOADED_BODY_BYTES
         document = (
@@ -147,7 +154,7 @@ class RestApi:
         if document.signature_name:
             spec = _with_signature(spec, document.signature_name)
         try:
-            prediction = await self._data_plane.predict(spec, bind, self._timeout_s, offload)
+            prediction = await self._data_plane.predict(spec, bind, self._timeout_s, offload, watch=watch)
         except SignatureNotFound as error:
             # REST has a text and a code of its own for it.
             message = f'Serving signature name: "{error.key}" not found in signature def'

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from jupyter_tfserve.batching.planner import LearnedBatching
 from jupyter_tfserve.batching.scheduler import BatchScheduler, BatchStatistics, LaneGone
+from jupyter_tfserve.batching.stopwatch import Stopwatch
 from jupyter_tfserve.batching.task import is_batchable
 from jupyter_tfserve.codec.signatures import parse_signatures
 from jupyter_tfserve.dataplane.metrics import Metrics
@@ -47,6 +48,7 @@ class WorkerLane:
     def __init__(self, lane: Lane, on_lost: Callable[[], None]) -> None:
         self._lane = lane
         self._on_lost = on_lost
+        self.compute_s = 0.0
 
     async def run_batch(
         self, signature: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None
@@ -57,6 +59,7 @@ class WorkerLane:
         except LaneLost as lost:
             self._on_lost()
             raise LaneGone(lost.message) from None
+        self.compute_s = result.compute_s
         return result.outputs
 
 
@@ -184,10 +187,15 @@ class VersionRuntime:
             await worker.stop()
 
     async def run(
-        self, key: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None
+        self,
+        key: str,
+        inputs: Tensors,
+        outputs: tuple[str, ...],
+        timeout_s: float | None,
+        watch: Stopwatch | None = None,
     ) -> Tensors:
         """The outputs by alias; errors as `BatchScheduler.submit` has them."""
-        return await self._scheduler.submit(key, inputs, outputs, timeout_s, key in self._batchable)
+        return await self._scheduler.submit(key, inputs, outputs, timeout_s, key in self._batchable, watch)
 
     def _tensor_name(self, key: str, alias: str) -> str:
         return self.signatures[key].inputs[alias].tensor_name

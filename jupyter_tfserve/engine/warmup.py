@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
+from jupyter_tfserve.batching.stopwatch import Stopwatch
 from jupyter_tfserve.codec.examples import ExampleRequest, MultiExampleRequest, example_input
 from jupyter_tfserve.codec.prediction_log import WARMUP_FILE, LogKind
 from jupyter_tfserve.codec.protos import PredictionLog
@@ -159,7 +160,13 @@ class _OneVersion:
         self.request_log: RequestLog | None = None
 
     async def predict(
-        self, spec: ModelSpec, bind: Bind, timeout_s: float | None, *, kind: LogKind = LogKind.PREDICT
+        self,
+        spec: ModelSpec,
+        bind: Bind,
+        timeout_s: float | None,
+        *,
+        kind: LogKind = LogKind.PREDICT,
+        watch: Stopwatch | None = None,
     ) -> Prediction:
         """See `DataPlane.predict`; inputs are always decoded in a thread."""
         key = spec.signature_name or DEFAULT_SIGNATURE
@@ -167,7 +174,7 @@ class _OneVersion:
         if key not in signatures:
             raise SignatureNotFound(key, signatures)
         inputs, outputs = await asyncio.to_thread(bind, signatures[key], key)
-        answer = await self._servable.run(key, inputs, outputs, timeout_s)
+        answer = await self._servable.run(key, inputs, outputs, timeout_s, watch)
         return Prediction(spec.name, 0, key, answer)
 
     def held(self, _spec: ModelSpec, _timeout_s: float | None) -> AbstractAsyncContextManager[Any]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jupyter_tfserve.batching.stopwatch import Stopwatch
 from jupyter_tfserve.codec.protos import Example, SignatureDefMap
 from jupyter_tfserve.dataplane.http_message import HttpRequest, HttpResponse
 from jupyter_tfserve.dataplane.predict import DataPlane
@@ -71,8 +72,15 @@ class FakeVersion:
         pass
 
     async def run(
-        self, key: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None
+        self,
+        key: str,
+        inputs: Tensors,
+        outputs: tuple[str, ...],
+        timeout_s: float | None,
+        watch: Stopwatch | None = None,
     ) -> Tensors:
+        if watch is not None:
+            watch.queue_s, watch.compute_s = 1e-9, 2e-9
         self._models.timeouts.append(timeout_s)
         if key == "fails":
             raise self._models.error

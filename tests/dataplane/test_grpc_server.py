@@ -65,7 +65,7 @@ class FakePredictor:
         self.cancelled = asyncio.Event()
         self.released = asyncio.Event()
 
-    async def predict(self, spec, bind, timeout_s):
+    async def predict(self, spec, bind, timeout_s, watch=None):
         self._asked(spec)
         self.timeouts.append(timeout_s)
         inputs, outputs = bind(self.signature, "serving_default")
@@ -524,3 +524,14 @@ async def test_call_in_flight_is_cancelled_when_the_grace_is_over(client):
     with pytest.raises(grpc.aio.AioRpcError):
         await call
     await asyncio.wait_for(client.predictor.cancelled.wait(), 20)
+
+
+async def test_trailing_metadata_tells_the_times_only_when_it_is_asked_to(client):
+    told = []
+    for metadata in ((), (("x-tfserve-timing", "1"),)):
+        call = client.prediction.Predict(request(), timeout=20, metadata=metadata)
+        await call
+        told.append(dict(await call.trailing_metadata()).get("server-timing"))
+    assert told[0] is None
+    stages = [stage.partition(";dur=")[0] for stage in told[1].split(", ")]
+    assert stages == ["decode", "queue", "batch", "compute", "encode", "total"]

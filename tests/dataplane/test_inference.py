@@ -57,7 +57,7 @@ class FakeServable:
         self.blocked = asyncio.Event()
         self.outputs: np.ndarray | None = None
 
-    async def run(self, key, inputs, outputs, timeout_s):
+    async def run(self, key, inputs, outputs, timeout_s, watch=None):
         self.calls.append((key, inputs["inputs"].tolist(), outputs, timeout_s))
         if key in self.blocking:
             self.blocked.set()

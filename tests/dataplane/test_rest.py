@@ -348,3 +348,17 @@ async def test_answers_and_refusals_are_counted_by_the_version_that_was_asked(se
             for version, served in rest.core.serving_map.models["m"].versions.items()
         }
         assert counted == {1: (1, 1), 2: (4, 2)}
+
+
+async def test_answer_tells_its_times_only_when_it_is_asked_to(serving_rest):
+    async with serving_rest() as rest:
+        body = b'{"instances": [1.0]}'
+        asked = await rest.predict(body, x_tfserve_timing="1")
+        assert (await rest.predict(body)).headers == {}
+        assert (await rest.predict(b"{", x_tfserve_timing="1")).headers == {}
+        assert (asked.status, asked.body) == (200, (await rest.predict(body)).body)
+        told = dict(stage.split(";dur=") for stage in asked.headers["Server-Timing"].split(", "))
+        assert list(told) == ["decode", "queue", "batch", "compute", "encode", "total"]
+        *stages, total = map(float, told.values())
+        assert total > 0
+        assert sum(stages) == pytest.approx(total, abs=0.001)

@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from jupyter_tfserve.batching.stopwatch import Stopwatch
 from jupyter_tfserve.codec.classification import CLASSIFY_METHOD
 from jupyter_tfserve.codec.prediction_log import WARMUP_FILE
 from jupyter_tfserve.codec.protos import Example, PredictionLog
 from jupyter_tfserve.codec.regression import REGRESS_METHOD
 from jupyter_tfserve.codec.tensor_proto import encode_tensor
 from jupyter_tfserve.codec.tfrecord import encode_record
+from jupyter_tfserve.dataplane.traffic import Traffic
 from jupyter_tfserve.engine.warmup import Replay, warm_up
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import LimitOptions
@@ -37,11 +39,17 @@ class NotingServable:
 
     def __init__(self, error: ServingError | None = None) -> None:
         self.runs: list[tuple[str, list[Any]]] = []
+        self.traffic = Traffic(0.0)
         self.timeouts: set[float | None] = set()
         self.error = error
 
     async def run(
-        self, key: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None
+        self,
+        key: str,
+        inputs: Tensors,
+        outputs: tuple[str, ...],
+        timeout_s: float | None,
+        watch: Stopwatch | None = None,
     ) -> Tensors:
         (tensor,) = inputs.values()
         self.runs.append((key, tensor.tolist()))
