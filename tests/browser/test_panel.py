@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import nbformat
 import pytest
 
 pytest.importorskip("playwright", reason="the browser tests need the package playwright")
 from playwright.sync_api import expect
+
+from tests.browser.conftest import missing
+from tests.browser.test_accessibility import AXE, FAULTS
 
 LOAD = "%load_ext jupyter_tfserve"
 PANEL = ".jp-tfserve-WidgetPanel"
@@ -56,3 +61,71 @@ def test_panel_moves_a_label_and_the_sidebar_and_another_panel_follow(lab, servi
     panel.button("Undo").click()
     expect(lab.chip("production", 1)).to_be_visible(timeout=5000)
     expect(other.row(1)).to_contain_text("production", timeout=5000)
+
+
+def test_panel_shows_hostile_names_as_text_and_gives_the_controls_back_after_a_long_cell(
+    lab, serving, files, api
+):
+    hostile = "<img src=x onerror=alert(1)>"
+    alerts = []
+    lab.page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
+    models = [
+        {"name": name, "base_path": str(files / path), "model_platform": "tensorflow"}
+        for name, path in (("version", "saved_models/version"), (hostile, "broken"))
+    ]
+    models[0] |= {"model_version_policy": {"all": {}}, "version_labels": {hostile: 1, "production": 1}}
+    # Nobody may type such names, but a configuration may have them. It waits for the broken model.
+    text = json.dumps({"model_config_list": {"config": models}})
+    assert "DATA_LOSS" in api.post(f"{serving}/config", json={"text": text}).text
+    production = f"{serving}/models/version/labels/production"
+    try:
+        wait = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.05)"
+        lab.open_notebook(write_notebook(files, "hostile.ipynb", f"{LOAD}\n%tfserve panel version", wait))
+        lab.run_all()
+        panel = WidgetPanel(lab.page.locator(PANEL))
+        # The second cell runs: the panel follows, and says why its controls are off.
+        expect(panel.root).to_contain_text("A cell is running")
+        expect(panel.button("Apply")).to_be_disabled()
+        expect(panel.row(1)).to_contain_text(hostile)
+        assert api.put(production, json={"version": 2}).status_code == 200
+        expect(panel.row(2)).to_contain_text("production", timeout=5000)
+        lab.screenshot("panel-busy")
+        (files / "go").touch()
+        expect(panel.root).not_to_contain_text("A cell is running")
+        panel.field("Label").select_option(label=f"{hostile} (now 1)")
+        expect(panel.root).to_contain_text(f"{hostile}' cannot be a version label.")
+        panel.field("names version").select_option(label="take the label away")
+        expect(panel.root).to_contain_text(f"labels/{hostile}: 1 → gone.")
+        # By the keyboard alone.
+        panel.button("Apply").press("Enter")
+        expect(panel.row(1)).not_to_contain_text(hostile)
+        panel.button("History").press("Space")
+        panel.field("Model").select_option(label=hostile)
+        expect(panel.root).to_contain_text(f"Versions of {hostile}")
+        expect(panel.row(1)).to_contain_text("DATA_LOSS", timeout=30_000)
+        lab.screenshot("panel-hostile")
+        expect(panel.root.locator("img")).to_have_count(0)
+        assert alerts == []
+    finally:
+        api.delete("api/engines/default")
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_panel_has_no_accessibility_fault(lab, serving, files, theme):
+    if not AXE.exists():
+        missing("needs `npm ci` in labextension/")
+    lab.run("apputils:change-theme", theme=theme)
+    expect(lab.page.locator("#jupyterlab-splash")).to_have_count(0)
+    lab.open_notebook(write_notebook(files, "axe.ipynb", f"{LOAD}\n%tfserve panel"))
+    lab.run_all()
+    panel = WidgetPanel(lab.page.locator(PANEL))
+    panel.button("Log").click(timeout=60_000)
+    panel.button("History").click()
+    expect(panel.root).to_contain_text("label version 1")
+    lab.page.evaluate(AXE.read_text())
+    lab.page.mouse.move(20, 700)
+    lab.page.wait_for_timeout(300)
+    lab.screenshot(f"panel-{theme.split()[1].lower()}")
+    faults = lab.page.evaluate(FAULTS, PANEL)
+    lab.run("apputils:change-theme", theme="JupyterLab Light")
+    assert faults == []

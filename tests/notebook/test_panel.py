@@ -81,19 +81,19 @@ def panels(server):
 def test_label_is_made_moved_undone_and_taken_away_when_buttons_are_pressed(server, panels):
     person, other = panels(), panels()
     person.choose("Label", "")
-    person.choose("Name", "panel<b>")
+    person.choose("Name", "panel-1")
     person.choose("names version", "2")
-    person.sees("labels/panel&lt;b&gt;: new → 2.")
+    person.sees("labels/panel-1: new → 2.")
     person.press("Apply")
     for each in (person, other):
-        each.sees("<span class='chip'>panel&lt;b&gt;</span>")
-    assert server.model("version").labels == {"panel<b>": 2}
-    assert person.widget("Label").value == "panel<b>"
+        each.sees("<span class='chip'>panel-1</span>")
+    assert server.model("version").labels == {"panel-1": 2}
+    assert person.widget("Label").value == "panel-1"
     person.choose("names version", "3")
     person.press("Apply")
-    until(lambda: server.model("version").labels == {"panel<b>": 3})
+    until(lambda: server.model("version").labels == {"panel-1": 3})
     person.press("Undo")
-    until(lambda: server.model("version").labels == {"panel<b>": 2})
+    until(lambda: server.model("version").labels == {"panel-1": 2})
     person.choose("names version", "take away")
     person.press("Apply")
     until(lambda: server.model("version").labels == {})

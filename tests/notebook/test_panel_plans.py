@@ -57,9 +57,8 @@ def test_new_label_and_one_that_is_taken_away_are_told_apart_when_planned():
     ("planned", "refusal", "hint"),
     [
         (move(4, None, " "), "Type a name", "production"),
-        (move(4, None, "a/b"), "one part of an address", "without"),
-        (move(4, None, ".."), "one part of an address", "without"),
-        (move(4, None, "a\nb"), "one part of an address", "without"),
+        (move(4, None, "a/b"), "'a/b' cannot be a version label.", "Letters, digits"),
+        (move(4, None, ".."), "cannot be a version label", "Letters, digits"),
         (move(3, 3), "names version 3 already", ""),
         (move(None, None), "There is no label", ""),
         (move(5, 3), "Version 5 is LOADING", "still loading"),

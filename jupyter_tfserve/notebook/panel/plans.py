@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from jupyter_tfserve.engine.client_state import ModelState, State
 from jupyter_tfserve.errors import ServingError, invalid_argument
+from jupyter_tfserve.lifecycle.labels import check_label
 from jupyter_tfserve.notebook.events import Event, describe_undo, find_undo
 from jupyter_tfserve.notebook.figure_view import show_rate
 from jupyter_tfserve.notebook.label_steps import next_step
@@ -22,7 +23,6 @@ SERVED: Final = ("START", "LOADING", "AVAILABLE")
 ARROW: Final = "→"
 MAX_NUMBERS: Final = 12
 """A sentence names at most so many versions."""
-_NO_LABEL: Final = re.compile(r"[\x00-\x1f\x7f/]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +163,18 @@ def _refused_move(move: LabelMove, model: ModelState, state: State | None) -> Pl
     label, version = move.label, move.version
     if not label.strip():
         return Plan(refusal="Type a name for the new label.", hint="For example: production.")
-    if _NO_LABEL.search(label) or label in (".", ".."):
-        return Plan(refusal="A label is one part of an address.", hint="Write it without “/”.")
     if version == move.now:
         nothing = (
             f"There is no label {label}." if version is None else f"{label} names version {version} already."
         )
         return Plan(refusal=nothing)
-    return None if version is None or state is None else _refused_target(version, model, state)
+    if version is None or state is None:
+        return None
+    try:
+        check_label(label)
+    except ServingError as error:
+        return Plan(refusal=f"{error.message}.", hint=error.hint or "")
+    return _refused_target(version, model, state)
 
 
 def _refused_target(version: int, model: ModelState, state: State) -> Plan | None:
