@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -9,6 +10,9 @@ from typing import Final, TypeAlias
 
 JSON: Final = "application/json"
 HTML: Final = "text/html"
+
+_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#]*)")
+_REQUEST_LINE: Final = re.compile(rb"[!-~]+ [!-~]+ HTTP/1\.[0-9]\r?\n")
 
 
 @dataclass(slots=True)
@@ -45,6 +49,23 @@ def _status_lines() -> dict[int, bytes]:
 
 
 STATUS_LINES: Final = _status_lines()
+
+
+def origin_form(target: bytes) -> tuple[bytes, str]:
+    """A request target as its path and query, and the host that it names in its absolute form, which proxies send.
+
+    That host counts instead of the Host header. Any other target stays as it is, with no host.
+    """
+    match = _ABSOLUTE.match(target)
+    if match is None:
+        return target, ""
+    path = target[match.end() :]
+    return path if path.startswith(b"/") else b"/" + path, match[1].decode("latin-1")
+
+
+def is_request_line(text: bytes) -> bool:
+    """Whether the text begins as an HTTP request does, whatever its method is called."""
+    return _REQUEST_LINE.match(text) is not None
 
 
 def response_head(response: HttpResponse, date: bytes, keep_alive: bool) -> bytes:

@@ -23,6 +23,8 @@ from jupyter_tfserve.dataplane.http_message import (
     HttpRequest,
     HttpResponse,
     error_page,
+    is_request_line,
+    origin_form,
     response_head,
 )
 from jupyter_tfserve.options import LimitOptions
@@ -86,6 +88,7 @@ class HttpProtocol(asyncio.Protocol):
         self._linger_since: float | None = None
         self._since = time.monotonic()
         self._in_message = False
+        self._target = b""
         self._new_message()
 
     # The transport's side
@@ -120,6 +123,8 @@ class HttpProtocol(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             # We speak no other protocol; the request was answered as HTTP/1.1, nothing after it is read.
             self._close_after_answers()
+        except httptools.HttpParserInvalidMethodError:
+            self._refuse_page(501 if is_request_line(data) else 400)
         except httptools.HttpParserError:
             self._refuse_page(400)
         if in_head and not self._head_done:
@@ -159,6 +164,10 @@ class HttpProtocol(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._head_done = True
         headers = self._headers
+        if not self._target.startswith(b"/"):
+            self._target, authority = origin_form(self._target)
+            if authority:
+                headers["host"] = authority
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > self._limits.max_body_bytes:
             self._refuse_body()

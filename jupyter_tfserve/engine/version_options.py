@@ -1,7 +1,7 @@
 """What a version's own folder says about how it is served: `batching_params.pbtxt`, `saved_model_config.pb`.
 
-Of the first every field counts but `num_batch_threads` and `thread_pool_name`, which are the server's. The second
-is only looked at: its session overrides tune TensorFlow's graph rewriter, which changes no answer.
+Of the first every field counts but `num_batch_threads` and `thread_pool_name`, which are the server's; of the
+second `disable_meta_optimizer`: its other overrides configure rewriters that TensorFlow's wheels do not have.
 Files are read here, blocking: call it in a thread.
 """
 
@@ -12,10 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from google.protobuf.empty_pb2 import Empty
-from google.protobuf.message import DecodeError
-
 from jupyter_tfserve.codec.batching_parameters import parse_batching_parameters
+from jupyter_tfserve.codec.saved_model_config import override_session_config, parse_saved_model_config
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.options import BatchOptions, EngineOptions
 
@@ -49,18 +47,22 @@ def batch_options(version: Path, options: EngineOptions) -> BatchOptions:
         raise
 
 
-def note_saved_model_config(version: Path) -> None:
-    """One line in the log about the version's `saved_model_config.pb`, if it has one. Never fails a load."""
+def session_config(version: Path, configured: bytes) -> bytes:
+    """The ConfigProto of this version's session: `configured`, with the overrides of its `saved_model_config.pb`.
+
+    As upstream a file that cannot be read is a warning and fails no load. What has no effect is told in the log.
+    """
     file = version / SAVED_MODEL_CONFIG
     try:
-        # Any message is an Empty with unknown fields: this tells a message from other bytes.
-        has_fields = Empty.FromString(file.read_bytes()).ByteSize() > 0
+        config = parse_saved_model_config(file.read_bytes())
     except FileNotFoundError:
-        return
+        return configured
     except OSError as error:
         logger.warning("%s is not used: %s", file, error.strerror)
-    except DecodeError:
-        logger.warning("%s is not used: it is no SavedModelConfig", file)
-    else:
-        if has_fields:
-            logger.info("%s has no effect: this server has no session overrides", file)
+        return configured
+    except ServingError as error:
+        logger.warning("%s is not used: %s", file, error.message)
+        return configured
+    if config.ignored:
+        logger.info("%s: no effect here has %s", file, ", ".join(config.ignored))
+    return override_session_config(configured, config)

@@ -21,7 +21,7 @@ from jupyter_tfserve.codec.signatures import parse_signatures
 from jupyter_tfserve.dataplane.metrics import Metrics
 from jupyter_tfserve.dataplane.traffic import Traffic
 from jupyter_tfserve.engine.live_batching import LiveBatching
-from jupyter_tfserve.engine.version_options import batch_options, note_saved_model_config
+from jupyter_tfserve.engine.version_options import batch_options, session_config
 from jupyter_tfserve.engine.warmup import Replay, warm_up
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.batching_settings import ModelBatching
@@ -141,7 +141,6 @@ class VersionRuntime:
         The model's error otherwise, or the first that its warm-up met; nothing is left of it then.
         """
         batching = await asyncio.to_thread(batch_options, self._path, self._options)
-        await asyncio.to_thread(note_saved_model_config, self._path)
         self._worker = worker = await self._spawn()
         try:
             self._serve(worker, batching)
@@ -157,7 +156,8 @@ class VersionRuntime:
         if roots:
             # Opened long ago, maybe: what the path means now is what counts.
             await asyncio.to_thread(check_version, self._path, roots)
-        return await self._pool.spawn(self._id, self._path)
+        config = await asyncio.to_thread(session_config, self._path, self._options.worker.session_config)
+        return await self._pool.spawn(self._id, self._path, config)
 
     def _serve(self, worker: Worker, batching: BatchOptions) -> None:
         self.signature_defs = worker.signature_defs

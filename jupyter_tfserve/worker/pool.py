@@ -142,8 +142,8 @@ class WorkerPool:
         """Starts the fork server; returns before it has imported TensorFlow."""
         await self._launcher.start()
 
-    async def spawn(self, servable: ServableId, path: Path) -> Worker:
-        """A worker that has loaded the SavedModel in `path`.
+    async def spawn(self, servable: ServableId, path: Path, session_config: bytes | None = None) -> Worker:
+        """A worker that has loaded the SavedModel in `path`; `session_config` counts instead of the options'.
 
         ServingError: the model's own, DEADLINE_EXCEEDED after `load_timeout_s`, INTERNAL when its process
         died. Whatever way it fails, or if it is cancelled, the process is gone.
@@ -152,7 +152,8 @@ class WorkerPool:
             raise _stopping()
         # TensorFlow's own import, seconds from a cold disk, does not count as the model's time.
         await self._launcher.ready()
-        task = asyncio.get_running_loop().create_task(self._spawn(servable, path))
+        order = self._order(path, self._options.session_config if session_config is None else session_config)
+        task = asyncio.get_running_loop().create_task(self._spawn(servable, path, order))
         self._spawning.add(task)
         task.add_done_callback(self._spawning.discard)
         try:
@@ -180,10 +181,10 @@ class WorkerPool:
         await asyncio.gather(*(worker.stop() for worker in self._workers))
         await self._launcher.close()
 
-    async def _spawn(self, servable: ServableId, path: Path) -> Worker:
+    async def _spawn(self, servable: ServableId, path: Path, order: WorkerOrder) -> Worker:
         ours, theirs = _socket_pairs(2 + self._lane_count(path))
         try:
-            process = await self._launcher.launch(self._order(path), theirs)
+            process = await self._launcher.launch(order, theirs)
         except BaseException:
             _close_all(ours)
             raise
@@ -224,13 +225,13 @@ class WorkerPool:
             return options.num_tflite_pools
         return options.lanes
 
-    def _order(self, path: Path) -> WorkerOrder:
+    def _order(self, path: Path, session_config: bytes) -> WorkerOrder:
         return WorkerOrder(
             path=os.path.abspath(path),
             tags=self._options.saved_model_tags,
             intra_op_parallelism=self._options.intra_op_parallelism,
             inter_op_parallelism=self._options.inter_op_parallelism,
-            session_config=base64.b64encode(self._options.session_config).decode(),
+            session_config=base64.b64encode(session_config).decode(),
             xla_cpu_compilation_enabled=self._options.xla_cpu_compilation_enabled,
             prefer_tflite_model=self._options.prefer_tflite_model,
             custom_op_libraries=self._options.custom_op_libraries,

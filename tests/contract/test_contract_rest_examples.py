@@ -271,11 +271,26 @@ def test_chunked_body_and_expectation_are_honoured(engine) -> None:
     assert exchange(engine, head + b"Expect: tea\r\nContent-Length: 0\r\n\r\n").startswith(b"HTTP/1.1 417 ")
 
 
-@pytest.mark.parametrize("line", [b"TRACE /v1/models/m", b"CONNECT localhost:1", b"GET /v1/models/a b"])
-def test_verb_or_uri_that_is_none_gets_the_page(engine, line: bytes) -> None:
+@pytest.mark.parametrize(
+    ("line", "title"),
+    [
+        (b"TRACE /v1/models/m", b"501 Not Implemented"),
+        (b"CONNECT localhost:1", b"501 Not Implemented"),
+        (b"BREW /v1/models/m", b"501 Not Implemented"),
+        (b"GET /v1/models/a b", b"400 Bad Request"),
+    ],
+)
+def test_verb_or_uri_that_is_none_gets_the_page(engine, line: bytes, title: bytes) -> None:
     answer = exchange(engine, line + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-    assert answer.startswith((b"HTTP/1.1 501 ", b"HTTP/1.1 400 ")), answer
-    assert b"<HTML><HEAD>\n<TITLE>" in answer
+    assert answer.startswith(b"HTTP/1.1 " + title + b"\r\n"), answer
+    assert b"<HTML><HEAD>\n<TITLE>" + title + b"</TITLE>" in answer
+
+
+def test_target_in_absolute_form_is_its_path(engine) -> None:
+    line = b"GET http://localhost/v1/models/half_plus_three HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    answer = exchange(engine, line)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b'"version": "123"' in answer
 
 
 @pytest.mark.parametrize(

@@ -116,10 +116,14 @@ async def test_body_arrives_whole_when_sent_byte_by_byte(framing: bytes) -> None
             400,
         ),
         (b"\x16\x03\x01\x02\x00\x01\x00", 400),
+        (b"BREW /pot HTTP/1.1\r\nHost: localhost\r\n\r\n", 501),
+        (b"get / HTTP/1.1\r\nHost: localhost\r\n\r\n", 501),
+        (b"NOISE\r\n\r\n", 400),
         (b"GET / HTTP/1.1\nHost localhost\n\n", 400),
         (b"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: a-miracle\r\nContent-Length: 1\r\n\r\na", 417),
         (get("/", Host="evil.test"), 403),
         (get("/", Host="localhost.evil.test:80"), 403),
+        (get("http://evil.test/v1/models/m"), 403),
     ],
 )
 async def test_hostile_request_is_refused_with_its_status(request_bytes: bytes, status: int) -> None:
@@ -137,6 +141,24 @@ async def test_hostile_request_is_refused_with_its_status(request_bytes: bytes, 
         assert b"Connection: close" in answer
         assert calls == 0
         assert status_of(await exchange(port, get("/", Connection="close"))) == 200
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("http://localhost:8501/v1/models/m?a=b", "/v1/models/m?a=b"),
+        ("HTTPS://127.0.0.1/a", "/a"),
+        ("http://localhost", "/"),
+        ("http://localhost?a", "/?a"),
+        ("*", "*"),
+    ],
+)
+async def test_target_is_its_path_when_it_is_absolute(target: str, path: str) -> None:
+    """The host that counts is the target's, as RFC 9112 says."""
+    headers = {"Host": "localhost" if target == "*" else "elsewhere.test", "Connection": "close"}
+    async with serving() as (_, port):
+        answer = await exchange(port, get(target, **headers))
+    assert answer.endswith(f"GET {path} 0".encode())
 
 
 async def test_refusal_reaches_a_client_that_is_still_sending() -> None:

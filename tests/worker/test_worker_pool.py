@@ -347,6 +347,11 @@ NO_TAGS = (
 NO_PROTO = "Can't parse {path}/saved_model.pb as binary proto"
 
 
+async def test_session_config_of_a_version_reaches_its_worker(pool, saved_models):
+    with pytest.raises(ServingError):
+        await pool.spawn(ID, saved_models / "half_plus_two" / "1", b"\xff no ConfigProto")
+
+
 @pytest.mark.parametrize(
     ("how", "code", "text"),
     [
