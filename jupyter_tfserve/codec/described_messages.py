@@ -47,6 +47,18 @@ def message_class(name: str, messages: Mapping[str, Fields], dependencies: Seque
     return message_factory.GetMessageClass(descriptor)
 
 
+def describe_service(name: str, methods: Mapping[str, tuple[Any, Any]]) -> None:
+    """Makes the service `name` known to the default pool, where reflection finds it.
+
+    `methods` has the classes of each method's request and answer. One that is known already is left alone.
+    """
+    pool = descriptor_pool.Default()
+    try:
+        pool.FindServiceByName(name)
+    except KeyError:
+        pool.Add(_service_file(name, methods))  # type: ignore[no-untyped-call,unused-ignore]
+
+
 def parse_text(text: str, message: Any, file: str, *, is_secret: bool = False) -> Any:
     """`message`, filled from its text form; INVALID_ARGUMENT naming `file` and the place if it is no such.
 
@@ -77,6 +89,25 @@ def file_descriptor(
         message = proto.message_type.add(name=full_name.rpartition(".")[2])
         for count, (field, declaration) in enumerate(fields.items(), start=1):
             _add_field(message, proto.package, field, count, declaration)
+    return proto
+
+
+def _service_file(name: str, methods: Mapping[str, tuple[Any, Any]]) -> descriptor_pb2.FileDescriptorProto:
+    package, _, service_name = name.rpartition(".")
+    messages = [message for pair in methods.values() for message in pair]
+    proto = descriptor_pb2.FileDescriptorProto(
+        name=f"jupyter_tfserve/described/{name}.proto",
+        package=package,
+        syntax="proto3",
+        dependency=dict.fromkeys(message.DESCRIPTOR.file.name for message in messages),
+    )
+    service = proto.service.add(name=service_name)
+    for method, (request, response) in methods.items():
+        service.method.add(
+            name=method,
+            input_type=f".{request.DESCRIPTOR.full_name}",
+            output_type=f".{response.DESCRIPTOR.full_name}",
+        )
     return proto
 
 

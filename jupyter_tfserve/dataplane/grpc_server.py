@@ -48,14 +48,14 @@ class GrpcServer:
         self._options = options or GrpcOptions()
         self._services = GrpcServices(predictor, limits, self._options, metrics)
         self._health = HealthService()
-        self._added: list[Any] = []
+        self._added: dict[str, Any] = {}
         self._listen = listen
         self._limits = limits
         self._server: Any = None
 
     def add_service(self, name: str, handlers: Mapping[str, Handler]) -> None:
-        """One more service of unary methods. REQUIRES: not started."""
-        self._added.append(generic_handler(name, handlers, self._keys))
+        """One more service of unary methods, which reflection lists. REQUIRES: not started."""
+        self._added[name] = generic_handler(name, handlers, self._keys)
 
     async def start(self) -> int:
         """The TCP port that it listens on now, or 0 if that is switched off.
@@ -94,7 +94,7 @@ class GrpcServer:
         if self._options.enable_grpc_healthcheck_service:
             handlers.append(self._health.generic_handler())
             services.append(HEALTH_SERVICE)
-        return handlers + self._added + reflection_handlers(services)
+        return [*handlers, *self._added.values(), *reflection_handlers([*services, *self._added])]
 
     def _interceptors(self) -> list[KeyInterceptor] | None:
         if self._keys is None or not self._keys.required:

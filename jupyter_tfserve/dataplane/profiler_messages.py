@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from jupyter_tfserve.codec.described_messages import message_class
+from jupyter_tfserve.codec.described_messages import describe_service, message_class
 
 PROFILER_SERVICE: Final = "tensorflow.ProfilerService"
 
@@ -33,9 +33,23 @@ _MESSAGES: Final = {
     },
     f"{_PACKAGE}.TerminateRequest": {"session_id": "string = 1"},
     f"{_PACKAGE}.TerminateResponse": {},
+    f"{_PACKAGE}.MonitorRequest": {"duration_ms": "uint64", "monitoring_level": "int32", "timestamp": "bool"},
+    f"{_PACKAGE}.MonitorResponse": {"data": "string"},
 }
 
 ProfileRequest: Any = message_class(f"{_PACKAGE}.ProfileRequest", _MESSAGES)
 ProfileResponse: Any = message_class(f"{_PACKAGE}.ProfileResponse", _MESSAGES)
 TerminateRequest: Any = message_class(f"{_PACKAGE}.TerminateRequest", _MESSAGES)
 TerminateResponse: Any = message_class(f"{_PACKAGE}.TerminateResponse", _MESSAGES)
+
+describe_service(
+    PROFILER_SERVICE,
+    {
+        "Profile": (ProfileRequest, ProfileResponse),
+        "Terminate": (TerminateRequest, TerminateResponse),
+        "Monitor": (
+            message_class(f"{_PACKAGE}.MonitorRequest", _MESSAGES),
+            message_class(f"{_PACKAGE}.MonitorResponse", _MESSAGES),
+        ),
+    },
+)

@@ -10,8 +10,12 @@ import pytest
 from google.protobuf import descriptor_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
+from jupyter_tfserve.codec.protos import SESSION_SERVICE
 from jupyter_tfserve.dataplane.grpc_reflection import REFLECTION_SERVICES
 from jupyter_tfserve.dataplane.grpc_server import GrpcOptions, GrpcServer
+from jupyter_tfserve.dataplane.profiler import ProfilerService
+from jupyter_tfserve.dataplane.profiler_messages import PROFILER_SERVICE
+from jupyter_tfserve.dataplane.session_run import SessionService
 from jupyter_tfserve.options import LimitOptions, ListenOptions
 
 
@@ -20,6 +24,8 @@ async def ask(request):
     """`await ask(...)` is the answer to one ServerReflectionRequest, by either name of the service."""
     options = GrpcOptions(enable_grpc_healthcheck_service=True)
     server = GrpcServer(None, ListenOptions(grpc_port=-1), LimitOptions(), options)
+    server.add_service(PROFILER_SERVICE, ProfilerService(list).handlers())
+    server.add_service(SESSION_SERVICE, SessionService(None, LimitOptions()).handlers())
     async with grpc.aio.insecure_channel(f"127.0.0.1:{await server.start()}") as channel:
         method = channel.stream_stream(
             f"/{request.param}/ServerReflectionInfo",
@@ -41,6 +47,8 @@ async def test_services_are_listed_when_asked(ask):
     assert {service.name for service in listed} == {
         "tensorflow.serving.PredictionService",
         "tensorflow.serving.ModelService",
+        "tensorflow.serving.SessionService",
+        "tensorflow.ProfilerService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
     }
@@ -49,17 +57,22 @@ async def test_services_are_listed_when_asked(ask):
 @pytest.mark.parametrize(
     ("service", "methods"),
     [
-        ("PredictionService", {"Classify", "Regress", "Predict", "MultiInference", "GetModelMetadata"}),
-        ("ModelService", {"GetModelStatus", "HandleReloadConfigRequest"}),
+        (
+            "serving.PredictionService",
+            {"Classify", "Regress", "Predict", "MultiInference", "GetModelMetadata"},
+        ),
+        ("serving.ModelService", {"GetModelStatus", "HandleReloadConfigRequest"}),
+        ("serving.SessionService", {"SessionRun"}),
+        ("ProfilerService", {"Profile", "Terminate", "Monitor"}),
     ],
 )
 async def test_methods_and_their_messages_are_described_when_a_service_is_asked_for(ask, service, methods):
-    response = await ask(file_containing_symbol=f"tensorflow.serving.{service}")
+    response = await ask(file_containing_symbol=f"tensorflow.{service}")
     files = [
         descriptor_pb2.FileDescriptorProto.FromString(text)
         for text in response.file_descriptor_response.file_descriptor_proto
     ]
-    (described,) = [each for file in files for each in file.service if each.name == service]
+    (described,) = [each for file in files for each in file.service if service.endswith(each.name)]
     assert {method.name for method in described.method} == methods
     assert {needed for file in files for needed in file.dependency} <= {file.name for file in files}
 
