@@ -1,4 +1,4 @@
-"""`jupyter tfserve demo`: a folder with two models and the quick-start notebook, opened in JupyterLab.
+"""`jupyter tfserve demo`: a folder with two models and the notebooks, the quick start opened in JupyterLab.
 
 With `--check` it does the notebook's main job without a browser, through real sockets, and says what it got.
 Imports no TensorFlow: the models are made by a process of their own.
@@ -52,12 +52,13 @@ def run_demo(argv: Sequence[str]) -> int:
 
 
 def prepare(folder: Path) -> None:
-    """The notebook and both models lie in `folder`; what is there already is kept."""
+    """The notebooks and both models lie in `folder`; what is there already is kept."""
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / NOTEBOOK).exists():
-        shutil.copyfile(find_notebook(), folder / NOTEBOOK)
+    for notebook in sorted(find_notebooks().glob("*.ipynb")):
+        if not (folder / notebook.name).exists():
+            shutil.copyfile(notebook, folder / notebook.name)
     make_models(folder)
-    _say(f"Models and notebook are in {folder}")
+    _say(f"Models and notebooks are in {folder}")
 
 
 def make_models(folder: Path) -> None:
@@ -73,11 +74,11 @@ def make_models(folder: Path) -> None:
         raise ServingError(Code.INTERNAL, f"The models could not be made: {last_line}")
 
 
-def find_notebook() -> Path:
-    """The quick-start notebook: beside the installed package's modules, or in a checkout's `notebooks`."""
+def find_notebooks() -> Path:
+    """The folder of notebooks: beside the installed package's modules, or a checkout's `notebooks`."""
     here = Path(__file__).resolve().parent
-    for place in (here / "notebooks" / NOTEBOOK, here.parents[1] / "notebooks" / NOTEBOOK):
-        if place.is_file():
+    for place in (here / "notebooks", here.parents[1] / "notebooks"):
+        if (place / NOTEBOOK).is_file():
             return place
     raise ServingError(Code.NOT_FOUND, f"{NOTEBOOK} is missing from this installation.", "Install it again.")
 

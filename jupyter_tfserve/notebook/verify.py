@@ -180,7 +180,9 @@ def _as_dtype(value: object, dtype: str) -> Tensor:
     if known is None:
         raise NotComparable(f"inputs of type {dtype} cannot be sent")
     try:
-        return np.asarray(value).astype(known.numpy)
+        # numpy's own strings would lose the zero bytes at their ends.
+        array = np.array(value, dtype=object) if dtype == "string" else np.asarray(value)
+        return array.astype(known.numpy)
     except (TypeError, ValueError) as error:
         raise NotComparable(f"the example is no {dtype}: {error}") from error
 

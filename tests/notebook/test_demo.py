@@ -48,11 +48,12 @@ def test_check_agrees_over_both_protocols_when_run(kernel_home, demo_folder):
 
 
 @pytest.mark.slow
-def test_folder_holds_both_versions_and_the_notebook_when_prepared(demo_folder):
+def test_folder_holds_both_versions_and_the_notebooks_when_prepared(demo_folder):
     base = demo_folder / "saved_models" / MODEL_NAME
     assert sorted(path.name for path in base.iterdir()) == ["1", "2"]
     assert all((base / version / "saved_model.pb").is_file() for version in "12")
-    assert (demo_folder / demo.NOTEBOOK).read_bytes() == demo.find_notebook().read_bytes()
+    notebooks = {path.name: path.read_bytes() for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert {path.name: path.read_bytes() for path in demo_folder.glob("*.ipynb")} == notebooks
 
 
 @pytest.mark.slow
@@ -130,18 +131,18 @@ def test_reason_is_one_line_when_models_cannot_be_made(kernel_home, monkeypatch,
     assert shown == "jupyter tfserve demo: The models could not be made: it ended without a word\n"
 
 
-def test_notebook_is_found_in_a_checkout_when_the_package_has_none():
-    assert demo.find_notebook().name == demo.NOTEBOOK
+def test_notebooks_are_found_in_a_checkout_when_the_package_has_none():
+    assert demo.find_notebooks() == ROOT / "notebooks"
 
 
 def test_missing_notebook_is_named_when_the_installation_lacks_it(monkeypatch, tmp_path):
     monkeypatch.setattr(demo, "__file__", str(tmp_path / "a" / "b" / "demo.py"))
     with pytest.raises(ServingError, match=demo.NOTEBOOK):
-        demo.find_notebook()
+        demo.find_notebooks()
     installed = tmp_path / "a" / "b" / "notebooks"
     installed.mkdir(parents=True)
     (installed / demo.NOTEBOOK).write_text("{}")
-    assert demo.find_notebook() == installed / demo.NOTEBOOK
+    assert demo.find_notebooks() == installed
 
 
 def test_data_is_the_same_each_time_when_made():

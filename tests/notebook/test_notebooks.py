@@ -71,6 +71,12 @@ def test_links_lead_somewhere_when_committed(path):
         assert (ROOT / target).exists(), target
 
 
+def test_every_notebook_is_in_the_wheel_when_built():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    for path in NOTEBOOKS:
+        assert f'"notebooks/{path.name}" = "jupyter_tfserve/notebook/notebooks/{path.name}"' in text
+
+
 @pytest.mark.slow
 def test_digits_are_read_by_every_client_when_every_cell_runs(kernel_home, monkeypatch):
     notebook = executed("03_digits", kernel_home, monkeypatch)

@@ -69,6 +69,11 @@ def test_columns_get_the_signatures_dtypes_when_the_example_has_others():
     assert (columns["a"].dtype, columns["b"].dtype) == (np.int32, np.object_)
 
 
+def test_bytes_keep_their_zeros_when_the_example_is_a_list_of_them():
+    columns = columns_of(object(), [b"a\0", b"\0"], signature(x="string"))
+    assert columns["x"].tolist() == [b"a\0", b"\0"]
+
+
 @pytest.mark.parametrize(
     ("like", "inputs"),
     [
