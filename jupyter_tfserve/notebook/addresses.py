@@ -12,6 +12,7 @@ from jupyter_tfserve.engine.connection import Connection
 from jupyter_tfserve.errors import Code, ServingError
 
 UNKNOWN_HUB: Final = "https://YOUR-HUB"
+HOST_NOTE: Final = "YOUR-HUB stands for the host in your browser's address, which the hub did not tell."
 EXTENSION_PATH: Final = "jupyter-tfserve"
 
 
@@ -46,8 +47,10 @@ def place_for(
             "Leave `--via jupyter` out, or start the engine in JupyterLab with the server extension.",
         )
     grpc_note = "gRPC does not pass Jupyter: that client must run where this notebook's kernel runs."
-    notes = (token_note(environment), *([grpc_note] if grpc else []))
-    return Place(public_url(jupyter_url, environment), grpc, True, notes)
+    url = public_url(jupyter_url, environment)
+    host_notes = [HOST_NOTE] if url.startswith(UNKNOWN_HUB) else []
+    notes = (token_note(environment), *host_notes, *([grpc_note] if grpc else []))
+    return Place(url, grpc, True, notes)
 
 
 def public_url(jupyter_url: str, environment: Mapping[str, str]) -> str:
@@ -75,6 +78,7 @@ def usual_way(jupyter_url: str | None, environment: Mapping[str, str]) -> Via:
 
 def token_note(environment: Mapping[str, str]) -> str:
     """Where a person gets the token that a snippet through Jupyter reads from the environment."""
-    if environment.get("JUPYTERHUB_SERVICE_PREFIX"):
+    # Binder's servers stand behind a hub, but have a token of their own and nobody signed in.
+    if environment.get("JUPYTERHUB_SERVICE_PREFIX") and not environment.get("BINDER_LAUNCH_HOST"):
         return "JUPYTER_TOKEN is a token of yours from the hub's page Token (/hub/token)."
     return "JUPYTER_TOKEN is the token of the Jupyter server: `jupyter server list` shows it."

@@ -47,6 +47,12 @@ def test_way_is_through_jupyter_when_there_is_a_hub_or_it_is_named():
     assert under_hub.base_url == "https://YOUR-HUB/user/ann/jupyter-tfserve"
     assert under_hub.needs_token
     assert "/hub/token" in under_hub.notes[0]
+    assert "browser's address" in under_hub.notes[1]
+    known = place_for(CONNECTION, HERE, None, {**HUB, "JUPYTERHUB_PUBLIC_URL": "https://h.org/user/ann/"})
+    assert "browser" not in "".join(known.notes)
+    on_binder = place_for(CONNECTION, HERE, None, {**HUB, "BINDER_LAUNCH_HOST": "https://mybinder.org/"})
+    assert on_binder.base_url == "https://YOUR-HUB/user/ann/jupyter-tfserve"
+    assert "jupyter server list" in on_binder.notes[0]
     named = place_for(CONNECTION, HERE, Via.JUPYTER, {})
     assert named.base_url == HERE
     assert "jupyter server list" in named.notes[0]
