@@ -85,7 +85,9 @@ def _powershell(url: str, document: Mapping[str, Any], needs_token: bool) -> str
     body = json.dumps(document)
     source = _powershell_word(body)
     if len(body) > LONGEST_BODY:
-        source = f"(python -c {_powershell_word(_program(document))})"
+        # Before version 7.3 it drops quotation marks inside of a program's arguments.
+        program = _program(document).replace('"', r"\x22")
+        source = f"(python -c {_powershell_word(program)})"
     start = f"Invoke-RestMethod -Method Post -Uri {_powershell_word(url)}{header}"
     return f"{start} -ContentType 'application/json' -Body {source}"
 
@@ -216,12 +218,23 @@ def _program(document: Mapping[str, Any]) -> str:
 def python_expression(value: object) -> str:
     """Python source of a nested value, with repeated elements written as a product."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key!r}: {python_expression(item)}" for key, item in value.items()) + "}"
+        return (
+            "{" + ", ".join(f"{_quoted(key)}: {python_expression(item)}" for key, item in value.items()) + "}"
+        )
     if not isinstance(value, list):
-        return repr(value)
+        return _quoted(value) if isinstance(value, str) else repr(value)
     if len(value) > 1 and all(item == value[0] for item in value):
         return f"[{python_expression(value[0])}] * {len(value)}"
     return "[" + ", ".join(python_expression(item) for item in value) + "]"
+
+
+def _quoted(text: str) -> str:
+    """A literal between apostrophes, also where `repr` prefers quotation marks."""
+    literal = repr(text)
+    if literal.startswith("'"):
+        return literal
+    escaped = literal[1:-1].replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _javascript(value: object) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -101,6 +103,18 @@ def test_powershell_body_survives_when_the_text_is_any(text):
     inner = body[:-1]
     assert re.sub("(['‘’‚‛])\\1", "", inner).count("'") == 0
     assert json.loads(re.sub("(['‘’‚‛])\\1", r"\1", inner)) == document
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=30))
+def test_powershell_program_has_no_quotation_mark_when_the_body_is_long(text):
+    document = {"instances": [{"it's": text, "x": [1.5] * 300}]}
+    line = client_text("powershell", request(document))
+    program = re.sub("(['‘’‚‛])\\1", r"\1", line.partition("(python -c '")[2][:-2])
+    assert '"' not in program
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(program, {})
+    assert json.loads(printed.getvalue()) == document
 
 
 def test_curl_line_makes_the_body_by_program_when_it_is_large():
