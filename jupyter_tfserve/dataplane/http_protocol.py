@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections import deque
 from typing import cast
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 _PIPELINE_HIGH_WATER = 16
 _LINGER_S = 2.0
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", ""})
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([^/@:\[\]]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
 
 
 class HttpService:
@@ -42,6 +44,8 @@ class HttpService:
     def __init__(self, handler: HttpHandler, limits: LimitOptions, local_only: bool) -> None:
         self.handler = handler
         self.door: HeadDoor | None = None
+        self.foreign_pages = True
+        """Whether a request may come from a web page of another machine."""
         self.limits = limits
         self.local_only = local_only
         self.connections: set[HttpProtocol] = set()
@@ -175,6 +179,8 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse(
                 403, "The Host header names no local address, and this port serves only this machine"
             )
+        elif "origin" in headers and not self._service.foreign_pages and self._is_foreign(headers["origin"]):
+            self._refuse(403, "The Origin header names a page of another machine, and CORS is not enabled")
         elif self._service.door is not None and (refusal := self._refusal(self._service.door)) is not None:
             self._last_answer(refusal)
         elif "expect" in headers:
@@ -295,6 +301,12 @@ class HttpProtocol(asyncio.Protocol):
         limit = self._limits.max_header_bytes
         if size > limit:
             self._refuse(431, f"The request's header is too large; the limit is {limit} bytes")
+
+    def _is_foreign(self, origin: str) -> bool:
+        # OPTIONS asks what is allowed; a page that is not answered with permission keeps away by itself.
+        is_question = self._parser.get_method() == b"OPTIONS"
+        match = _ORIGIN.fullmatch(origin)
+        return not is_question and (match is None or _host_name(match[1]) not in _LOCAL_HOSTS)
 
     def _refusal(self, door: HeadDoor) -> HttpResponse | None:
         method, target = self._parser.get_method().decode("latin-1"), self._target.decode("latin-1")

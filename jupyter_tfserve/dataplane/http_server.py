@@ -24,7 +24,10 @@ SWEEP_INTERVAL_S = 1.0
 
 
 class HttpServer:
-    """Serves `handler` on one address. One event loop owns it."""
+    """Serves `handler` on one address. One event loop owns it.
+
+    `local_only`: Host must name this machine. `foreign_pages` off: so must Origin, where a browser sends one.
+    """
 
     def __init__(
         self,
@@ -32,8 +35,10 @@ class HttpServer:
         limits: LimitOptions,
         local_only: bool = True,
         tls: ssl.SSLContext | None = None,
+        foreign_pages: bool = True,
     ) -> None:
         self._service = HttpService(handler, limits, local_only)
+        self._service.foreign_pages = foreign_pages
         self._tls = tls
         self._server: asyncio.Server | None = None
         self._sweep_handle: asyncio.TimerHandle | None = None

@@ -116,7 +116,9 @@ class Engine:
         page, path = self._engine_metrics.page, listen.rest_metrics_path
         handler = with_metrics(path, page, rest.handle) if path else rest.handle
         tls = self._options.grpc.tls
-        self._rest = HttpServer(handler, limits, local_only, server_context(tls) if tls else None)
+        context = server_context(tls) if tls else None
+        # A page may make its visitor's browser ask; it cannot read the answer without CORS, but the model runs.
+        self._rest = HttpServer(handler, limits, local_only, context, listen.rest_enable_cors)
         self._admit_by_state(data_plane, handler)
         router = calls.router()
         BatchingCalls(self._core, self._history, self._options.batching).add_routes(router)

@@ -22,9 +22,12 @@ async def mirror(request: HttpRequest) -> HttpResponse:
 
 @contextlib.asynccontextmanager
 async def serving(
-    handler: Handler = mirror, limits: LimitOptions | None = None, local_only: bool = True
+    handler: Handler = mirror,
+    limits: LimitOptions | None = None,
+    local_only: bool = True,
+    foreign_pages: bool = True,
 ) -> AsyncIterator[tuple[HttpServer, int]]:
-    server = HttpServer(handler, limits or LimitOptions(), local_only)
+    server = HttpServer(handler, limits or LimitOptions(), local_only, foreign_pages=foreign_pages)
     port = await server.start("127.0.0.1", 0)
     try:
         yield server, port
@@ -183,6 +186,36 @@ async def test_local_host_names_are_served(host: str) -> None:
 async def test_any_host_name_is_served_when_not_only_local() -> None:
     async with serving(local_only=False) as (_, port):
         assert status_of(await exchange(port, get("/", Host="models.example", Connection="close"))) == 200
+
+
+FOREIGN = [
+    "https://page.example",
+    "http://localhost.evil.test",
+    "http://127.0.0.1.evil.test:8501",
+    "http://localhost:80@evil.test",
+    "http://evil.test/http://localhost",
+    "null",
+    "",
+    "localhost",
+]
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+async def test_pages_of_other_machines_are_refused_unless_they_are_welcome(origin: str) -> None:
+    """S4: a page cannot read the answer without CORS, but it could have the model run."""
+    request = get("/", Origin=origin, Connection="close")
+    async with serving(foreign_pages=False) as (_, port):
+        assert status_of(await exchange(port, request)) == 403
+        question = request.replace(b"GET", b"OPTIONS", 1)
+        assert status_of(await exchange(port, question)) == 200
+    async with serving(foreign_pages=True) as (_, port):
+        assert status_of(await exchange(port, request)) == 200
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:8888"])
+async def test_pages_of_this_machine_may_ask(origin: str) -> None:
+    async with serving(foreign_pages=False) as (_, port):
+        assert status_of(await exchange(port, get("/", Origin=origin, Connection="close"))) == 200
 
 
 async def test_expect_100_continue_is_honoured() -> None:

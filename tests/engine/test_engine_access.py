@@ -7,6 +7,7 @@ from pathlib import Path
 
 import grpc
 import httpx
+import psutil
 import pytest
 
 from jupyter_tfserve.codec.protos import GetModelStatusRequest, ModelServiceStub
@@ -39,6 +40,14 @@ def test_keys_and_limits_hold_from_making_to_revoking_and_over_a_crash(start_eng
     engine = start_engine(*flags)
     engine.wait_version("half_plus_two", 1)
     assert engine.call("GET", "/control/state")["engine"]["keys_required"] is True
+
+    # S1: nothing listens off this machine.
+    listening = [
+        c for c in psutil.net_connections("tcp") if c.pid == engine.process.pid and c.status == "LISTEN"
+    ]
+    assert len(listening) == 3
+    # gRPC's sockets are of IPv6.
+    assert {connection.laddr.ip.removeprefix("::ffff:") for connection in listening} == {"127.0.0.1"}
 
     # Nobody comes in without a key; the control port, and so the Jupyter proxy, needs none.
     assert engine.rest.post(PREDICT, content=BODY).status_code == 401

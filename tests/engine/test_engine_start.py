@@ -83,6 +83,21 @@ def test_taken_port_is_named_and_nothing_is_left(
     assert not connection_file.exists()
 
 
+def test_other_machines_are_not_let_in_by_accident(tmp_path: Path) -> None:
+    """S1: one line with what is missing, and nothing listens."""
+    (tmp_path / "m").mkdir()
+    connection_file = tmp_path / "connection.json"
+    done = serve(
+        "--host=0.0.0.0", f"--model_base_path={tmp_path / 'm'}", f"--connection_file={connection_file}"
+    )
+    assert done.returncode == 255
+    (line,) = done.stdout.splitlines()
+    assert line.startswith(
+        "Failed to start server. Error: INVALID_ARGUMENT: --host=0.0.0.0 lets other machines in"
+    )
+    assert not connection_file.exists()
+
+
 def test_missing_base_path_is_named(tmp_path: Path) -> None:
     done = serve(f"--model_base_path={tmp_path}/nowhere", "--rest_api_port=-1", "--port=-1")
     assert done.returncode == 255
