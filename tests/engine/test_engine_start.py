@@ -365,3 +365,29 @@ def test_refused_config_at_start_is_never_ready_and_a_file_uri_is_served(
     served = start_engine(f"--model_config_file={config}")
     assert served.predict("m", instances=[1.0]) == {"predictions": [2.5]}
     assert served.rest.get("/readyz").status_code == 200
+
+
+# While a model loads
+
+
+def test_status_is_loading_and_requests_wait_their_time_when_a_model_loads(
+    saved_models, start_engine, eventually
+) -> None:
+    engine = start_engine(
+        f"--model_base_path={saved_models}/hang_load", "--model_name=slow", "--rest_api_timeout_in_ms=100"
+    )
+
+    def is_loading() -> bool:
+        statuses = engine.rest.get("/v1/models/slow").json().get("model_version_status")
+        return statuses == [
+            {"version": "1", "state": "LOADING", "status": {"error_code": "OK", "error_message": ""}}
+        ]
+
+    eventually(is_loading)
+    with grpc.insecure_channel(engine.connection.grpc_address) as channel:
+        request = GetModelStatusRequest()
+        request.model_spec.name = "slow"
+        (status,) = ModelServiceStub(channel).GetModelStatus(request, timeout=30).model_version_status
+    assert (status.version, status.state, status.status.error_code) == (1, 20, 0)
+    assert engine.rest.post("/v1/models/slow:predict", json={"instances": [1]}).status_code == 504
+    assert engine.rest.get("/readyz").status_code == 503
