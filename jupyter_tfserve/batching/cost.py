@@ -19,6 +19,7 @@ BATCH_OVERHEAD_S: Final = 100e-6
 """What each batch costs beside its run, in merging, framing and splitting."""
 PLATEAU: Final = 0.97
 """A smaller size that reaches this share of the best throughput is as good, and its callers wait less."""
+MUCH_BETTER: Final = 1.1
 WORTH_MORE: Final = 1.05
 """Doubling must have gained so much for the next doubling to be tried."""
 
@@ -94,20 +95,23 @@ class CostCurve:
         return 1
 
     def best_rows(self, start: int, limit: int) -> int:
-        """The smallest batch size with (nearly) the highest throughput, at most `limit`.
+        """The batch size with the highest throughput, at most `limit`; of several as good as each other the smallest.
 
-        Sizes up to `start` are allowed untried; larger ones are tried one doubling at a time, as long as each
-        gains more than a little.
+        Sizes up to `start` are allowed untried, and given up only for a much better one; larger ones are tried
+        one doubling at a time, as long as each gains more than a little.
         """
-        known = [(i, b.rate) for i, b in sorted(self._buckets.items()) if b.count >= SETTLED_AFTER]
-        if not known:
+        rates = {1 << i: b.rate for i, b in sorted(self._buckets.items()) if b.count >= SETTLED_AFTER}
+        small = {size: rate for size, rate in rates.items() if size < start}
+        large = {size: rate for size, rate in rates.items() if size >= start}
+        if not large:
             return min(start, limit)
-        best_rate = max(rate for _, rate in known)
-        place, (index, _) = next((p, k) for p, k in enumerate(known) if k[1] >= PLATEAU * best_rate)
-        size = 1 << index
-        if place == len(known) - 1:
-            gained = place == 0 or known[place][1] > WORTH_MORE * known[place - 1][1]
-            size = max(size * 2 if gained else size, start)
+        best_rate = max(large.values())
+        size = next(size for size, rate in large.items() if rate >= PLATEAU * best_rate)
+        if small and max(small.values()) > MUCH_BETTER * best_rate:
+            return min(max(small, key=lambda each: small[each]), limit)
+        half = rates.get(size // 2)
+        if size == max(large) and (half is None or large[size] > WORTH_MORE * half):
+            size *= 2
         return min(size, limit)
 
     def known(self) -> dict[int, float]:

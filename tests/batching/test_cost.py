@@ -66,10 +66,10 @@ def test_times_are_followed_when_the_machine_gets_slower() -> None:
 @pytest.mark.parametrize(
     ("cost", "best"),
     [
-        # Each row costs the same: one row is as good as many, and the smallest batch waits least.
-        (lambda n: 0.02 * n, 1),
-        # A plateau from 16 rows on.
-        (lambda n: 0.01 * max(n / 16, 1), 16),
+        # Each row costs the same: nothing is gained beyond the size that batches start with.
+        (lambda n: 0.02 * n, 64),
+        # A plateau from 128 rows on.
+        (lambda n: 0.01 * max(n / 128, 1), 128),
         # A cache overflows beyond 32 rows.
         (lambda n: 0.001 * n**0.5 if n <= 32 else 0.001 * n, 32),
     ],

@@ -88,13 +88,13 @@ def test_late_line_is_drained_with_the_best_throughput() -> None:
 
 
 def test_one_batch_of_many_is_larger_than_the_best_when_there_is_no_goal() -> None:
-    plan = planner(lambda n: 0.01 * max(n / 16, 1))
+    plan = planner(lambda n: 0.01 * max(n / 64, 1))
     sizes = []
     for _ in range(2 * TRY_LARGER_EVERY):
         sizes.append(plan.rows(Waiting(500, 0.0), 0.0))
-        plan.learn("s", 16, 0.01)
-    assert sizes.count(16) >= 2 * TRY_LARGER_EVERY - 3
-    assert 32 in sizes
+        plan.learn("s", 64, 0.01)
+    assert sizes.count(64) >= 2 * TRY_LARGER_EVERY - 3
+    assert 128 in sizes
 
 
 def test_size_never_exceeds_the_option() -> None:
