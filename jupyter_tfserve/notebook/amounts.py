@@ -14,6 +14,7 @@ DEFAULT_EXPIRY: Final = "24h"
 NO_LIMITS: Final = "off"
 _NUMBER: Final = r"([0-9]{1,12}(?:\.[0-9]{1,6})?)"
 _DURATION: Final = re.compile(_NUMBER + "([smhdw])")
+_LATENCY: Final = re.compile(_NUMBER + "(ms|s)?")
 _RATE: Final = re.compile(_NUMBER + "/([smh])")
 _SETTINGS: Final = ("burst", "in_flight", "slow_start")
 
@@ -24,6 +25,19 @@ def parse_duration(text: str) -> float:
     if match is None or not float(match[1]):
         raise ValueError(f"{text!r} is no time such as 90s, 30m, 2h or 7d")
     return float(match[1]) * UNITS_S[match[2]]
+
+
+def parse_milliseconds(text: str) -> float:
+    """Milliseconds; ValueError if the text is none such as `20ms`, `20` or `1.5s`."""
+    match = _LATENCY.fullmatch(text)
+    if match is None or not float(match[1]):
+        raise ValueError(f"{text!r} is no time such as 20ms or 1.5s")
+    return float(match[1]) * (1000 if match[2] == "s" else 1)
+
+
+def parse_load(text: str) -> float:
+    """Requests per second, `300` as well as `300/s`; ValueError if the text is neither."""
+    return parse_rate(text if "/" in text else f"{text}/s")
 
 
 def parse_rate(text: str) -> float:

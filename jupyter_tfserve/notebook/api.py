@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from jupyter_tfserve.client.programs import LANGUAGES
-from jupyter_tfserve.engine.client_state import State
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.notebook.addresses import Via
 from jupyter_tfserve.notebook.amounts import DEFAULT_EXPIRY, NEVER, parse_duration, parse_rate
@@ -41,7 +40,9 @@ from jupyter_tfserve.notebook.reply import Reply
 from jupyter_tfserve.notebook.rollback import apply_undo
 from jupyter_tfserve.notebook.share import SharedKey, share
 from jupyter_tfserve.notebook.snippet_view import Snippets
+from jupyter_tfserve.notebook.start_notes import chosen_versions, is_empty, port_notes
 from jupyter_tfserve.notebook.surroundings import look_around
+from jupyter_tfserve.notebook.tune import TUNE_S, TuneWish, Tuning
 from jupyter_tfserve.notebook.views import Model, Status, Version, model_view, version_view
 from jupyter_tfserve.notebook.waiting import are_moving, await_version, settle, with_failures
 from jupyter_tfserve.types import ModelSpec, Tensor
@@ -76,7 +77,7 @@ def connect(
         check_spelling(Path(os.path.expanduser(path)).absolute(), str(path))
     ports = Ports(rest_port, grpc_port)
     engine, ran_before = discovery.find_or_start(ports)
-    notes = (*engine.notes, *(_port_notes(engine, ports) if ran_before else ()))
+    notes = (*engine.notes, *(port_notes(engine, ports) if ran_before else ()))
     server = Server(engine, notes, discovery)
     if path is not None:
         server.open(path, name)
@@ -118,15 +119,15 @@ class Server(ServerHandle):
         """Serve the models under `path` as well; their names, once their versions are up or have failed."""
         folder = Path(os.path.expanduser(path)).absolute()
         self._root = folder
-        if name is None and _is_empty(folder):
+        if name is None and is_empty(folder):
             # The engine would take an empty folder for a model of that name. Saving makes a missing one.
             text = f"{path} holds no models yet: `%tfserve save model --name NAME` puts the first one there."
-            self._note(text, lambda _: _is_empty(folder))
+            self._note(text, lambda _: is_empty(folder))
             return ()
         opened = self.client.open(str(folder), name, create=not folder.exists())
-        about = _chosen(self.client.state(), opened.models) if opened.notes else {}
+        about = chosen_versions(self.client.state(), opened.models) if opened.notes else {}
         for note in opened.notes:
-            self._note(note, lambda state: _chosen(state, opened.models) == about)
+            self._note(note, lambda state: chosen_versions(state, opened.models) == about)
         with cell_progress() as say:
             is_settled = settle(self.client, opened.models, SETTLE_TIMEOUT_S, say)
         if not is_settled:
@@ -335,6 +336,22 @@ class Server(ServerHandle):
         """
         return self._questions.bench(target, on, model, seconds)
 
+    def tune(
+        self,
+        target: str,
+        on: object | None = None,
+        *,
+        p99_ms: float | None = None,
+        rate: float | None = None,
+        seconds: float = TUNE_S,
+        apply: bool = False,
+    ) -> Tuning:
+        """Try batch settings on the live server for about `seconds`, and recommend one; with `apply` it is kept.
+
+        The highest throughput of those whose p99 keeps `p99_ms` at `rate` requests a second. `on` as for `bench`.
+        """
+        return self._questions.tune(target, on, TuneWish(p99_ms, rate, seconds, apply))
+
     def snippets(
         self,
         target: str | None = None,
@@ -369,26 +386,3 @@ class Server(ServerHandle):
         self.client.refresh(model)
         with cell_progress() as say:
             settle(self.client, [model], SETTLE_TIMEOUT_S, say)
-
-
-def _is_empty(folder: Path) -> bool:
-    """Whether nothing that a person would see is there; true of a folder that does not exist."""
-    return not folder.exists() or (folder.is_dir() and all(e.name.startswith(".") for e in folder.iterdir()))
-
-
-def _chosen(state: State, models: Iterable[str]) -> dict[str, Mapping[str, Any]]:
-    """Which versions of these models are to be served."""
-    return {model.name: model.policy for model in state.models if model.name in models}
-
-
-def _port_notes(engine: Engine, ports: Ports) -> tuple[str, ...]:
-    connection = engine.connection()
-    wanted = (
-        ("REST", ports.rest_port, connection.rest_url),
-        ("gRPC", ports.grpc_port, connection.grpc_address),
-    )
-    return tuple(
-        f"The server runs with {protocol} at {address or 'no port'}; to move it, `%tfserve stop` first."
-        for protocol, port, address in wanted
-        if port is not None and (address or "").rpartition(":")[2] != str(port)
-    )

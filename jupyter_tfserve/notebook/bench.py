@@ -92,7 +92,7 @@ def run_bench(
         say(text, done / phases)
         done += 1
 
-    with _load_process(url, body) as run:
+    with load_process(url, body) as run:
         closed = []
         for connections in CLOSED_CONNECTIONS:
             step(f"{connections} connection{'s' if connections > 1 else ''}")
@@ -123,7 +123,7 @@ def time_calls(call: Callable[[], object], seconds: float) -> Load:
 
 
 @contextlib.contextmanager
-def _load_process(url: str, body: bytes) -> Iterator[Callable[[Mapping[str, Any]], Load]]:
+def load_process(url: str, body: bytes) -> Iterator[Callable[[Mapping[str, Any]], Load]]:
     """What runs a phase in the load generator, which is gone afterwards, also after an interrupt."""
     command = [sys.executable, "-m", "jupyter_tfserve.notebook.bench_load"]
     # Not in the user's folder: `python -m` would prefer the modules that lie there.

@@ -9,8 +9,17 @@ from typing import Final
 
 from jupyter_tfserve.client.programs import LANGUAGES
 from jupyter_tfserve.notebook.addresses import Via
-from jupyter_tfserve.notebook.amounts import DEFAULT_EXPIRY, NEVER, parse_duration, parse_rate
+from jupyter_tfserve.notebook.amounts import (
+    DEFAULT_EXPIRY,
+    NEVER,
+    parse_duration,
+    parse_load,
+    parse_milliseconds,
+    parse_rate,
+)
+from jupyter_tfserve.notebook.batching import NAMES
 from jupyter_tfserve.notebook.line_parser import LineParser
+from jupyter_tfserve.notebook.tune import TUNE_S
 from jupyter_tfserve.types import parse_version
 
 
@@ -199,6 +208,36 @@ def _one_version(parser: LineParser) -> None:
     _model(parser)
 
 
+def _latency(text: str) -> float:
+    _checked(parse_milliseconds, text)
+    return parse_milliseconds(text)
+
+
+def _load_rate(text: str) -> float:
+    _checked(parse_load, text)
+    return parse_load(text)
+
+
+def _tune(parser: LineParser) -> None:
+    parser.add_argument("target", metavar="MODEL[@LABEL|/VERSION]", help="whom to load")
+    parser.add_argument("--p99", type=_latency, metavar="TIME", help="what 99 of 100 requests may take: 20ms")
+    parser.add_argument("--rate", type=_load_rate, metavar="N", help="requests a second that it must hold at")
+    parser.add_argument("--on", metavar="EXPR", help="the rows of each request; one real row if left out")
+    parser.add_argument("--seconds", type=_seconds, default=TUNE_S, metavar="S", help="in all; 30")
+    parser.add_argument("--apply", action="store_true", help="keep the settings that were best")
+
+
+def _batching(parser: LineParser) -> None:
+    parser.add_argument("name", metavar="MODEL", help="whose batches")
+    parser.add_argument(
+        "settings",
+        nargs="*",
+        metavar="NAME=VALUE",
+        help=f"{', '.join(NAMES)}; NAME= takes one back, off all of them",
+    )
+    parser.add_argument("--signature", metavar="KEY", help="for this signature only")
+
+
 def _panel(parser: LineParser) -> None:
     parser.add_argument(
         "model", nargs="?", metavar="MODEL", help="the model to show first; all can be chosen"
@@ -225,6 +264,8 @@ SUBCOMMANDS: Final[Mapping[str, tuple[str, Callable[[LineParser], None]]]] = {
         "Bound what may be asked of a model: 100/s burst=20 in_flight=8 slow_start=30s, or off.",
         _limit,
     ),
+    "batching": ("Show or change how a model's requests are batched, live.", _batching),
+    "tune": ("Try batch settings under load; recommend one for a latency goal.", _tune),
     "share": ("Make a key for others: it opens MODEL for a time, at a rate.", _share),
     "keys": ("Show the keys that were made.", _nothing),
     "unshare": ("Revoke a key, at once.", _unshare),

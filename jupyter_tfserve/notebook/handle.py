@@ -16,6 +16,7 @@ from jupyter_tfserve.engine.connection import Connection, is_alive
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.notebook.addresses import Place, Via, place_for
 from jupyter_tfserve.notebook.amounts import parse_limits
+from jupyter_tfserve.notebook.batching import Batching, parse_batching, with_changes
 from jupyter_tfserve.notebook.discovery import POLL_S, RESTART_WAIT_S, START_HINT, Engine
 from jupyter_tfserve.notebook.events import Events, parse_events
 from jupyter_tfserve.notebook.logs import follow_log, last_lines
@@ -116,6 +117,19 @@ class ServerHandle:
         limits = parse_limits(words)
         self.client.set_limits(self.model(model).name, limits)
         return limits
+
+    def batching(self, model: str | None = None, signature: str | None = None, **changes: Any) -> Batching:
+        """How a model is batched, with these changes if there are any: `max_batch_size`, `batch_timeout_micros`,
+        `target_p99_ms`, `allowed_batch_sizes`; None takes one back. They hold at once, and after a restart.
+
+        `signature`: for that signature only.
+        """
+        name = self.model(model).name
+        document = self.client.batching(name)
+        if changes:
+            settings = with_changes(document["settings"], changes, signature)
+            document = self.client.set_batching(name, settings)
+        return parse_batching(name, document)
 
     def keys(self) -> Keys:
         """The keys that were made and not revoked."""

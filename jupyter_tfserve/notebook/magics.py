@@ -17,11 +17,13 @@ from jupyter_tfserve.notebook.amounts import describe_limits
 from jupyter_tfserve.notebook.answer import answer_of
 from jupyter_tfserve.notebook.api import Server, connect, doctor, running_server
 from jupyter_tfserve.notebook.arguments import overview, parse_line
+from jupyter_tfserve.notebook.batching import Batching, parse_changes
 from jupyter_tfserve.notebook.completion import complete
 from jupyter_tfserve.notebook.doctor import Diagnosis
 from jupyter_tfserve.notebook.line_parser import HelpShown
 from jupyter_tfserve.notebook.query import evaluate, evaluate_body, parse_target, source_of
 from jupyter_tfserve.notebook.share import Keys, SharedKey
+from jupyter_tfserve.notebook.tune import Tuning
 
 COMPLETION_TIMEOUT_S: Final = 0.5
 
@@ -106,6 +108,15 @@ class TFServeMagics(Magics):  # type: ignore[misc]  # IPython's types are skippe
 
     def _limit(self, name: str, limits: list[str]) -> None:
         print(f"{name}: {describe_limits(self._running().limit(*limits, model=name))}")
+
+    def _batching(self, name: str, settings: list[str], signature: str | None) -> Batching:
+        return self._running().batching(name, signature, **parse_changes(settings))
+
+    def _tune(
+        self, target: str, p99: float | None, rate: float | None, on: str | None, **rest: Any
+    ) -> Tuning:
+        rows = None if on is None else evaluate(on, self.shell.user_ns)
+        return self._running().tune(target, rows, p99_ms=p99, rate=rate, **rest)
 
     def _share(self, models: list[str], **settings: Any) -> SharedKey:
         return self._running().share(*models, **settings)

@@ -23,6 +23,7 @@ from jupyter_tfserve.notebook.reply import Reply, ask
 from jupyter_tfserve.notebook.row_runs import answer_rows, count_rows, cut_rows, time_rows
 from jupyter_tfserve.notebook.snippet_view import Snippets, write_snippets
 from jupyter_tfserve.notebook.snippets import one_row
+from jupyter_tfserve.notebook.tune import TuneWish, Tuning, tune
 from jupyter_tfserve.notebook.verify import direct_call
 from jupyter_tfserve.types import ModelSpec, Signature
 
@@ -63,19 +64,19 @@ class Questions:
     def bench(self, target: str, on: object | None, model: object | None, seconds: float) -> Bench:
         """See `Server.bench`."""
         spec = parse_target(target)
-        rest_url = self._server.rest_url
-        if rest_url is None:
-            raise ServingError(Code.FAILED_PRECONDITION, "The REST port is off: there is nothing to measure.")
-        name, signature = self._predicting(spec)
-        document = self._known_row(spec, name, signature) if on is None else predict_document(on)
-        # Once by itself: an input that does not fit is explained here.
-        ask(self._server.client, spec, document, self.signatures(spec))
+        url, document, signature = self._measurable(spec, on)
         columns = columns_of_document(document, signature)
         call = None if model is None else direct_call(model, columns, signature)
-        url = rest_url.rstrip("/") + predict_path(spec)
         with cell_progress() as say:
             closed, opened, direct = run_bench(url, encode_body(document), seconds, say, call)
         return Bench(target, _row_count(document), closed, opened, direct)
+
+    def tune(self, target: str, on: object | None, wish: TuneWish) -> Tuning:
+        """See `Server.tune`."""
+        spec = parse_target(target)
+        url, document, _ = self._measurable(spec, on)
+        with cell_progress() as say:
+            return tune(self._server.client, spec.name, (url, encode_body(document)), wish, say, target)
 
     def snippets(
         self, target: str | None, languages: Sequence[str], row: object | None, via: Via | None
@@ -114,6 +115,17 @@ class Questions:
                 "Save it with a tf.function that has inputs.",
             )
         return chosen
+
+    def _measurable(self, spec: ModelSpec, on: object | None) -> tuple[str, Mapping[str, Any], Signature]:
+        """Where a load is sent, the request that it repeats, and its signature."""
+        rest_url = self._server.rest_url
+        if rest_url is None:
+            raise ServingError(Code.FAILED_PRECONDITION, "The REST port is off: there is nothing to measure.")
+        name, signature = self._predicting(spec)
+        document = self._known_row(spec, name, signature) if on is None else predict_document(on)
+        # Once by itself: an input that does not fit is explained here.
+        ask(self._server.client, spec, document, self.signatures(spec))
+        return rest_url.rstrip("/") + predict_path(spec), document, signature
 
     def _known_row(self, spec: ModelSpec, name: str, signature: Signature) -> Mapping[str, Any]:
         document = self._last_row.get(spec.name) or example_document(signature, name)
