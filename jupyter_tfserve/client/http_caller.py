@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import httpx
@@ -20,6 +22,14 @@ _CODE_OF_STATUS: Final = {
     409: Code.ALREADY_EXISTS,
     500: Code.INTERNAL,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """A successful answer. Header names are taken in any case."""
+
+    body: bytes
+    headers: Mapping[str, str]
 
 
 class HttpCaller:
@@ -56,8 +66,19 @@ class HttpCaller:
 
     def send(self, method: str, path: str, content: bytes | None, timeout_s: float | None) -> bytes:
         """The body of a successful answer; else the error that it stands for, DEADLINE_EXCEEDED or UNAVAILABLE."""
+        return self.exchange(method, path, content, timeout_s).body
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        content: bytes | None,
+        timeout_s: float | None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> HttpAnswer:
+        """As `send`, with headers on both ways."""
         timeout = self._http.timeout if timeout_s is None else httpx.Timeout(timeout_s)
-        headers = {} if content is None else {"Content-Type": "application/json"}
+        headers = headers if content is None else {"Content-Type": "application/json", **headers}
         try:
             reply = self._http.request(method, path, content=content, headers=headers, timeout=timeout)
         except httpx.TimeoutException as error:
@@ -67,7 +88,7 @@ class HttpCaller:
             text = f"{self._subject} does not answer."
             raise ServingError(Code.UNAVAILABLE, text, self._gone_hint) from error
         if reply.is_success:
-            return reply.content
+            return HttpAnswer(reply.content, reply.headers)
         raise error_of(reply.status_code, reply.content, self._subject)
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import orjson
 
 from jupyter_tfserve.client.http_caller import HttpCaller, error_of
-from jupyter_tfserve.client.rest import model_path, predict_document
+from jupyter_tfserve.client.rest import model_path, predict_document, predict_timed
 from jupyter_tfserve.engine.client_figures import Figures, parse_figures
 from jupyter_tfserve.engine.client_state import (
     Json,
@@ -131,6 +131,12 @@ class ControlClient:
     ) -> Tensor | dict[str, Tensor]:
         """The answer of `:predict` to the document `body`: see `client.rest.predict_document`."""
         return predict_document(self._http, spec, body, signature)
+
+    def predict_timed(
+        self, spec: ModelSpec, body: Mapping[str, Any], signature: Signature | None = None
+    ) -> tuple[Tensor | dict[str, Tensor], dict[str, float]]:
+        """As `predict`, and where the engine's time went: see `client.rest.predict_timed`."""
+        return predict_timed(self._http, spec, body, signature)
 
     def _call(self, method: str, path: str, body: Json | None = None, timeout_s: float | None = None) -> Json:
         content = None if body is None else orjson.dumps(body)

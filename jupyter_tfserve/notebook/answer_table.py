@@ -14,6 +14,7 @@ import numpy as np
 
 from jupyter_tfserve.notebook.pictures import picture_url, rows_of
 from jupyter_tfserve.notebook.reply import Reply
+from jupyter_tfserve.notebook.time_split import split_html
 from jupyter_tfserve.types import ModelSpec, Tensor
 
 MAX_ROWS: Final = 10
@@ -39,7 +40,7 @@ def answer_table(reply: Reply) -> str:
         rows = f"<tr><td></td>{''.join(_cell(show_value(column)) for _, column in columns)}</tr>"
     return (
         f"<div><table><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>"
-        f"<p style='opacity:0.75'>{escape(_caption(reply, count))}</p></div>"
+        f"<p style='opacity:0.75'>{escape(_caption(reply, count))}</p>{split_html(reply.stages)}</div>"
     )
 
 
@@ -128,7 +129,8 @@ def _row_count(outputs: Mapping[str, Tensor]) -> int:
 def _caption(reply: Reply, count: int) -> str:
     shown = f", the first {MAX_ROWS} shown" if count > MAX_ROWS else ""
     rows = f"{count} row{'' if count == 1 else 's'}{shown}; " if count else ""
-    return f"{describe_target(reply.spec)}: {rows}answered in {1000 * reply.elapsed_s:.1f} ms"
+    note = f"; {reply.note}" if reply.note else ""
+    return f"{describe_target(reply.spec)}: {rows}answered in {1000 * reply.elapsed_s:.1f} ms{note}"
 
 
 def describe_target(spec: ModelSpec) -> str:

@@ -7,7 +7,7 @@ import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jupyter_tfserve.engine.client import ControlClient
 from jupyter_tfserve.engine.client_figures import Figures
@@ -22,6 +22,9 @@ from jupyter_tfserve.notebook.events import Events, parse_events
 from jupyter_tfserve.notebook.logs import follow_log, last_lines
 from jupyter_tfserve.notebook.placement import choose_model
 from jupyter_tfserve.notebook.share import Keys, list_keys, unshare
+
+NOTICE_WAIT_S: Final = 2.0
+"""So long an engine's keeper may take to notice that it has crashed."""
 
 
 class ServerHandle:
@@ -38,7 +41,7 @@ class ServerHandle:
     @property
     def client(self) -> ControlClient:
         """The engine's control API, at the address that it has now."""
-        connection = self._connection()
+        connection = self.connection()
         address = (connection.control_url, connection.token)
         if self._client is None or self._address != address:
             self._close_client()
@@ -48,7 +51,7 @@ class ServerHandle:
             self._close_client = weakref.finalize(self, client.close)
         return self._client
 
-    def _connection(self) -> Connection:
+    def connection(self) -> Connection:
         """Where the engine listens; one that has crashed is waited for while it is being started again."""
         deadline = time.monotonic() + RESTART_WAIT_S
         while True:
@@ -62,6 +65,24 @@ class ServerHandle:
             if time.monotonic() > deadline or not self._engine.is_coming_back():
                 raise gone
             time.sleep(POLL_S)
+
+    def is_back_after(self, asked: Connection) -> bool:
+        """Whether the engine that was there has crashed and runs again; waits while it is brought back."""
+        if is_alive(asked):
+            return False
+        deadline = time.monotonic() + NOTICE_WAIT_S
+        while not self._is_another(asked):
+            # Its keeper may not know of the crash yet.
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_S)
+        return True
+
+    def _is_another(self, asked: Connection) -> bool:
+        try:
+            return self.connection() != asked
+        except ServingError:
+            return False
 
     @property
     def is_running(self) -> bool:

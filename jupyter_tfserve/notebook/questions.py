@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
 
@@ -25,7 +26,10 @@ from jupyter_tfserve.notebook.snippet_view import Snippets, write_snippets
 from jupyter_tfserve.notebook.snippets import one_row
 from jupyter_tfserve.notebook.tune import TuneWish, Tuning, tune
 from jupyter_tfserve.notebook.verify import direct_call
+from jupyter_tfserve.notebook.whom_to_ask import whom_to_ask
 from jupyter_tfserve.types import ModelSpec, Signature
+
+ASKED_AGAIN: Final = "the engine crashed meanwhile and was asked again"
 
 
 class Questions:
@@ -38,12 +42,34 @@ class Questions:
     def ask(self, spec: ModelSpec, inputs: object, source: str) -> Reply:
         """See `Server.ask`."""
         document = predict_document(inputs)
-        reply = ask(self._server.client, spec, document, self.signatures(spec), source)
+        asked, signatures = self._server.connection(), self.signatures(spec)
+        try:
+            reply = self._ask(spec, document, signatures, source)
+        except ServingError as error:
+            if error.code is not Code.UNAVAILABLE or not self._server.is_back_after(asked):
+                raise
+            # A prediction changes nothing, so it may be asked twice.
+            reply = replace(self._ask(spec, document, signatures, source), note=ASKED_AGAIN)
         row = None if reply.signature is None else one_row(reply.document, reply.signature)
         if row is not None and not spec.signature_name:
             # One row, since the whole request may be large.
             self._last_row[spec.name] = row
         return reply
+
+    def _ask(
+        self,
+        spec: ModelSpec,
+        document: Mapping[str, Any],
+        signatures: Mapping[str, Signature],
+        source: str,
+    ) -> Reply:
+        try:
+            return ask(self._server.client, spec, document, signatures, source)
+        except ServingError as error:
+            if error.code not in (Code.NOT_FOUND, Code.INVALID_ARGUMENT):
+                raise
+            hint = whom_to_ask(self._server.client.state(), spec)
+            raise error if hint is None else ServingError(error.code, error.message, hint) from error
 
     def compare(
         self, a: str, b: str, on: object, y: object | None, output: str | None, limit: int

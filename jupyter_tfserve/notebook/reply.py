@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jupyter_tfserve.engine.client import ControlClient
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.notebook.mismatch import explain
+from jupyter_tfserve.notebook.time_split import split_stages
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tensor
 
 NOT_ABOUT_THE_INPUT: Final = (
@@ -24,13 +25,19 @@ NOT_ABOUT_THE_INPUT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What was asked and what came: numpy in `value`, `elapsed_s` as the caller saw it."""
+    """What was asked and what came: numpy in `value`, `elapsed_s` as the caller saw it.
+
+    `stages` says where that time went, in seconds; empty if the server did not tell.
+    """
 
     spec: ModelSpec
     document: Mapping[str, Any]
     signature: Signature | None
     value: Tensor | dict[str, Tensor]
     elapsed_s: float
+    stages: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
+    """What else happened on the way."""
 
 
 def ask(
@@ -45,10 +52,11 @@ def ask(
     signature = signatures.get(name)
     began = time.perf_counter()
     try:
-        value = client.predict(spec, document, signature)
+        value, told = client.predict_timed(spec, document, signature)
     except ServingError as error:
         raise _explained(error, document, signatures, name, source) from error
-    return Reply(spec, document, signature, value, time.perf_counter() - began)
+    elapsed_s = time.perf_counter() - began
+    return Reply(spec, document, signature, value, elapsed_s, split_stages(told, elapsed_s))
 
 
 def _explained(

@@ -127,3 +127,8 @@ def test_top_classes_keep_their_order_when_some_are_equal():
 )
 def test_value_is_short_text_when_shown(value, text):
     assert show_value(value) == text
+
+
+def test_caption_says_what_else_happened():
+    reply = Reply(ModelSpec("m"), {"inputs": 1.0}, None, np.array([1.0]), 0.0031, note="asked <twice>")
+    assert "answered in 3.1 ms; asked &lt;twice&gt;" in answer_of(reply)._repr_mimebundle_()["text/html"]

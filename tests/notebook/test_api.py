@@ -10,10 +10,12 @@ import numpy as np
 import psutil
 import pytest
 
+from jupyter_tfserve.engine.client import ControlClient
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.notebook.api import connect, running_server
 from jupyter_tfserve.notebook.discovery import Discovery
 from jupyter_tfserve.notebook.waiting import COMING
+from jupyter_tfserve.types import ModelSpec
 
 FREE_PORT = -1
 
@@ -222,3 +224,30 @@ def test_start_fails_with_the_port_when_the_user_named_a_taken_one(discovery, se
         connect(rest_port=taken, discovery=discovery)
     assert str(taken) in caught.value.message
     assert discovery.find() is None
+
+
+@pytest.mark.fault
+def test_question_is_asked_again_when_the_engine_crashes_under_it(
+    discovery, kernel_home, models_folder, monkeypatch
+):
+    server = connect(models_folder / "version", rest_port=FREE_PORT, grpc_port=FREE_PORT, discovery=discovery)
+    ask, crashed = ControlClient.predict_timed, []
+
+    def crash_and_ask(*question):
+        if not crashed:
+            engine = psutil.Process(server.state().engine.pid)
+            crashed.append(engine.pid)
+            engine.kill()
+        return ask(*question)
+
+    monkeypatch.setattr(ControlClient, "predict_timed", crash_and_ask)
+    try:
+        reply = server.ask(ModelSpec("version"), [[1.0]])
+        assert (reply.value["version"].tolist(), reply.value["version"].dtype) == ([3], np.int64)
+        assert reply.note == "the engine crashed meanwhile and was asked again"
+        assert [server.state().engine.pid] != crashed
+    finally:
+        server.stop()
+    with pytest.raises(ServingError) as caught:
+        server.ask(ModelSpec("version"), [[1.0]])
+    assert caught.value.code is Code.UNAVAILABLE

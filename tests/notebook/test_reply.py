@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.notebook.answer import answer_of
 from jupyter_tfserve.types import ModelSpec
 
 
@@ -35,11 +36,15 @@ def test_hint_lists_the_signatures_when_there_is_no_such_one(server):
     assert "serving_default" in caught.value.hint
 
 
-def test_hint_stays_empty_when_the_version_is_missing(server):
-    with pytest.raises(ServingError) as caught:
-        server.query("version/99", ["no number"])
-    assert caught.value.code is Code.NOT_FOUND
-    assert caught.value.hint is None
+def test_hint_lists_what_there_is_when_the_target_is_missing(server):
+    for target, there_is in (
+        ("version/99", "it serves 3, 2, 1."),
+        ("verison", "there are version, "),
+        ("version@nothing", "Model version has no labels."),
+    ):
+        with pytest.raises(ServingError) as caught:
+            server.query(target, ["no number"])
+        assert there_is in caught.value.hint
 
 
 def test_reply_holds_both_sides_when_all_is_well(server):
@@ -48,6 +53,11 @@ def test_reply_holds_both_sides_when_all_is_well(server):
     assert reply.document == {"instances": [[1.0]]}
     assert reply.signature.inputs["x"].dtype == "float"
     assert 0 < reply.elapsed_s < 60
+    assert list(reply.stages) == ["decode", "queue", "batch", "compute", "encode", "client"]
+    assert sum(reply.stages.values()) == pytest.approx(reply.elapsed_s, abs=1e-4)
+    assert reply.stages["compute"] > 0
+    assert reply.note == ""
+    assert "role='img' aria-label='Where the time went" in answer_of(reply)._repr_mimebundle_()["text/html"]
 
 
 def test_label_tells_the_next_step_when_its_version_is_not_served(server):
