@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("playwright", reason="the browser tests need the package playwright")
 from playwright.sync_api import expect
 
+from tests.browser.conftest import TOKEN
 from tests.browser.test_panel import write_notebook
 
 FOLDER = os.environ.get("TFSERVE_SCREENSHOTS")
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.skipif(FOLDER is None, reason="TFSERVE_SCREENSHOTS name
 CARD, PANEL = ".jp-tfserve-Card", ".jp-tfserve-WidgetPanel"
 MODEL = "regression_experiments"
 ROWS = {"instances": [[1.0], [2.0], [5.0]]}
+MANY = 600
 LOAD = "%load_ext jupyter_tfserve"
 QUERY = f"%%tfserve query {MODEL}@production\n[[1.0], [2.0], [5.0]]"
 
@@ -70,7 +72,7 @@ def callers(api, labelled):
     assert set(answers) == {200}
 
 
-def test_lab_shows_sidebar_card_and_answer(lab, labelled, files):
+def test_lab_shows_sidebar_card_and_answer(lab, callers, files):
     lab.page.set_viewport_size({"width": 1180, "height": 760})
     name = write_notebook(files, "serve.ipynb", f"{LOAD}\n%tfserve start ./saved_models", QUERY)
     lab.open_notebook(name)
@@ -79,8 +81,22 @@ def test_lab_shows_sidebar_card_and_answer(lab, labelled, files):
     expect(card.locator("[data-live='true']")).to_be_visible(timeout=60_000)
     expect(lab.page.get_by_text("answered in")).to_be_visible(timeout=60_000)
     expect(lab.chip("production", 1, MODEL)).to_be_visible()
+    # By then the first, slow answers are few among many.
+    lab.until(lambda: callers() > MANY)
     lab.screenshot("lab")
     card.screenshot(path=Path(FOLDER) / "card.png")
+
+
+def test_page_shows_what_was_answered(page, jupyter_url, labelled):
+    page.set_viewport_size({"width": 1000, "height": 760})
+    page.goto(f"{jupyter_url}jupyter-tfserve/?token={TOKEN}")
+    expect(page.locator("#body")).not_to_have_value("")
+    page.locator("#version").select_option("labels/production")
+    page.get_by_label("Body, JSON").fill('{"instances": [[1.0], [2.0], [5.0]]}')
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#outcome")).to_contain_text("OK")
+    expect(page.locator("#snippet")).to_contain_text("[5.0]")
+    page.screenshot(path=Path(FOLDER) / "page.png", full_page=True)
 
 
 def test_panel_previews_what_a_move_changes(lab, callers, files):
@@ -93,5 +109,5 @@ def test_panel_previews_what_a_move_changes(lab, callers, files):
     panel.get_by_label("names version", exact=True).select_option(label="2 · AVAILABLE")
     expect(panel).to_contain_text("labels/production: 1 → 2.")
     shown_at = callers()
-    lab.until(lambda: callers() > shown_at + 600)
+    lab.until(lambda: callers() > shown_at + MANY)
     panel.screenshot(path=Path(FOLDER) / "panel.png")

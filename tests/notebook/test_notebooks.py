@@ -27,6 +27,7 @@ def executed(name, home, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("KERAS_HOME", str(home / "keras"))
     monkeypatch.setenv("https_proxy", NOWHERE)
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     notebook = read(name)
     client = NotebookClient(
         notebook, timeout=180, kernel_name="python3", resources={"metadata": {"path": str(home)}}
