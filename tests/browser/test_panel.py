@@ -49,6 +49,12 @@ def test_panel_moves_a_label_and_the_sidebar_and_another_panel_follow(lab, servi
     expect(roots).to_have_count(2, timeout=60_000)
     panel, other = WidgetPanel(roots.nth(0)), WidgetPanel(roots.nth(1))
     expect(panel.row(1)).to_contain_text("production")
+    expect(panel.root).to_contain_text("Version 1 answered no request in the last minute.")
+    for _ in range(30):
+        reply = api.post("v1/models/version/labels/production:predict", json={"instances": [[0.0]]})
+        assert reply.status_code == 200
+    expect(panel.root).to_contain_text("requests/s that version 1 answered in the last minute", timeout=5000)
+    expect(panel.row(1)).to_contain_text(" ms", timeout=5000)
     lab.screenshot("panel")
     expect(panel.button("Undo")).to_be_disabled()
     panel.field("names version").select_option(label="2 · AVAILABLE")

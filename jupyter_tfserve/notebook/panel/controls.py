@@ -77,7 +77,7 @@ class Controls:
             "heading": heading_html(view, snapshot),
             "problem": problem_html(snapshot.problem),
             "table": table_html(view.model, view.rows),
-            "plots": plots_html(view, snapshot) if view.model is not None else "",
+            "plots": plots_html(view, snapshot),
             "label": plan_html(view.apply),
             "version": plan_html(view.load, view.unload),
             "policy": policy_html(view.set_policy, view.rollback),

@@ -15,7 +15,7 @@ from jupyter_tfserve.notebook.events import Event
 from jupyter_tfserve.notebook.figure_view import show_ms, show_rate
 from jupyter_tfserve.notebook.panel.plans import Plan
 from jupyter_tfserve.notebook.panel.plot import latency_lines, plot_html, rate_lines
-from jupyter_tfserve.notebook.panel.rows import Row, Rows
+from jupyter_tfserve.notebook.panel.rows import FAILED_HINT, Row, Rows
 from jupyter_tfserve.notebook.panel.snapshot import Problem, Snapshot
 from jupyter_tfserve.notebook.panel.view import View
 from jupyter_tfserve.notebook.placement import describe_policy
@@ -35,7 +35,7 @@ STYLE: Final = """
   background: none; max-width: none; border: none; }
 .R :is(th, td).n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .R tbody tr { border-top: 1px solid var(--jp-border-color2, #9994); background: none; }
-.R thead th { font-weight: 600; }
+.R thead th { font-weight: 600; white-space: nowrap; }
 .R .chip { border: 1px solid var(--jp-brand-color1, currentColor); border-radius: 10px; padding: 0 7px; }
 .R .dot { display: inline-block; width: 9px; height: 9px; margin-right: 5px; border-radius: 50%;
   background: var(--jp-ui-font-color3, #999); }
@@ -102,7 +102,9 @@ def table_html(model: ModelState | None, rows: Rows) -> str:
 
 
 def plots_html(view: View, snapshot: Snapshot) -> str:
-    """Throughput and latency of the last minute."""
+    """Throughput and latency of the last minute, if anything serves."""
+    if not view.figures:
+        return ""
     span_s = snapshot.figures.window_s
     rates = plot_html(
         "Requests per second",
@@ -160,7 +162,7 @@ def _row_html(row: Row) -> str:
     kind = {"AVAILABLE": "up", "START": "moving", "LOADING": "moving", "UNLOADING": "moving"}.get(
         row.state, ""
     )
-    error = f"<br>{escape(row.error)}" if row.error else ""
+    error = f"<p>{escape(row.error)}</p><p>{escape(FAILED_HINT)}</p>" if row.error else ""
     labels = " ".join(f"<span class='chip'>{escape(label)}</span>" for label in row.labels)
     numbers = "".join(
         f"<td class='n'>{escape(text)}</td>" for text in (row.size, row.memory, row.rate, row.p99, row.age)

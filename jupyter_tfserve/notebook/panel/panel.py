@@ -167,6 +167,8 @@ class Panel:
                 if self._is_filling:
                     return
                 self._choices = chosen(self._choices, name, change["new"])
+                if name == "model" and not self._is_acting:
+                    self._outcome = ""
                 self._show()
 
         return choose

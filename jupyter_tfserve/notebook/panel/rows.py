@@ -12,6 +12,7 @@ from jupyter_tfserve.notebook.panel.snapshot import Snapshot
 from jupyter_tfserve.notebook.views import version_view
 
 NOT_SERVED: Final = "not served"
+FAILED_HINT: Final = "Save it again as a new version; the log says more."
 MAX_ROWS: Final = 30
 """A folder may hold thousands of versions."""
 
