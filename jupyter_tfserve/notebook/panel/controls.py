@@ -26,7 +26,6 @@ from jupyter_tfserve.notebook.panel.plans import Plan
 from jupyter_tfserve.notebook.panel.snapshot import Snapshot
 from jupyter_tfserve.notebook.panel.view import KINDS, NEW_LABEL, Choice, View
 
-BOX_HEIGHT: Final = "220px"
 _WRAP: Final = "row wrap"
 
 
@@ -66,8 +65,6 @@ class Controls:
                 "history",
             )
         }
-        self._log_box = _scroll_box(self._html["log"], "column-reverse")
-        self._history_box = _scroll_box(self._html["history"], "column")
         self.root = ipywidgets.VBox(list(self._sections()))
         self.root.add_class(ROOT_CLASS)
 
@@ -105,8 +102,8 @@ class Controls:
         _reveal(self.models, len(view.models.options) > 1)
         _reveal(self.new_label, view.labels.value == NEW_LABEL)
         _reveal(self.numbers, view.kind != "all")
-        _reveal(self._log_box, self.log_toggle.value)
-        _reveal(self._history_box, self.history_toggle.value)
+        _reveal(self._html["log"], self.log_toggle.value)
+        _reveal(self._html["history"], self.history_toggle.value)
 
     def _show_state(self, view: View, is_held: bool) -> None:
         plans = (
@@ -137,8 +134,8 @@ class Controls:
         yield self._html["policy"]
         yield self.outcome
         yield _row(self.log_toggle, self.history_toggle, self.close)
-        yield self._log_box
-        yield self._history_box
+        yield self._html["log"]
+        yield self._html["history"]
 
 
 def _tree(widget: Any) -> Iterable[Any]:
@@ -177,12 +174,6 @@ def _row(*children: Any) -> Any:
     return ipywidgets.Box(
         children, layout={"display": "flex", "flex_flow": _WRAP, "align_items": "center", "width": "100%"}
     )
-
-
-def _scroll_box(child: Any, flow: str) -> Any:
-    """Scrolls as a whole, so that new content does not move what is being read; in reverse it stays at its end."""
-    layout = {"display": "none", "flex_flow": flow, "overflow": "auto", "max_height": BOX_HEIGHT}
-    return ipywidgets.Box([child], layout=layout, tabbable=True)
 
 
 def _offer(field: Any, choice: Choice) -> None:

@@ -22,6 +22,7 @@ from jupyter_tfserve.notebook.placement import describe_policy
 from jupyter_tfserve.notebook.views import NO_VERSION
 
 ROOT_CLASS: Final = "jp-tfserve-WidgetPanel"
+MAX_EVENTS: Final = 12
 HEADS: Final = ("Version", "State", "Labels", "Size", "Memory", "Requests/s", "p99", "Age")
 
 STYLE: Final = """
@@ -132,15 +133,19 @@ def policy_html(set_policy: Plan, rollback: Plan) -> str:
 
 def log_html(log: str) -> str:
     """The log's last lines."""
-    return f"<pre>{escape(log or 'The log is empty.')}</pre>"
+    return _lines_html("The last lines of the log", log or "The log is empty.", "`%tfserve logs` shows more.")
 
 
 def history_html(events: Sequence[Event], model: str | None) -> str:
-    """What happened to the model and to the server, the newest first."""
-    shown = [event for event in events if event.model in ("", model)]
-    return (
-        f"<pre>{escape(''.join(_event_line(event) for event in shown) or 'Nothing has happened yet.')}</pre>"
-    )
+    """What happened to the model and to the server last, the newest first."""
+    shown = [event for event in events if event.model in ("", model)][:MAX_EVENTS]
+    text = "".join(_event_line(event) for event in shown) or "Nothing has happened yet."
+    return _lines_html("What happened last", text, "`%tfserve history` shows more.")
+
+
+def _lines_html(title: str, text: str, more: str) -> str:
+    """Few enough lines to need no scrolling, which would jump whenever a line is added."""
+    return f"<p><strong>{escape(title)}</strong></p><pre>{escape(text)}</pre><p>{escape(more)}</p>"
 
 
 def _addresses(snapshot: Snapshot) -> str:

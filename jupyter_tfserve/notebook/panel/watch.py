@@ -22,7 +22,7 @@ from jupyter_tfserve.notebook.waiting import with_failures
 from jupyter_tfserve.types import parse_version
 
 EVENTS: Final = 50
-LOG_LINES: Final = 100
+LOG_LINES: Final = 12
 REPLY_TIMEOUT_S: Final = 5.0
 
 
