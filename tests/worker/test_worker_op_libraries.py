@@ -13,6 +13,7 @@ import pytest
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.types import ServableId
 from jupyter_tfserve.worker.frame import Call
+from tests.contract.engines import running_engine
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -85,3 +86,17 @@ async def test_load_fails_when_the_library_is_none(made, make_pool, tmp_path):
     with pytest.raises(ServingError, match=r"The operation library broken\.so cannot be loaded") as raised:
         await pool.spawn(ServableId("plus_one", 1), made / "model")
     assert raised.value.code is Code.FAILED_PRECONDITION
+
+
+async def test_server_runs_the_model_when_its_flag_names_the_library(made, tmp_path):
+    """From the command line to an answer."""
+    (tmp_path / "plus_one").mkdir()
+    (tmp_path / "plus_one" / "1").symlink_to(made / "model")
+    flags = (
+        f"--model_base_path={tmp_path / 'plus_one'}",
+        "--model_name=plus_one",
+        f"--custom_op_libraries={made / 'plus_one.so'}",
+    )
+    with running_engine(tmp_path / "engine", *flags) as engine:
+        engine.wait_version("plus_one", 1)
+        assert engine.predict("plus_one", instances=[1.0, 41.0]) == {"predictions": [2.0, 42.0]}
