@@ -95,7 +95,7 @@ async def served(required: bool, *keys):
     port = await server.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield channel, predictor, ring
+            yield channel, predictor, ring, server
     finally:
         await server.stop(0)
 
@@ -123,6 +123,18 @@ def make_key(*models: str, **limits):
     return ("authorization", f"Bearer {text}"), kept
 
 
+async def test_every_method_of_ours_is_in_the_lists_above():
+    async with served(True) as (_, _predictor, _ring, server):
+        known = {method for handler in server._handlers() for method in handler._method_handlers}
+    ours = {method for method in known if method.startswith("/tensorflow")}
+    assert ours == OF_A_MODEL.keys() | OF_THE_SERVER.keys()
+    assert {method.split("/")[1] for method in known - ours} == {
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+
+
 @pytest.mark.parametrize(
     "metadata",
     [
@@ -135,7 +147,7 @@ def make_key(*models: str, **limits):
 )
 async def test_every_method_but_health_is_closed_to_strangers(metadata):
     """S2: `PUBLIC` is the public one, and no other."""
-    async with served(True) as (channel, predictor, _):
+    async with served(True) as (channel, predictor, *_):
         for method, message in {**OF_A_MODEL, **OF_THE_SERVER, UNKNOWN: None}.items():
             code = await code_of(channel, method, message, *metadata)
             assert code is grpc.StatusCode.UNAUTHENTICATED, method
@@ -148,7 +160,7 @@ async def test_every_method_but_health_is_closed_to_strangers(metadata):
 async def test_key_opens_its_model_and_not_the_server(required):
     mine, kept = make_key("m")
     other, kept_other = make_key("other")
-    async with served(required, kept, kept_other) as (channel, predictor, _):
+    async with served(required, kept, kept_other) as (channel, predictor, *_):
         for method, message in OF_A_MODEL.items():
             assert await code_of(channel, method, message, mine) is grpc.StatusCode.NOT_FOUND, method
             assert predictor.asked == ["m"]
@@ -162,7 +174,7 @@ async def test_key_opens_its_model_and_not_the_server(required):
 
 async def test_everything_is_open_where_no_key_is_needed_and_none_is_shown():
     _, kept = make_key("other")
-    async with served(False, kept) as (channel, predictor, _):
+    async with served(False, kept) as (channel, predictor, *_):
         for method, message in OF_A_MODEL.items():
             assert await code_of(channel, method, message) is grpc.StatusCode.NOT_FOUND, method
         assert await code_of(channel, f"{MODEL}/HandleReloadConfigRequest", CONFIG) is grpc.StatusCode.OK
@@ -171,7 +183,7 @@ async def test_everything_is_open_where_no_key_is_needed_and_none_is_shown():
 
 async def test_revoked_key_is_refused_on_the_open_channel():
     mine, kept = make_key("m")
-    async with served(True, kept) as (channel, _, ring):
+    async with served(True, kept) as (channel, _, ring, _server):
         assert await code_of(channel, f"{MODEL}/GetModelStatus", STATUS, mine) is grpc.StatusCode.NOT_FOUND
         ring.configure([])
         code = await code_of(channel, f"{MODEL}/GetModelStatus", STATUS, mine)
@@ -180,7 +192,7 @@ async def test_revoked_key_is_refused_on_the_open_channel():
 
 async def test_key_over_its_rate_is_told_when_to_come_back():
     mine, kept = make_key("m", requests_per_second=0.01)
-    async with served(True, kept) as (channel, _, _ring):
+    async with served(True, kept) as (channel, *_):
         method = f"{MODEL}/GetModelStatus"
         assert await code_of(channel, method, STATUS, mine) is grpc.StatusCode.NOT_FOUND
         with pytest.raises(grpc.aio.AioRpcError) as caught:

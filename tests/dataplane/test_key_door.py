@@ -24,6 +24,7 @@ ONE_MODEL = [
     ("POST", "/v1/models/%6d/labels/l:regress"),
     ("GET", "/v1/models/m"),
     ("HEAD", "/v1/models/m/metadata"),
+    ("GET", "/v1/models/m/openapi.json"),
 ]
 FOR_ALL = [
     ("GET", "/v1/models"),

@@ -87,6 +87,25 @@ def start(start_engine: Any, half: Path, flag: str) -> Any:
     return engine
 
 
+def test_other_machines_need_tls_and_a_key(start_engine, identities, tmp_path) -> None:
+    """S1: the one way off this machine that needs no words; our own way in is the control port."""
+    server = identities["server"]
+    flag = ssl_config(tmp_path, server_key=server.key, server_cert=server.certificate)
+    engine = start_engine("--host=0.0.0.0", flag)
+    assert engine.connection.rest_url.startswith("https://127.0.0.1:")
+    assert "error" in predict(engine, server.certificate)
+    with pytest.raises(grpc.RpcError) as caught:
+        ask_grpc(engine, server.certificate)
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    context = ssl.create_default_context(cafile=str(server.certificate))
+    key = engine.call("POST", "/control/keys", models=["*"])["key"]
+    with httpx.Client(
+        base_url=engine.connection.rest_url, verify=context, trust_env=False, timeout=30
+    ) as https:
+        assert https.get("/v1/models").status_code == 401
+        assert https.get("/v1/models", headers={"Authorization": f"Bearer {key}"}).json() == {"models": []}
+
+
 def test_both_ports_speak_tls_when_configured(start_engine, half, identities, tmp_path) -> None:
     server = identities["server"]
     flag = ssl_config(tmp_path, server_key=server.key, server_cert=server.certificate)
