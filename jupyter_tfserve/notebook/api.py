@@ -186,7 +186,8 @@ class Server(ServerHandle):
     ) -> Saved:
         """Save a Keras model, tf.Module or tf.function as the model's next version, and serve it.
 
-        Returns when the version is AVAILABLE (and `label` names it); otherwise raises the version's error.
+        Returns when the version is AVAILABLE (and `label` names it). One that does not load is taken back and its
+        error raised.
         `like` is an example input: it tells what the object takes, and the served version must answer it as the
         object does, else the version is taken back and FAILED_PRECONDITION raised. Interrupted, nothing is left.
         Its first rows are kept beside the model, to warm the version up whenever it is loaded, unless `warm_up` is

@@ -1,7 +1,7 @@
 """A model of the notebook becomes a served version: saved, loaded and warmed up, compared with the original, labelled.
 
-Until the label is set every step can be taken back: an interrupt or a version that answers otherwise than the
-notebook's model leaves the folder and the server as they were.
+Until the label is set every step can be taken back: an interrupt, or a version that does not load or answers
+otherwise than the notebook's model, leaves the folder and the server as they were.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jupyter_tfserve.notebook.placement import choose_model, place_version
 from jupyter_tfserve.notebook.progress import Say
 from jupyter_tfserve.notebook.save import folder_bytes, save_version, withdraw_version
 from jupyter_tfserve.notebook.verify import Check, check_version
-from jupyter_tfserve.notebook.waiting import RECENT_EVENTS, await_version
+from jupyter_tfserve.notebook.waiting import RECENT_EVENTS, LoadFailed, await_version
 from jupyter_tfserve.notebook.warmup_records import WarmUp
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, Signature, TensorSpec
 
@@ -100,7 +100,7 @@ class Publication:
         is_new = all(known.name != model for known in state.models)
         recorded = WarmUp(model, obj, like) if warm_up and like is not None else None
         version = save_version(obj, base_path, like, None if recorded is None else recorded.write)
-        with self._taken_back_on_interrupt(base_path, model, version, is_new):
+        with self._taken_back(base_path, model, version, is_new):
             if is_new:
                 self._client.open(str(base_path), model, create=False)
             self._client.refresh(model)
@@ -130,18 +130,20 @@ class Publication:
         return check
 
     @contextlib.contextmanager
-    def _taken_back_on_interrupt(
-        self, base_path: Path, model: str, version: int, is_new: bool
-    ) -> Iterator[None]:
+    def _taken_back(self, base_path: Path, model: str, version: int, is_new: bool) -> Iterator[None]:
+        """A version that cannot be served would be tried again at every start, in place of one that can."""
         try:
             yield
-        except (KeyboardInterrupt, _Differs) as reason:
+        except (KeyboardInterrupt, _Differs, LoadFailed) as reason:
             withdraw_version(base_path, version)
             # The server may be what is gone: the folder is right all the same.
             with contextlib.suppress(ServingError):
                 self._client.remove_model(model) if is_new else self._client.refresh(model)
             if isinstance(reason, KeyboardInterrupt):
                 raise
+            if isinstance(reason, LoadFailed):
+                hint = "The version was taken back; for callers nothing has changed."
+                raise ServingError(reason.code, reason.message, hint) from None
             raise ServingError(
                 Code.FAILED_PRECONDITION,
                 f"The saved model is not the one in this notebook: {reason.check}.",

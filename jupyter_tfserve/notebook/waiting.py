@@ -21,10 +21,14 @@ MOVING: Final = (*COMING, "UNLOADING")
 RECENT_EVENTS: Final = 200
 
 
+class LoadFailed(ServingError):
+    """The version's own error: its files cannot be served as they are."""
+
+
 def await_version(
     client: ControlClient, model: ModelState, version: int, timeout_s: float, say: Say = silent
 ) -> VersionState:
-    """The version once it is AVAILABLE. Raises its own error as soon as a load has failed."""
+    """The version once it is AVAILABLE. `LoadFailed` with its own error as soon as a load has failed."""
     specific = model.policy.get("specific")
     if specific is not None and version not in specific.get("versions", ()):
         raise ServingError(
@@ -142,9 +146,14 @@ def _find(state: State, model: str, version: int) -> VersionState | None:
 
 def _load_error(model: ModelState, reached: VersionState) -> ServingError:
     code = Code.__members__.get(reached.error_code, Code.UNKNOWN)
-    reason = reached.error_message or "it was unloaded"
-    return ServingError(
-        Code.FAILED_PRECONDITION if code is Code.OK else code,
-        f"Version {reached.version} of {model.name} does not load: {reason}",
+    if code in (Code.OK, Code.CANCELLED):
+        return ServingError(
+            Code.FAILED_PRECONDITION,
+            f"Version {reached.version} of {model.name} is no longer wanted: it was unloaded.",
+            "`%tfserve history` shows what came between.",
+        )
+    return LoadFailed(
+        code,
+        f"Version {reached.version} of {model.name} does not load: {reached.error_message}",
         f"Its files are in {Path(model.base_path) / str(reached.version)}.",
     )

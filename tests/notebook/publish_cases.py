@@ -41,6 +41,14 @@ class Otherwise(keras.Model):
         return x + 1.0 if tf.executing_eagerly() else x
 
 
+class Unservable(tf.Module):
+    """Asks for a library of Python that the server's process has not registered."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def __call__(self, x):
+        return tf.numpy_function(lambda value: value + 1, [x], tf.float32)
+
+
 @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="s")])
 def upper(s):
     return tf.strings.upper(s)
@@ -79,6 +87,7 @@ CASES = {
     "functional": (functional(), [np.ones((2, 1), np.float32), np.ones((2, 2), np.float32)]),
     "refuses": (refuses, np.ones((2,), np.float32)),
     "without_rows": (dense(), None),
+    "unservable": (Unservable(), np.ones((2,), np.float32)),
     "otherwise": (Otherwise(), np.ones((2, 3), np.float32)),
 }
 
@@ -138,6 +147,7 @@ def main():
             for name, case in CASES.items()
         }
         results["otherwise_left"] = sorted(path.name for path in Path("models/otherwise").iterdir())
+        results["unservable_left"] = sorted(path.name for path in Path("models/unservable").iterdir())
         results["served"] = served(server)
         results["direct"] = direct(server)
         results["interrupted_new"] = interrupted(server, "fresh")

@@ -102,6 +102,13 @@ def test_version_is_taken_back_when_it_answers_otherwise(cards):
     assert "otherwise" not in cards["served"]
 
 
+def test_version_is_taken_back_when_it_does_not_load(cards):
+    assert cards["unservable"]["error"].startswith("Version 1 of unservable does not load: ")
+    assert cards["unservable"]["hint"] == "The version was taken back; for callers nothing has changed."
+    assert cards["unservable_left"] == []
+    assert "unservable" not in cards["served"]
+
+
 def test_nothing_is_left_when_a_save_is_interrupted(cards):
     assert cards["interrupted_new"]["interrupted"]
     assert cards["interrupted_new"]["left"] == []
