@@ -148,7 +148,7 @@ def test_traffic_is_seen_when_requests_are_answered(server, panels):
     person.choose("Label", "")
     person.choose("Name", "x")
     until(lambda: " ms</td>" in person.text(), person.text)
-    person.sees("Requests per second in the last 60 seconds: version 2")
+    person.sees("Requests per second in the last 60 seconds: version 3 ")
 
 
 def test_log_is_read_only_while_it_is_shown(server, panels):

@@ -10,11 +10,11 @@ import pytest
 from jupyter_tfserve.notebook.events import Event
 from jupyter_tfserve.notebook.panel import page
 from jupyter_tfserve.notebook.panel.plans import LabelMove, Plan
-from jupyter_tfserve.notebook.panel.plot import Line, plot_html
+from jupyter_tfserve.notebook.panel.plot import MAX_LINES, Line, plot_html
 from jupyter_tfserve.notebook.panel.rows import MAX_ROWS, version_rows
 from jupyter_tfserve.notebook.panel.snapshot import Problem, Snapshot
 from jupyter_tfserve.notebook.panel.view import NEW_LABEL, TAKE_AWAY, Choices, chosen, view_of
-from tests.notebook.panel_cases import NOW, model_state, snapshot_of, version_figures
+from tests.notebook.panel_cases import NOW, model_state, snapshot_of
 
 HOSTILE = "<img src=x onerror=alert(1)>'\"&"
 MODEL = model_state(
@@ -206,8 +206,9 @@ def test_axis_ends_at_a_round_number_when_drawn(highest, top):
     assert f"text-anchor='end'>{top}</text>" in html
 
 
-def test_plots_begin_with_the_busiest_versions_when_there_are_many():
+def test_plots_have_the_busiest_versions_in_a_steady_order_when_there_are_many():
     model = model_state(dict.fromkeys(range(1, 7), "AVAILABLE"), {}, {"all": {}})
-    shown = view(snapshot=snapshot_of(model, rates={1: 5.0, 2: 1.0, 3: 9.0, 4: 0.0}))
-    assert [version for version, _ in shown.figures] == [3, 1, 2, 4]
-    assert version_figures().history == ()
+    rates = {1: 5.0, 2: 1.0, 3: 9.0, 4: 0.0, 5: 2.0, 6: 0.5}
+    drawn = [version for version, _ in view(snapshot=snapshot_of(model, rates=rates)).figures]
+    assert drawn == [5, 3, 2, 1, 6, 4]
+    assert len(drawn[:MAX_LINES]) == 4

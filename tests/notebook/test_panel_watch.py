@@ -63,6 +63,44 @@ def test_missing_extension_is_explained_when_the_jupyter_server_cannot_be_asked(
     assert "doctor" in problem_of(watch)
 
 
+def test_other_releases_answer_is_named_when_it_is_not_understood(monkeypatch):
+    watch = EngineWatch(GoneEngine(), find=lambda: None)
+    monkeypatch.setattr(watch, "_look", lambda wants_log: {}["engine"])
+    assert problem_of(watch).startswith("The engine's answer is not understood. Start it anew")
+
+
+class Documents:
+    """A client whose history tests write. `asked` has the limits."""
+
+    def __init__(self):
+        self.events, self.asked = [], []
+
+    def history(self, limit):
+        self.asked.append(limit)
+        return self.events[:limit]
+
+    def add(self, detail):
+        event = {
+            "time": float(len(self.events)),
+            "kind": "label",
+            "model": "m",
+            "version": 1,
+            "detail": detail,
+        }
+        self.events.insert(0, event)
+
+
+def test_history_is_read_whole_only_when_there_is_something_new():
+    watch, client = EngineWatch(GoneEngine(), find=lambda: None), Documents()
+    assert watch._events_of(client) == ()
+    for detail in ("a -> 1", "b -> 1"):
+        client.add(detail)
+    assert [event.detail for event in watch._events_of(client)] == ["b -> 1", "a -> 1"]
+    client.asked.clear()
+    assert len(watch._events_of(client)) == 2
+    assert client.asked == [1]
+
+
 def test_what_was_known_stays_when_the_engine_goes():
     watch = EngineWatch(GoneEngine(), find=lambda: None)
     watch._last = Snapshot(log="the last words")

@@ -17,6 +17,7 @@ from jupyter_tfserve.notebook.panel.plans import (
     plan_undo,
     plan_unload,
 )
+from jupyter_tfserve.notebook.panel.plot import MAX_LINES
 from jupyter_tfserve.notebook.panel.rows import NOT_SERVED, Rows, version_rows
 from jupyter_tfserve.notebook.panel.snapshot import Snapshot
 from jupyter_tfserve.types import parse_version
@@ -191,9 +192,11 @@ def _apply(move: LabelMove | None, model: ModelState, snapshot: Snapshot) -> Pla
 
 
 def _figures(model: ModelState, snapshot: Snapshot) -> tuple[tuple[int, VersionFigures], ...]:
-    """The versions that serve, the busiest first, so that the plots have those that matter."""
+    """The versions that serve. Those that a plot has room for are the busiest, in an order that does not hop about."""
     known = snapshot.figures.models.get(model.name, {})
-    return tuple(sorted(known.items(), key=lambda item: (-item[1].requests_per_second, -item[0])))
+    busiest = sorted(known.items(), key=lambda item: (-item[1].requests_per_second, -item[0]))
+    drawn, rest = busiest[:MAX_LINES], busiest[MAX_LINES:]
+    return (*sorted(drawn, key=lambda item: -item[0]), *rest)
 
 
 def _choice(options: Options, chosen: str | None, *likely: str) -> Choice:

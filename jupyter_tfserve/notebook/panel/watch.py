@@ -10,18 +10,17 @@ from typing import Final
 
 from jupyter_tfserve.engine.client import ControlClient
 from jupyter_tfserve.engine.client_figures import Figures
-from jupyter_tfserve.engine.client_state import ModelState
+from jupyter_tfserve.engine.client_state import Json, ModelState
 from jupyter_tfserve.engine.connection import is_alive
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.notebook.discovery import START_HINT, Engine
-from jupyter_tfserve.notebook.events import parse_events
+from jupyter_tfserve.notebook.events import MAX_EVENTS, Event, parse_events
 from jupyter_tfserve.notebook.handle import ServerHandle
 from jupyter_tfserve.notebook.jupyter_server import ExtensionMissing
 from jupyter_tfserve.notebook.panel.snapshot import NO_FIGURES, Problem, Snapshot
 from jupyter_tfserve.notebook.waiting import with_failures
 from jupyter_tfserve.types import parse_version
 
-EVENTS: Final = 50
 LOG_LINES: Final = 12
 REPLY_TIMEOUT_S: Final = 5.0
 
@@ -37,6 +36,8 @@ class EngineWatch:
         self._find = find
         self._handle = ServerHandle(engine)
         self._last = Snapshot()
+        self._newest: list[Json] | None = None
+        self._events: tuple[Event, ...] = ()
 
     @property
     def engine(self) -> Engine:
@@ -48,14 +49,19 @@ class EngineWatch:
         try:
             self._last = self._look(wants_log)
         except ServingError as error:
-            problem = Problem(error.message, error.hint or "")
-            self._last = replace(self._last, time=time.time(), problem=problem)
+            self._keep(error.message, error.hint or "")
         except ExtensionMissing as missing:
-            problem = Problem(
-                f"The engine cannot be reached: {missing}.", "`%tfserve doctor` looks for the reason."
+            self._keep(f"The engine cannot be reached: {missing}.", "`%tfserve doctor` looks for the reason.")
+        except (LookupError, TypeError, ValueError):
+            # Another release's document.
+            self._keep(
+                "The engine's answer is not understood.", "Start it anew: `%tfserve stop`, then start."
             )
-            self._last = replace(self._last, time=time.time(), problem=problem)
         return self._last
+
+    def _keep(self, message: str, hint: str) -> None:
+        """What was known stays, with the reason why there is nothing newer."""
+        self._last = replace(self._last, time=time.time(), problem=Problem(message, hint))
 
     def _look(self, wants_log: bool) -> Snapshot:
         self._follow()
@@ -65,11 +71,19 @@ class EngineWatch:
             time=time.time(),
             state=state,
             figures=_figures(client),
-            events=parse_events(client.history(EVENTS)).events,
+            events=self._events_of(client),
             in_folder={model.name: _versions_in(model) for model in state.models},
             log=self._handle.logs(LOG_LINES) if wants_log else "",
             owner=self._engine.owner,
         )
+
+    def _events_of(self, client: ControlClient) -> tuple[Event, ...]:
+        """All events that there are, read anew only when there is a newer one."""
+        newest = client.history(1)
+        if newest != self._newest:
+            self._events = parse_events(client.history(MAX_EVENTS)).events
+            self._newest = newest
+        return self._events
 
     def _follow(self) -> None:
         """Returns when an engine runs; never waits for one, so that the panel can say what is the matter."""
