@@ -29,12 +29,13 @@ Prepare: TypeAlias = "Callable[..., Awaitable[Launched]]"
 
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
-    """What a caller wants started. Ports and host of None: as configured."""
+    """What a caller wants started. Ports and host of None: as configured; `require_keys`: more than configured."""
 
     name: str = DEFAULT_ENGINE
     rest_port: int | None = None
     grpc_port: int | None = None
     host: str | None = None
+    require_keys: bool = False
 
 
 @dataclass(slots=True)
@@ -227,7 +228,10 @@ class Engines:
             host=request.host or self._options.host,
             rest_port=self._options.rest_port if request.rest_port is None else request.rest_port,
             grpc_port=self._options.grpc_port if request.grpc_port is None else request.grpc_port,
-            arguments=self._options.engine_arguments,
+            arguments=(
+                *self._options.engine_arguments,
+                *(("--require_keys",) if request.require_keys else ()),
+            ),
             jupyter_server_pid=os.getpid(),
         )
         supervision = SupervisorOptions(

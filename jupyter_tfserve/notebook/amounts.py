@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -78,12 +79,12 @@ def describe_limits(limits: Mapping[str, Any]) -> str:
 
 
 def describe_rate(per_second: float) -> str:
-    """A rate in the unit in which it is not a fraction, if there is one."""
+    """A rate in the first unit in which it is a whole number, as it was written; per second if there is none."""
     for unit in ("s", "m", "h"):
         rate = per_second * UNITS_S[unit]
-        if rate >= 1:
-            break
-    return f"{rate:g}/{unit}"
+        if rate >= 1 and math.isclose(rate, round(rate)):
+            return f"{round(rate)}/{unit}"
+    return f"{per_second:g}/s"
 
 
 def _setting(word: str) -> dict[str, Any]:

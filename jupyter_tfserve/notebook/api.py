@@ -65,20 +65,28 @@ def connect(
     name: str | None = None,
     rest_port: int | None = None,
     grpc_port: int | None = None,
+    require_keys: bool = False,
     discovery: Discovery = THIS_KERNEL,
 ) -> Server:
     """The running server, started if there is none, with the models under `path` opened.
 
     `path` holds models (`NAME/1/saved_model.pb`) or is one (`1/saved_model.pb`). A missing folder is made by the
     first save, but NOT_FOUND if a folder of nearly that name is there.
-    `name` renames a single model. Doing it again changes nothing.
+    `name` renames a single model. Doing it again changes nothing. With `require_keys` the ports answer only who shows
+    a key; FAILED_PRECONDITION, and nothing opened, if a server runs that answers without.
     """
     if path is not None:
         check_spelling(Path(os.path.expanduser(path)).absolute(), str(path))
-    ports = Ports(rest_port, grpc_port)
+    ports = Ports(rest_port, grpc_port, require_keys)
     engine, ran_before = discovery.find_or_start(ports)
     notes = (*engine.notes, *(port_notes(engine, ports) if ran_before else ()))
     server = Server(engine, notes, discovery)
+    if require_keys and not server.state().engine.keys_required:
+        raise ServingError(
+            Code.FAILED_PRECONDITION,
+            "The server runs already, and answers without a key.",
+            "`%tfserve stop`, then start it with --require-keys.",
+        )
     if path is not None:
         server.open(path, name)
     return server

@@ -74,6 +74,9 @@ def _start(parser: LineParser) -> None:
     parser.add_argument("--name", help="another name for a single model")
     parser.add_argument("--rest-port", type=_port, help="REST port; 8501, or a free one if that is taken")
     parser.add_argument("--grpc-port", type=_port, help="gRPC port; 8500, or a free one if that is taken")
+    parser.add_argument(
+        "--require-keys", action="store_true", help="answer only who shows a key that `%%tfserve share` made"
+    )
 
 
 def _nothing(parser: LineParser) -> None:

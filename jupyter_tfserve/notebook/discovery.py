@@ -47,14 +47,17 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The ports that a user named; None leaves the choice to the engine's keeper."""
+    """The ports that a user named; None leaves the choice to the engine's keeper. And whether they need keys."""
 
     rest_port: int | None = None
     grpc_port: int | None = None
+    require_keys: bool = False
 
     def settings(self) -> dict[str, Any]:
         """As the server extension takes them."""
-        named = {"rest_port": self.rest_port, "grpc_port": self.grpc_port}
+        # Unsaid rather than false: what is configured holds then.
+        keys = True if self.require_keys else None
+        named = {"rest_port": self.rest_port, "grpc_port": self.grpc_port, "require_keys": keys}
         return {name: port for name, port in named.items() if port is not None}
 
 
@@ -105,7 +108,11 @@ class KernelEngine:
 
     def __init__(self, root: Path, ports: Ports, notes: tuple[str, ...] = ()) -> None:
         self._launched: Launched | None = None
-        self._options = LaunchOptions(rest_port=ports.rest_port, grpc_port=ports.grpc_port)
+        self._options = LaunchOptions(
+            rest_port=ports.rest_port,
+            grpc_port=ports.grpc_port,
+            arguments=("--require_keys",) if ports.require_keys else (),
+        )
         self._root = root
         self._supervisor = ThreadedSupervisor(self._prepare)
         self.notes = (*notes, *(self._launched.notes if self._launched else ()))

@@ -147,6 +147,12 @@ class Questions:
         rest_url = self._server.rest_url
         if rest_url is None:
             raise ServingError(Code.FAILED_PRECONDITION, "The REST port is off: there is nothing to measure.")
+        if self._server.state().engine.keys_required:
+            raise ServingError(
+                Code.FAILED_PRECONDITION,
+                "The REST port needs a key, and the load generator has none.",
+                "Measure on a server that was started without --require-keys.",
+            )
         name, signature = self._predicting(spec)
         document = self._known_row(spec, name, signature) if on is None else predict_document(on)
         # Once by itself: an input that does not fit is explained here.

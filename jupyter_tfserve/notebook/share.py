@@ -22,7 +22,7 @@ from jupyter_tfserve.notebook.amounts import describe_limits
 
 OPEN_NOTE: Final = (
     "This server answers without a key too: the key's limits hold for whoever sends it. To close the ports to all "
-    "others start the server with --require_keys (in Jupyter: c.TFServe.engine_arguments)."
+    "others: `%tfserve stop`, then `%tfserve start PATH --require-keys`."
 )
 _HEADER: Final = "Authorization: Bearer "
 

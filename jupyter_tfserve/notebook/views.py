@@ -24,6 +24,7 @@ _COLOURS: Mapping[str, str] = {
 }
 _ERROR_COLOUR = "#c62828"
 NO_VERSION: Final = "no version yet"
+NEEDS_KEY: Final = "Requests to these ports need a key: `%tfserve share MODEL` makes one."
 _COLUMNS: Final = ("version", "state", "labels", "last minute")
 
 
@@ -124,6 +125,7 @@ def _text_lines(status: Status) -> Iterator[str]:
         yield from [] if model.versions else [f"  {model.problem or NO_VERSION}"]
         yield from [f"  {model.curl}"] if model.curl else []
     yield from ["No models yet."] if not status.models else []
+    yield from [NEEDS_KEY] if engine.keys_required else []
     yield from (f"Note: {note}" for note in status.notes)
 
 
@@ -147,7 +149,8 @@ def _html(status: Status) -> str:
         f"{escape(name)} <code>{escape(address)}</code>" for name, address in _addresses(status)
     )
     models = "".join(_model_html(model, status.time) for model in status.models) or "<p>No models yet.</p>"
-    notes = "".join(f"<p><em>{escape(note)}</em></p>" for note in status.notes)
+    told = (*([NEEDS_KEY] if status.engine.keys_required else ()), *status.notes)
+    notes = "".join(f"<p><em>{escape(note)}</em></p>" for note in told)
     heading = f"TensorFlow model server {escape(status.engine.version)}, kept by {escape(status.owner)}"
     return f"<div><strong>{heading}</strong><p>{addresses}</p>{models}{notes}</div>"
 

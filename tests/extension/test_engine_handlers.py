@@ -48,6 +48,15 @@ async def test_post_starts_an_engine_that_belongs_to_this_server(api):
     assert status["engines"] == [engine]
 
 
+async def test_engine_needs_keys_when_that_is_asked_for(api):
+    _, engine = await document(api("POST", "api/engines", {"require_keys": True}))
+    assert "--require_keys" in psutil.Process(engine["pid"]).cmdline()
+    _, again = await document(api("POST", "api/engines/default/restart", {}))
+    assert "--require_keys" in psutil.Process(again["pid"]).cmdline()
+    _, other = await document(api("POST", "api/engines", {"name": "other"}))
+    assert "--require_keys" not in psutil.Process(other["pid"]).cmdline()
+
+
 async def test_engine_json_holds_no_token(api, running):
     token = read_connection(Path(running["connection_file"])).token
     for path in ("api/status", "api/engines", "api/engines/default", "api/engines/default/log"):
@@ -118,6 +127,7 @@ async def test_log_refuses_a_count_that_is_none(api, running, lines):
 @pytest.mark.parametrize(
     "body",
     [
+        {"require_keys": "yes"},
         b"{",
         b"[]",
         b"[" * 100_000,

@@ -48,6 +48,11 @@ def test_rate_that_is_none_is_refused(text):
         ),
         (["in_flight=1"], {"max_in_flight": 1}, "1 at once"),
         (["30/m"], {"requests_per_second": 0.5}, "30/m"),
+        (["100/m"], {"requests_per_second": 100 / 60}, "100/m"),
+        (["7/h"], {"requests_per_second": 7 / 3600}, "7/h"),
+        (["2.5/s"], {"requests_per_second": 2.5}, "150/m"),
+        (["0.001/h"], {"requests_per_second": 0.001 / 3600}, "2.77778e-07/s"),
+        (["2000000/s"], {"requests_per_second": 2e6}, "2000000/s"),
     ],
 )
 def test_limits_are_read_and_told_and_the_engine_takes_them(words, limits, text):

@@ -13,11 +13,20 @@ from jupyter_tfserve.notebook.line_parser import HelpShown
 @pytest.mark.parametrize(
     ("line", "command", "expected"),
     [
-        ("start", "start", {"path": None, "name": None, "rest_port": None, "grpc_port": None}),
+        (
+            "start",
+            "start",
+            {"path": None, "name": None, "rest_port": None, "grpc_port": None, "require_keys": False},
+        ),
         (
             "start './my models' --name m --rest-port 9001 --grpc-port 0",
             "start",
-            {"path": "./my models", "name": "m", "rest_port": 9001, "grpc_port": 0},
+            {"path": "./my models", "name": "m", "rest_port": 9001, "grpc_port": 0, "require_keys": False},
+        ),
+        (
+            "start --require-keys",
+            "start",
+            {"path": None, "name": None, "rest_port": None, "grpc_port": None, "require_keys": True},
         ),
         ("status", "status", {}),
         ("save net", "save", {"obj": "net", "name": None, "label": None, "like": None, "no_warmup": False}),

@@ -53,6 +53,11 @@ def write_engine(runtime, server_pid=SERVER_PID, name="tfserve-one.json"):
     return runtime / name
 
 
+def test_jupyter_is_told_only_what_the_user_said():
+    assert Ports().settings() == {}
+    assert Ports(0, None, require_keys=True).settings() == {"rest_port": 0, "require_keys": True}
+
+
 def test_nothing_is_found_when_nothing_runs(runtime):
     assert Discovery().find() is None
 

@@ -99,6 +99,10 @@ def test_start_reports_the_running_engine_when_run_again(started):
     assert again == pid
 
 
+def test_server_that_answers_without_a_key_does_not_pass_for_one_that_needs_them(started):
+    assert "answers without a key" in started.fails("%tfserve start --require-keys")
+
+
 def test_key_is_made_listed_and_revoked_and_is_in_no_output(started):
     result, printed = started.run(
         "shared = %tfserve share version --expires 2h --rate 5/s --name Ann\nshared"

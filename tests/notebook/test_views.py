@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from jupyter_tfserve.engine.client_figures import FigurePoint, VersionFigures
 from jupyter_tfserve.engine.client_state import EngineState, ModelState, VersionState
-from jupyter_tfserve.notebook.views import Status, model_view
+from jupyter_tfserve.notebook.views import NEEDS_KEY, Status, model_view
 
 ENGINE = EngineState(7, "1.0", 1, 0.0, "http://127.0.0.1:8501", "127.0.0.1:8500", True)
 MODEL = ModelState(
@@ -49,6 +51,15 @@ def test_html_shows_what_the_text_shows_when_names_hold_markup():
 def test_next_step_is_visible_when_there_are_no_models():
     assert "No models yet." in bundle()["text/plain"]
     assert "No models yet." in bundle()["text/html"]
+
+
+def test_keys_and_limits_are_visible_when_there_are_any():
+    limited = model_view(replace(MODEL, limits={"requests_per_second": 5, "burst": 2}), "")
+    shown = Status(replace(ENGINE, keys_required=True), (limited,), "this kernel")._repr_mimebundle_()
+    assert "<m> (versions: all; at most 5/s, bursts of 2)" in shown["text/plain"]
+    assert "at most 5/s, bursts of 2" in shown["text/html"]
+    assert all(NEEDS_KEY in shown[kind] for kind in ("text/plain", "text/html"))
+    assert NEEDS_KEY not in bundle()["text/plain"] + bundle()["text/html"]
 
 
 def test_version_says_its_labels_and_error_when_printed():

@@ -11,6 +11,7 @@ from jupyter_tfserve.extension.engines import DEFAULT_ENGINE, EngineRequest
 from jupyter_tfserve.extension.handlers.base import TFServeHandler, guarded
 
 MAX_LOG_LINES = 2000
+_KIND_NAMES = {str: "text", int: "a whole number", bool: "true or false"}
 
 
 class StatusHandler(TFServeHandler):
@@ -105,11 +106,12 @@ def parse_request(body: dict[str, Any]) -> EngineRequest:
         rest_port=_optional(body, "rest_port", int),
         grpc_port=_optional(body, "grpc_port", int),
         host=_optional(body, "host", str),
+        require_keys=bool(_optional(body, "require_keys", bool)),
     )
 
 
 def _optional(body: dict[str, Any], name: str, kind: type) -> Any:
     value = body.get(name)
     if value is not None and type(value) is not kind:
-        raise invalid_argument(f"'{name}' must be {'text' if kind is str else 'a whole number'}")
+        raise invalid_argument(f"'{name}' must be {_KIND_NAMES[kind]}")
     return value
