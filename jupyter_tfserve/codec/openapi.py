@@ -49,7 +49,7 @@ def openapi_document(spec: ModelSpec, version: int, signatures: Mapping[str, Sig
         "openapi": "3.1.0",
         "info": {"title": spec.name, "version": str(version), "description": _DESCRIPTION},
         "servers": [{"url": _server_url(spec)}],
-        "security": [{}, {"jupyterToken": []}],
+        "security": [{}, {"key": []}, {"jupyterToken": []}],
         "paths": paths,
         "components": COMPONENTS,
     }

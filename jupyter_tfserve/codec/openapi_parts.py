@@ -74,12 +74,17 @@ COMPONENTS: Final[Mapping[str, Any]] = {
         }
     },
     "securitySchemes": {
+        "key": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "On the server's own port, where it needs keys.",
+        },
         "jupyterToken": {
             "type": "apiKey",
             "in": "header",
             "name": "Authorization",
             "description": "Behind Jupyter only: the word `token`, a space and the Jupyter server's token.",
-        }
+        },
     },
 }
 

@@ -227,8 +227,12 @@ async function readDocument() {
   );
   const bodies = JSON.stringify(requests.map(one => one.body));
   if (bodies !== asked) {
+    // What somebody typed before the first document came stays.
+    const isTyped = asked === '' && byId('body').value !== '';
     asked = bodies;
-    fillBody();
+    if (!isTyped) {
+      fillBody();
+    }
   }
   void writeSnippets();
 }
