@@ -85,6 +85,28 @@ def test_person_asks_a_model_and_takes_the_program_along(opened, jupyter_url):
     screenshot(page, "page-light")
 
 
+def test_choice_counts_at_once_when_its_document_is_late(page, jupyter_url, serving):
+    """What is chosen is asked, and what was typed stays, before the choice's document has come and after."""
+    held = []
+    page.route("**/openapi.json", lambda route: held.append(route) if held else route.continue_())
+    page.goto(f"{jupyter_url}jupyter-tfserve/?token={TOKEN}")
+    expect(page.locator("#body")).not_to_have_value("")
+    held.append(None)
+    page.locator("#version").select_option("labels/production")
+    page.get_by_label("Body, JSON").fill('{"instances": [[7.0]]}')
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#outcome")).to_contain_text("OK")
+    (row,) = json.loads(page.locator("#answer").inner_text())["predictions"]
+    assert row["version"] == 1
+    expect(page.locator("#snippet")).to_contain_text("labels/production:predict")
+    for route in held[1:]:
+        route.continue_()
+    expect(page.locator("#openapi")).to_have_attribute(
+        "href", "v1/models/version/labels/production/openapi.json"
+    )
+    expect(page.locator("#body")).to_have_value('{"instances": [[7.0]]}')
+
+
 def test_refusal_is_shown_with_its_reason(opened):
     opened.get_by_label("Body, JSON").fill('{"instances": "no"}')
     opened.get_by_role("button", name="Send").click()

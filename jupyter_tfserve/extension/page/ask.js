@@ -13,7 +13,7 @@ function modelPath(model, choice) {
 /** Every request of the document: `{title, verb, body}`; `body` is null where it would be too large. */
 function requestsOf(document_) {
   const found = [];
-  for (const [path, item] of Object.entries(document_.paths)) {
+  for (const item of Object.values(document_.paths)) {
     if (item.post === undefined) {
       continue;
     }
@@ -22,7 +22,7 @@ function requestsOf(document_) {
     for (const schema of media.schema.anyOf ?? [media.schema]) {
       const title = schema.title === undefined ? verb : `${verb}: ${schema.title}`;
       const example = media.examples?.[schema.title]?.value;
-      found.push({ title, verb, path, body: bodyText(example, schema) });
+      found.push({ title, verb, body: bodyText(example, schema) });
     }
   }
   return found;

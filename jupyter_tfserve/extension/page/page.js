@@ -241,6 +241,11 @@ function chosenRequest() {
   return requests.find(one => one.title === byId('request').value);
 }
 
+/** By what is chosen now: the document of a choice just made may still be on its way. */
+function predictPath(request) {
+  return `${modelPath(byId('model').value, byId('version').value)}:${request.verb}`;
+}
+
 function fillBody() {
   const request = chosenRequest();
   byId('body').value = request?.body ?? '';
@@ -257,7 +262,7 @@ async function send(event) {
   }
   byId('outcome').className = '';
   byId('outcome').textContent = 'Sending …';
-  const { path, options } = post(`v1${request.path}`, byId('body').value);
+  const { path, options } = post(predictPath(request), byId('body').value);
   const began = performance.now();
   try {
     const reply = await fetch(path, { credentials: 'same-origin', ...options });
@@ -296,7 +301,7 @@ async function writeSnippets() {
   let note = '';
   if (request !== undefined && body.length <= MAX_SNIPPET_BODY) {
     const address = byId('address').value;
-    const asks = { url: `${address}/v1${request.path}`, needs_token: address === jupyterAddress };
+    const asks = { url: `${address}/${predictPath(request)}`, needs_token: address === jupyterAddress };
     try {
       const { path, options } = post('api/snippets', JSON.stringify({ ...asks, body }));
       const answer = await (await call(path, options)).json();
