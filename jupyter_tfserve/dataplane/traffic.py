@@ -33,16 +33,13 @@ class Second:
     errors: int
     counts: Mapping[int, int]
     """Answers by bucket of `TRAFFIC_LIMITS`; empty buckets are left out, so that quiet seconds cost nothing."""
+    p99_ms: float | None
+    """None for a second without answers."""
 
     @property
     def requests_per_second(self) -> float:
         """Answers and errors."""
         return self.requests / self.span_s
-
-    @property
-    def p99_ms(self) -> float | None:
-        """None for a second without answers."""
-        return percentile_ms(self.counts, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +108,8 @@ class Traffic:
     def _current(self, now: float, wall_time: float) -> Second:
         counts = {bucket: count for bucket, count in enumerate(self.counts) if count}
         requests = sum(counts.values()) + self.errors
-        return Second(wall_time, max(now - self._began, 1e-3), requests, self.errors, counts)
+        span_s = max(now - self._began, 1e-3)
+        return Second(wall_time, span_s, requests, self.errors, counts, percentile_ms(counts, 0.99))
 
 
 def percentile_ms(counts: Mapping[int, int], share: float) -> float | None:

@@ -265,6 +265,11 @@
   font-variant-numeric: tabular-nums;
 }
 
+/* Beside the curve where there is room, below it in a narrow sidebar. */
+.jp-tfserve-Figures > span {
+  flex: 1 1 140px;
+}
+
 .jp-tfserve-Curve line {
   stroke: var(--jp-border-color2);
 }
