@@ -1,25 +1,43 @@
-"""Whether two batches at once are worth it: tried, measured, and tried again. Pure: `now` enters.
+"""How a version's lanes take turns: three ways, tried under load, measured, and tried again. Pure: `now` enters.
 
-Where a model leaves cores idle, or a batch is short against its way to the worker, lanes work side by side. Where one
-batch keeps all cores busy, two only share them, each with half of the rows: then the next batch is sent off just
-before the running one ends, so that its way overlaps the computing and its rows had time to gather.
+Side by side suits a model that leaves cores idle, or whose batch is short against its way to the worker. Where one batch
+keeps all cores busy two only share them, each with half of the rows: then the next batch is sent off just before the
+running one ends, so that its way overlaps the computing and its rows had time to gather. Where a batch costs nearly
+the same whatever its rows, it even pays to wait a moment for the callers that have just been answered.
 """
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 WORTH_TRYING_S: Final = 1e-3
 """Shorter batches are always side by side: their way to the worker takes as long as their run."""
 PHASE_BATCHES: Final = 8
-PHASES: Final = 4
-"""A trial's phases, by turns: side by side, one at a time."""
-HOLD_BATCHES: Final = 512
+PHASES: Final = 6
+"""A trial's phases: each way twice, by turns."""
+HOLD_BATCHES: Final = 1024
 """How long a decision holds until the next trial."""
 CLEARLY: Final = 1.05
+"""A way that makes callers wait must be so much faster than those that do not."""
 LEAD_SHARE: Final = 0.1
 MAX_LEAD_S: Final = 2e-3
+LINGER_SHARE: Final = 0.25
+MAX_LINGER_S: Final = 0.02
+"""Gathering waits at most so long after a batch, and at most this share of what a batch takes."""
+NEARLY_ALL: Final = 0.95
+FORGETTING: Final = 0.9
+OVERDUE: Final = 1.5
+"""A batch that takes so many times what is known may hang: the other lane waits for it no longer."""
+
+
+class Turns(enum.Enum):
+    """How lanes take turns."""
+
+    SIDE_BY_SIDE = 0
+    ONE_AT_A_TIME = 1
+    GATHERING = 2
 
 
 class Rows(Protocol):
@@ -30,6 +48,15 @@ class Rows(Protocol):
         """How many it has."""
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The batches on lanes: when the last of them ends by what is known, what it takes, the rows of all."""
+
+    ends: float
+    seconds: float
+    rows: int
+
+
 @dataclass(slots=True)
 class _Score:
     rows: int = 0
@@ -37,67 +64,99 @@ class _Score:
 
     @property
     def rate(self) -> float:
-        """Rows per second in which at least one batch ran."""
+        """Rows per second in which a batch ran, or somebody waited for one."""
         return self.rows / self.busy_s if self.busy_s > 0 else 0.0
 
 
 class LaneOverlap:
-    """One version's lanes: one at a time, or side by side."""
+    """One version's lanes, and who asks it: how they take turns now."""
 
-    __slots__ = ("_batches", "_decided", "_in_flight", "_phase", "_scores", "_since", "one_at_a_time")
+    __slots__ = (
+        "_batches",
+        "_callers_rows",
+        "_decided",
+        "_in_flight",
+        "_last_end",
+        "_last_s",
+        "_phase",
+        "_scores",
+        "_since",
+        "turns",
+    )
 
     def __init__(self) -> None:
-        self.one_at_a_time = False
-        """Whether a batch waits for the one before; how long says `next_at`."""
+        self.turns = Turns.SIDE_BY_SIDE
+        """Other ways than this ask `next_at` when a batch may be sent off."""
         self._decided = False
         self._phase = -1
         self._batches = 0
         self._in_flight = 0
-        self._since = 0.0
-        self._scores = (_Score(), _Score())
+        self._since = self._last_end = self._last_s = 0.0
+        self._callers_rows = 0.0
+        self._scores = _scores()
 
-    def began(self, now: float) -> None:
-        """A batch was given to a lane."""
+    def began(self, now: float, oldest: float) -> None:
+        """A batch was given to a lane, for somebody who waited since `oldest`."""
         if not self._in_flight:
-            self._since = now
+            self._since = max(self._since, min(oldest, now))
         self._in_flight += 1
 
     def ended(self, now: float, seconds: float, batch: Rows) -> None:
         """A batch came back after so many seconds."""
         self._in_flight -= 1
+        since, self._since = self._since, now
+        self._last_end, self._last_s = now, seconds
         if self._phase < 0:
             self._wait_for_trial(seconds)
-            self._since = now
             return
-        score = self._scores[self._phase % 2]
+        score = self._scores[self._phase % len(Turns)]
         score.rows += batch.rows
-        score.busy_s += now - self._since
-        self._since = now
+        score.busy_s += now - since
         self._batches += 1
         if self._batches >= PHASE_BATCHES:
             self._next_phase()
 
-    @staticmethod
-    def next_at(ends: float, seconds: float) -> float:
-        """When the next batch is sent off if the running one, of so many seconds, ends at `ends`."""
-        return ends - min(LEAD_SHARE * seconds, MAX_LEAD_S)
+    def next_at(self, waiting_rows: int, running: Running | None, full_rows: int, may_linger: bool) -> float:
+        """When the next batch may be sent off; a time that has passed is now. So many rows wait, `full_rows` of
+        which fill a batch. `running` is what the lanes do, if they do anything.
+        """
+        if self.turns is Turns.SIDE_BY_SIDE:
+            return 0.0
+        if not may_linger or self.turns is Turns.ONE_AT_A_TIME or waiting_rows >= full_rows:
+            return 0.0 if running is None else running.ends - min(LEAD_SHARE * running.seconds, MAX_LEAD_S)
+        callers_rows = waiting_rows + (0 if running is None else running.rows)
+        self._callers_rows = max(self._callers_rows, callers_rows)
+        if running is not None:
+            return running.ends + (OVERDUE - 1) * running.seconds
+        if waiting_rows >= NEARLY_ALL * self._callers_rows:
+            return 0.0
+        return self._last_end + min(LINGER_SHARE * self._last_s, MAX_LINGER_S)
+
+    def forget(self) -> None:
+        """A batch is formed: those who do not come back are waited for a little less each time."""
+        self._callers_rows *= FORGETTING
 
     def _wait_for_trial(self, seconds: float) -> None:
         if seconds < WORTH_TRYING_S:
-            self._batches, self._decided, self.one_at_a_time = 0, False, False
+            self._batches, self._decided, self.turns = 0, False, Turns.SIDE_BY_SIDE
             return
         self._batches += 1
         if self._batches >= (HOLD_BATCHES if self._decided else PHASE_BATCHES):
-            self._scores = (_Score(), _Score())
-            self._phase = -1
+            self._scores = _scores()
             self._next_phase()
 
     def _next_phase(self) -> None:
         self._batches = 0
         self._phase += 1
         if self._phase < PHASES:
-            self.one_at_a_time = self._phase % 2 == 1
+            self.turns = Turns(self._phase % len(Turns))
             return
-        side_by_side, one = self._scores
-        self.one_at_a_time = one.rate > CLEARLY * side_by_side.rate
+        self.turns = Turns.SIDE_BY_SIDE
+        for way in (Turns.ONE_AT_A_TIME, Turns.GATHERING):
+            if self._scores[way.value].rate > CLEARLY * self._scores[self.turns.value].rate:
+                self.turns = way
         self._phase, self._decided = -1, True
+
+
+def _scores() -> tuple[_Score, ...]:
+    return tuple(_Score() for _ in Turns)

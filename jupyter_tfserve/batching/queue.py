@@ -40,6 +40,11 @@ class BatchQueue:
         for line in self._lines.values():
             yield from line
 
+    @property
+    def first_signature(self) -> str:
+        """Whose batch comes next. REQUIRES: somebody waits."""
+        return self._first[0].signature if self._first else next(iter(self._lines.values())).signature
+
     def check_bounds(self, rows: int, size_bytes: int) -> None:
         """UNAVAILABLE when the queue has no room for a request of that size. An empty queue takes any."""
         if self.rows and (

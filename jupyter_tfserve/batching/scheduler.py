@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from jupyter_tfserve.batching.caller import QUEUE_CALLER
 from jupyter_tfserve.batching.execution import BatchExecution
 from jupyter_tfserve.batching.lane import BatchLane, BatchObserver, LaneGone
-from jupyter_tfserve.batching.overlap import LaneOverlap
+from jupyter_tfserve.batching.overlap import LaneOverlap, Running, Turns
 from jupyter_tfserve.batching.planner import BatchPlanner, LearnedBatching
 from jupyter_tfserve.batching.queue import BatchQueue, expire
 from jupyter_tfserve.batching.rules import checked_rows, join_rows, split_rows
@@ -243,9 +243,9 @@ class BatchScheduler:
         return self._planner.learned()
 
     @property
-    def runs_one_at_a_time(self) -> bool:
-        """Whether batches were seen to be faster one after the other than side by side."""
-        return self._overlap.one_at_a_time
+    def turns(self) -> Turns:
+        """How the lanes take turns now."""
+        return self._overlap.turns
 
     def statistics(self) -> BatchStatistics:
         """A snapshot."""
@@ -281,7 +281,7 @@ class BatchScheduler:
             self._wake_handle = None
         while self._free:
             now = self._clock()
-            if self._overlap.one_at_a_time and self._running and (next_at := self._next_at()) > now:
+            if self._overlap.turns is not Turns.SIDE_BY_SIDE and (next_at := self._next_at()) > now:
                 self._dispatch_later(next_at, now)
                 return
             batch = self._queue.take(now)
@@ -291,19 +291,29 @@ class BatchScheduler:
             if self._observer is not None:
                 self._observer.dequeued(batch, now)
             lane = self._free.pop()
-            self._overlap.began(now)
+            if self._overlap.turns is Turns.GATHERING:
+                self._overlap.forget()
+            self._overlap.began(now, batch[0].enqueued)
             running = asyncio.get_running_loop().create_task(self._run(lane, batch))
             self._running[running] = RunningBatch(batch, now)
             running.add_done_callback(self._ran)
 
     def _next_at(self) -> float:
-        """When a batch may be sent off beside those that run, none of which should have to share the cores."""
-        latest = 0.0
-        for batch in self._running.values():
-            seconds = self._planner.seconds(batch.signature, batch.rows)
-            if seconds is not None:
-                latest = max(latest, self._overlap.next_at(batch.began + seconds, seconds))
-        return latest
+        """When the next batch may be sent off, by the way in which lanes take turns now."""
+        if not self._queue.rows:
+            return 0.0
+        running = None
+        if self._running:
+            rows, ends, last_s = 0, 0.0, 0.0
+            for batch in self._running.values():
+                seconds = self._planner.seconds(batch.signature, batch.rows) or 0.0
+                rows += batch.rows
+                if batch.began + seconds > ends:
+                    ends, last_s = batch.began + seconds, seconds
+            running = Running(ends, last_s, rows)
+        may_linger = not self._options.target_p99_ms
+        full_rows = self._planner.limit(self._queue.first_signature)
+        return self._overlap.next_at(self._queue.rows, running, full_rows, may_linger)
 
     def _dispatch_later(self, when: float | None, now: float) -> None:
         if when is not None:

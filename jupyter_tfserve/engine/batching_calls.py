@@ -71,7 +71,7 @@ def _version(version: VersionRuntime) -> Reply:
         "target_p99_ms": options.target_p99_ms,
         "allowed_batch_sizes": list(options.allowed_batch_sizes),
         "is_adaptive": options.enabled and not options.strict,
-        "one_at_a_time": version.runs_one_at_a_time,
+        "turns": version.turns.name.lower(),
         "learned": {
             key: {**asdict(each), "milliseconds": {str(n): ms for n, ms in each.milliseconds.items()}}
             for key, each in version.learned_batching().items()

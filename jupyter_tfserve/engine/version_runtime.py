@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from jupyter_tfserve.batching.overlap import Turns
 from jupyter_tfserve.batching.planner import LearnedBatching
 from jupyter_tfserve.batching.scheduler import BatchScheduler, BatchStatistics, LaneGone
 from jupyter_tfserve.batching.stopwatch import Stopwatch
@@ -117,9 +118,9 @@ class VersionRuntime:
         return self._batching
 
     @property
-    def runs_one_at_a_time(self) -> bool:
-        """See `BatchScheduler`."""
-        return self._scheduler.runs_one_at_a_time
+    def turns(self) -> Turns:
+        """How the lanes take turns now."""
+        return self._scheduler.turns
 
     def learned_batching(self) -> Mapping[str, LearnedBatching]:
         """What is known of each signature's batches."""

@@ -16,13 +16,17 @@ NUMBERS: Final[Mapping[str, type]] = {
     "batch_timeout_micros": int,
     "target_p99_ms": float,
 }
+TURNS: Final[Mapping[str, str]] = {
+    "one_at_a_time": ", one batch at a time",
+    "gathering": ", one batch at a time, waiting a moment for the callers of the last one",
+}
 NAMES: Final = (*NUMBERS, SIZES)
 
 
 @dataclass(frozen=True, slots=True)
 class VersionBatching:
     """How one version is batched now. `learned`: by signature the rows that batches may have, and milliseconds by
-    rows. `one_at_a_time`: batches were seen to be faster one after the other than side by side.
+    rows. `turns`: how batches were seen to be fastest: `side_by_side`, `one_at_a_time`, or `gathering`.
     """
 
     version: int
@@ -30,7 +34,7 @@ class VersionBatching:
     batch_timeout_micros: int
     target_p99_ms: float
     is_adaptive: bool
-    one_at_a_time: bool
+    turns: str
     learned: Mapping[str, tuple[int, Mapping[int, float]]] = field(default_factory=dict)
 
 
@@ -56,7 +60,7 @@ class Batching:
         for each in self.versions:
             way = "learned sizes" if each.is_adaptive else "TensorFlow Serving's rules"
             goal = f", p99 within {each.target_p99_ms:g} ms" if each.target_p99_ms else ""
-            turns = ", one batch at a time" if each.one_at_a_time else ""
+            turns = TURNS.get(each.turns, "")
             lines.append(f"  version {each.version}: {way}, at most {each.max_batch_size} rows{goal}{turns}")
             lines += [
                 f"  {key}: batches of up to {rows} rows now; {_costs(costs)}"
@@ -74,7 +78,7 @@ def parse_batching(model: str, document: Mapping[str, Any]) -> Batching:
             each["batch_timeout_micros"],
             each["target_p99_ms"],
             each["is_adaptive"],
-            each["one_at_a_time"],
+            each["turns"],
             {
                 key: (known["batch_rows"], {int(n): ms for n, ms in known["milliseconds"].items()})
                 for key, known in each["learned"].items()

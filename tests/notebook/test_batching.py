@@ -22,7 +22,7 @@ DOCUMENT = {
             "target_p99_ms": 20.0,
             "allowed_batch_sizes": [],
             "is_adaptive": True,
-            "one_at_a_time": True,
+            "turns": "one_at_a_time",
             "learned": {
                 "<b>": {
                     "batch_rows": 8,
