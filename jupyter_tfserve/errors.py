@@ -84,3 +84,7 @@ def invalid_argument(message: str, hint: str | None = None) -> ServingError:
 def not_found(message: str, hint: str | None = None) -> ServingError:
     """A `ServingError` of code NOT_FOUND."""
     return ServingError(Code.NOT_FOUND, message, hint)
+
+
+class ModelDied(ServingError):
+    """A model took the process that held it with it, by a fault of its own: who counts these may give it up."""

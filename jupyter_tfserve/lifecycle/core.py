@@ -23,6 +23,7 @@ from jupyter_tfserve.lifecycle.history import EventKind, History
 from jupyter_tfserve.lifecycle.labels import validate_labels
 from jupyter_tfserve.lifecycle.manager import Manager
 from jupyter_tfserve.lifecycle.policy import VersionPolicy
+from jupyter_tfserve.lifecycle.quarantine import Quarantine
 from jupyter_tfserve.lifecycle.resolve import ResolvedModels
 from jupyter_tfserve.lifecycle.roots import check_models
 from jupyter_tfserve.lifecycle.serving_map import ServingMap
@@ -61,7 +62,8 @@ class ServerCore(Generic[LoaderT]):
         settle_s: float = SETTLE_S,
     ) -> None:
         clock = clock or SystemClock()
-        self.manager: Manager[LoaderT] = Manager(loader_factory, options, clock)
+        self._quarantine = Quarantine(store.state_dir)
+        self.manager: Manager[LoaderT] = Manager(loader_factory, options, clock, self._quarantine)
         self._fleet = ModelFleet(self.manager, clock, options.file_system_poll_wait_seconds, settle_s)
         self.manager.add_listener(self._on_state)
         self._options = options
@@ -81,6 +83,7 @@ class ServerCore(Generic[LoaderT]):
         FAILED_PRECONDITION if the saved state cannot be read.
         """
         loaded = await asyncio.to_thread(self._store.load)
+        await self._quarantine.open()
         self._apply(loaded.state)
         for note in loaded.notes:
             self._history.record(EventKind.ERROR, None, None, note)
@@ -267,6 +270,25 @@ class ServerCore(Generic[LoaderT]):
         self._state.model(model)
         await self._fleet.look(model)
 
+    async def try_again(self, model: str, version: int) -> None:
+        """Loads a version that ended, once more, though its files are the same: a person wants it.
+
+        NOT_FOUND if the model is not served, or its folder is missing, or has no such version that is wanted.
+        """
+        self._state.model(model)
+        self.manager.try_again(ServableId(model, version))
+        await self._fleet.look(model)
+        if version not in self.manager.aspired_versions(model):
+            raise not_found(
+                f"Model {model} has no version {version} that its version policy wants",
+                hint="`%tfserve versions` shows and sets the policy.",
+            )
+
+    def give_up(self, servable: ServableId, error: ServingError) -> None:
+        """Ends a version for good because of `error`; what the policy wants beside it is loaded instead."""
+        self.manager.give_up(servable, error)
+        self._fleet.look_soon(servable.name)
+
     async def close(self, keep_models: bool = False, drain_timeout_s: float | None = None) -> None:
         """Unloads everything and returns when it is gone; no change is taken from now on.
 
@@ -279,6 +301,7 @@ class ServerCore(Generic[LoaderT]):
             if is_first and not keep_models:
                 await self._save_closed()
         await self.manager.close(drain_timeout_s)
+        await self._quarantine.close()
         await self._history.close()
 
     async def _save_closed(self) -> None:

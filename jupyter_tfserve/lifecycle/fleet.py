@@ -23,7 +23,10 @@ class ModelFleet(Generic[LoaderT]):
 
     def __init__(self, manager: Manager[LoaderT], clock: Clock, period_s: float, settle_s: float) -> None:
         self._manager = manager
-        self._context = WatchContext(self._on_look, manager.live_versions, clock, period_s, settle_s)
+        given_up = manager.quarantine.given_up
+        self._context = WatchContext(
+            self._on_look, manager.live_versions, clock, period_s, settle_s, given_up
+        )
         self._watches: dict[str, ModelWatch] = {}
         self._has_started = False
         manager.add_listener(self._on_state)
@@ -70,6 +73,11 @@ class ModelFleet(Generic[LoaderT]):
         watch = self._watches.get(model)
         if watch is not None:
             await watch.look()
+
+    def look_soon(self, model: str) -> None:
+        """Looks at the folder of a served model by and by."""
+        if model in self._watches:
+            self._watches[model].look_soon()
 
     async def wait_looked(self, models: Collection[str]) -> None:
         """Returns when each of `models` was looked at; at once for those that never will be by themselves."""
@@ -156,7 +164,15 @@ class ModelFleet(Generic[LoaderT]):
             return
         statuses = self._manager.aspired_statuses(servable.name)
         if watch.first_outcome is None:
-            watch.first_outcome = next((status for status in statuses if status.is_concluded), None)
+            watch.first_outcome = self._first_outcome(servable.name, statuses)
         watch.is_first_load_over = watch.first_outcome is not None and all(
             status.is_concluded for status in statuses
         )
+
+    def _first_outcome(self, model: str, statuses: Collection[VersionStatus]) -> VersionStatus | None:
+        """The first version that is up or failed; one in quarantine counts when there is no other."""
+        concluded = [status for status in statuses if status.is_concluded]
+        given_up = self._manager.quarantine.given_up(model)
+        tried = [status for status in concluded if status.version not in given_up]
+        is_all = len(concluded) == len(statuses)
+        return next(iter(tried or (concluded if is_all else ())), None)

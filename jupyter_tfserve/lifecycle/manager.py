@@ -16,6 +16,7 @@ from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.changes import Changes
 from jupyter_tfserve.lifecycle.clock import Clock, SystemClock, sleep_or_event
 from jupyter_tfserve.lifecycle.policy import Action, ActionKind, VersionSnapshot, next_action
+from jupyter_tfserve.lifecycle.quarantine import Quarantine
 from jupyter_tfserve.lifecycle.serving_map import ServedVersion, ServingMap
 from jupyter_tfserve.lifecycle.states import (
     AspiredVersion,
@@ -47,12 +48,14 @@ class Manager(Generic[LoaderT]):
         loader_factory: Callable[[ServableId, Path], LoaderT],
         options: LifecycleOptions,
         clock: Clock | None = None,
+        quarantine: Quarantine | None = None,
     ) -> None:
         self.serving_map: ServingMap[LoaderT] = ServingMap()
         self.changes = Changes()
         self._loader_factory = loader_factory
         self._options = options
         self._clock: Clock = clock or SystemClock()
+        self.quarantine = quarantine or Quarantine()
         self._aspired: dict[str, Mapping[int, AspiredVersion]] = {}
         self._harnesses: dict[str, dict[int, Harness[LoaderT]]] = {}
         self._loads: dict[asyncio.Task[None], Harness[LoaderT]] = {}
@@ -96,6 +99,21 @@ class Manager(Generic[LoaderT]):
         if harness.state is LifecycleState.AVAILABLE:
             self._start_unload(harness, Event.CRASH)
 
+    def give_up(self, servable: ServableId, error: ServingError) -> None:
+        """As `fail`, and the version stays so until its files change or a person asks: see `quarantine`."""
+        harness = self._harnesses.get(servable.name, {}).get(servable.version)
+        if harness is not None:
+            self.quarantine.give_up(servable, harness.aspired.fingerprint, error.message)
+            self.fail(servable, error)
+
+    def try_again(self, servable: ServableId) -> None:
+        """Loads an ended version afresh if it is still wanted, whatever was held against it."""
+        self.quarantine.lift(servable)
+        harness = self._harnesses.get(servable.name, {}).get(servable.version)
+        if harness is not None and harness.state is LifecycleState.END:
+            harness.is_aspired = False
+            self._reconcile(servable.name)
+
     # What is.
 
     def statuses(self, model: str) -> tuple[VersionStatus, ...]:
@@ -107,6 +125,10 @@ class Manager(Generic[LoaderT]):
         """As `statuses`, without the versions that are no longer wanted."""
         harnesses = self._harnesses.get(model, {})
         return tuple(harnesses[v].status for v in sorted(harnesses, reverse=True) if harnesses[v].is_aspired)
+
+    def aspired_versions(self, model: str) -> Mapping[int, AspiredVersion]:
+        """What should be served for `model`."""
+        return self._aspired.get(model, {})
 
     def live_versions(self, model: str) -> dict[int, AspiredVersion]:
         """The versions of `model` that are up or on their way, as they were aspired."""
@@ -224,7 +246,7 @@ class Manager(Generic[LoaderT]):
 
     async def _load(self, harness: Harness[LoaderT]) -> None:
         """From LOADING to AVAILABLE, or to the end."""
-        error = await self._load_with_retries(harness)
+        error = await self._load_on_record(harness)
         if error is not None:
             harness.error = error
             self._advance(harness, Event.LOAD_FAILED)
@@ -238,13 +260,27 @@ class Manager(Generic[LoaderT]):
             self.serving_map = self.serving_map.with_version(ServedVersion(harness.id, harness.loader))
             self._advance(harness, Event.LOADED)
 
+    async def _load_on_record(self, harness: Harness[LoaderT]) -> ServingError | None:
+        """As `_load_with_retries`, unless the version is in quarantine; the load is on record meanwhile."""
+        quarantine, id = self.quarantine, harness.id
+        error = await quarantine.load_begins(id, harness.aspired.fingerprint)
+        if error is None:
+            try:
+                error = await self._load_with_retries(harness)
+            finally:
+                quarantine.load_ended(id, is_good=error is None)
+        return error
+
     async def _load_with_retries(self, harness: Harness[LoaderT]) -> ServingError | None:
         """None, or the error of the last attempt. Stops trying once the version is not aspired any more."""
         attempts = max(0, self._options.max_num_load_retries) + 1
         for attempt in range(1, attempts + 1):
             harness.error = None
             error = await _attempt(harness.id, harness.loader.load())
-            if error is None or attempt == attempts:
+            if error is not None:
+                error = self.quarantine.load_failed(harness.id, error)
+            is_given_up = self.quarantine.refusal(harness.id, harness.aspired.fingerprint) is not None
+            if error is None or is_given_up or attempt == attempts:
                 break
             text = f"Attempt {attempt} of {attempts} to load failed: {error.message}"
             self._announce_state(harness, harness.state, text)

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from jupyter_tfserve.errors import Code, ServingError
@@ -125,19 +126,30 @@ class Source:
         # A look whose caller gave up still runs in its thread when the next one begins.
         self._looking = threading.Lock()
 
-    def look(self, live: Mapping[int, AspiredVersion], now: float, wall: float) -> Look:
+    def look(
+        self,
+        live: Mapping[int, AspiredVersion],
+        now: float,
+        wall: float,
+        given_up: Mapping[int, str] = MappingProxyType({}),
+    ) -> Look:
         """Lists the base path and applies the policy. Blocking.
 
+        A version in `given_up` (its fingerprint) is aspired, so that its end is told, but does not count: the
+        policy takes the next one too, until the files are others.
         Versions in `live` stay as they are while their folder is there. `now` is monotonic, `wall` the
         time of file stamps. NOT_FOUND if the base path is missing, FAILED_PRECONDITION if it is unreadable.
         """
         with self._looking:
-            return self._look(live, now, wall)
+            return self._look(live, now, wall, given_up)
 
-    def _look(self, live: Mapping[int, AspiredVersion], now: float, wall: float) -> Look:
+    def _look(
+        self, live: Mapping[int, AspiredVersion], now: float, wall: float, given_up: Mapping[int, str]
+    ) -> Look:
         fingerprints: dict[int, str] = {}
         unsettled: set[int] = set()
         not_ready: set[int] = set()
+        held: set[int] = set()
 
         def is_servable(version: int, path: Path) -> bool:
             known = live.get(version)
@@ -150,6 +162,9 @@ class Source:
             if digest is None:
                 return False
             fingerprints[version] = digest
+            if digest == given_up.get(version):
+                held.add(version)
+                return False
             if not is_settled:
                 unsettled.add(version)
             return is_settled
@@ -164,6 +179,7 @@ class Source:
         if not_ready and not aspired:
             # What is wanted is there but can't be loaded yet: what serves must not leave before it comes.
             return Look({v: known for v, known in live.items() if known.path.exists()}, frozenset(unsettled))
+        aspired |= {version: found[version] for version in held}
         return Look(
             {version: AspiredVersion(path, fingerprints[version]) for version, path in aspired.items()},
             frozenset(unsettled),

@@ -21,6 +21,7 @@ from jupyter_tfserve.lifecycle.states import AspiredVersion, VersionStatus
 log = logging.getLogger(__name__)
 
 Publish: TypeAlias = Callable[[str, "Look | None"], None]
+GivenUp: TypeAlias = Callable[[str], Mapping[int, str]]
 LiveVersions: TypeAlias = Callable[[str], Mapping[int, AspiredVersion]]
 
 
@@ -36,6 +37,7 @@ class WatchContext:
     clock: Clock
     period_s: float
     settle_s: float
+    given_up: GivenUp = lambda _model: {}
 
 
 class ModelWatch:
@@ -77,6 +79,10 @@ class ModelWatch:
             self._source = _source(config, self._context)
             self._wake.set()
 
+    def look_soon(self) -> None:
+        """Another look follows at once, by itself."""
+        self._wake.set()
+
     async def look(self) -> None:
         """Looks now; ServingError if the base path cannot be listed."""
         async with self._looking:
@@ -91,10 +97,11 @@ class ModelWatch:
 
     async def _look_once(self) -> Source:
         source, context = self._source, self._context
-        live = context.live_versions(self.config.name)
+        live, given_up = context.live_versions(self.config.name), context.given_up(self.config.name)
         look, problem = None, None
         try:
-            look = await asyncio.to_thread(source.look, live, context.clock.monotonic(), context.clock.wall())
+            now, wall = context.clock.monotonic(), context.clock.wall()
+            look = await asyncio.to_thread(source.look, live, now, wall, given_up)
         except ServingError as error:
             problem = error
         except Exception:
