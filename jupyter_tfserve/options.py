@@ -122,11 +122,20 @@ class WorkerOptions:
     """Interpreters of a TFLite model, one lane each; 0: as many as `lanes`."""
     custom_op_libraries: tuple[str, ...] = ()
     """Shared libraries of operations that a worker loads before its model."""
+    max_worker_memory_mb: int = 0
+    """What a model may take, above TensorFlow itself; 0: no limit. Linux only."""
+    memory_estimate_factor: float = 1.2
+    """A model takes so many times the size of its files, and is not loaded if that is not left (upstream's
+    estimate); 0: always loaded."""
+    max_worker_deaths: int = 3
+    """So many deaths within a minute, by its own fault, put a version in quarantine; 0: never."""
 
     def __post_init__(self) -> None:
         _check(
             self.num_tflite_pools >= 0, f"num_tflite_pools must not be negative; was {self.num_tflite_pools}"
         )
+        for name in ("max_worker_memory_mb", "memory_estimate_factor", "max_worker_deaths"):
+            _check(getattr(self, name) >= 0, f"{name} must not be negative; was {getattr(self, name)}")
         _check(self.lanes > 0, f"lanes must be positive; was {self.lanes}")
 
 

@@ -102,6 +102,13 @@ class ControlClient:
         """Have the engine look at the model's folder now."""
         self._call("POST", _model_path(model, "refresh"))
 
+    def load(self, model: str, version: int) -> bool:
+        """Have the engine load a version that failed once more; `wait` tells how it went.
+
+        False if its version policy does not want that version.
+        """
+        return bool(self._call("POST", _model_path(model, "versions", str(version), "load"))["wanted"])
+
     def wait(self, model: str, version: int, timeout_s: float) -> VersionState:
         """The version once it is AVAILABLE or END. DEADLINE_EXCEEDED when it is neither after `timeout_s`."""
         path = _model_path(model, "versions", str(version), "wait") + f"?timeout_s={timeout_s}"

@@ -61,6 +61,7 @@ class ControlCalls:
         router.add("PUT", "/control/models/{model}/policy", self._set_policy)
         router.add("POST", "/control/models/{model}/refresh", self._refresh)
         router.add("GET", "/control/models/{model}/versions/{version}/wait", self._wait)
+        router.add("POST", "/control/models/{model}/versions/{version}/load", self._load)
         router.add("GET", "/control/models/{model}/signatures", self._signatures)
         router.add("POST", "/control/config", self._config)
         router.add("GET", "/control/history", self._events)
@@ -117,6 +118,9 @@ class ControlCalls:
         timeout_s = min(request.number("timeout_s", 60.0), MAX_WAIT_S)
         model, version = request.parts["model"], request.version()
         return self._version(model, await self._core.wait_version(model, version, timeout_s))
+
+    async def _load(self, request: ControlRequest) -> Reply:
+        return {"wanted": await self._core.try_again(request.parts["model"], request.version())}
 
     async def _signatures(self, request: ControlRequest) -> Reply:
         version = int(request.number("version", -1)) if "version" in request.query else None

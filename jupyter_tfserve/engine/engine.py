@@ -233,7 +233,14 @@ class Engine:
 
     def _make_version(self, servable: ServableId, path: Path) -> VersionRuntime:
         return VersionRuntime(
-            servable, path, self._pool, self._options, self._record, self._metrics, self._live_batching
+            servable,
+            path,
+            self._pool,
+            self._options,
+            self._record,
+            self._metrics,
+            self._live_batching,
+            self._core.give_up,
         )
 
     def _log_state(

@@ -76,6 +76,20 @@ FLAGS: Final[tuple[Flag, ...]] = (
         f"serve models from inside these folders only, separated by '{os.pathsep}'; default: from anywhere",
         ours=True,
     ),
+    Flag("max_worker_memory_mb", 0, "memory that one version may take, in MiB; 0: no limit", ours=True),
+    Flag(
+        "memory_estimate_factor",
+        1.2,
+        "refuse a version if so many times its files' size is not left of memory; 0: never",
+        ours=True,
+    ),
+    Flag(
+        "max_worker_deaths",
+        3,
+        "deaths of a version's process within a minute that end its service; 0: never. A request that "
+        "kills is tried twice",
+        ours=True,
+    ),
     Flag("lanes", 2, "batches that one version may run at once", ours=True),
     Flag(
         "target_p99_ms",

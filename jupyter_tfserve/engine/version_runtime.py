@@ -24,9 +24,10 @@ from jupyter_tfserve.dataplane.traffic import Traffic
 from jupyter_tfserve.engine.live_batching import LiveBatching
 from jupyter_tfserve.engine.version_options import batch_options, session_config
 from jupyter_tfserve.engine.warmup import Replay, warm_up
-from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.errors import Code, ModelDied, ServingError
 from jupyter_tfserve.lifecycle.batching_settings import ModelBatching
 from jupyter_tfserve.lifecycle.history import EventKind
+from jupyter_tfserve.lifecycle.quarantine import Deaths
 from jupyter_tfserve.lifecycle.roots import check_version
 from jupyter_tfserve.options import BatchOptions, EngineOptions
 from jupyter_tfserve.types import ServableId, Signature, Tensors
@@ -38,9 +39,12 @@ logger = logging.getLogger(__name__)
 RESTART_BACKOFF_S = (0.0, 0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STEADY_AFTER_S = 60.0
 """A worker that lived so long is restarted without back-off again."""
+DEATHS_WINDOW_S = 60.0
 
 Record: TypeAlias = Callable[[EventKind, ServableId, str], None]
 """Notes what happened to a version, and its details."""
+GiveUp: TypeAlias = Callable[[ServableId, ServingError], None]
+"""Ends a version whose model takes its processes with it."""
 
 
 class WorkerLane:
@@ -76,6 +80,7 @@ class VersionRuntime:
         record: Record,
         metrics: Metrics | None = None,
         live: LiveBatching | None = None,
+        give_up: GiveUp | None = None,
     ) -> None:
         self._id = servable
         self._path = path
@@ -85,6 +90,8 @@ class VersionRuntime:
         self._metrics = metrics or Metrics()
         self._own_batching = self._batching = options.batching
         self._live = live or LiveBatching()
+        self._give_up = give_up
+        self._deaths = Deaths(options.worker.max_worker_deaths, DEATHS_WINDOW_S)
         self._scheduler = BatchScheduler(options.batching, observer=self._metrics.batching)
         self.restarts = 0
         self.traffic = Traffic(time.monotonic())
@@ -239,10 +246,25 @@ class VersionRuntime:
             logger.warning("The worker of %s is restarted: %s", self._id, reason)
             self._record(EventKind.CRASH, self._id, reason)
             self.restarts += 1
+            if worker.is_own_fault and self._is_given_up(reason):
+                return
             failures = 0 if loop.time() - started > STEADY_AFTER_S else failures
-            worker = await self._respawn(failures)
+            next_worker = await self._respawn(failures)
+            if next_worker is None:
+                return
+            worker = next_worker
             failures += 1
             self._adopt(worker)
+
+    def _is_given_up(self, reason: str) -> bool:
+        """Counts a death by the model's own fault; whether that was one too many, and the version ends."""
+        if self._give_up is None or not self._deaths.are_too_many(time.monotonic()):
+            return False
+        error = ServingError(Code.UNAVAILABLE, self._deaths.reason(reason))
+        # Those who wait for a lane would hold the version until their own time is over.
+        self._scheduler.close(error)
+        self._give_up(self._id, error)
+        return True
 
     async def _end_of(self, worker: Worker, lost: asyncio.Future[None]) -> str:
         """Why the worker ended, when it is gone. A lane that was lost because it spoke nonsense ends it too."""
@@ -253,7 +275,8 @@ class VersionRuntime:
         self._worker = None
         return await worker.died
 
-    async def _respawn(self, failures: int) -> Worker:
+    async def _respawn(self, failures: int) -> Worker | None:
+        """The next worker; None if the version was given up."""
         while True:
             await asyncio.sleep(RESTART_BACKOFF_S[min(failures, len(RESTART_BACKOFF_S) - 1)])
             failures += 1
@@ -261,6 +284,8 @@ class VersionRuntime:
                 return await self._spawn()
             except ServingError as error:
                 logger.warning("Restarting the worker of %s failed: %s", self._id, error)
+                if isinstance(error, ModelDied) and self._is_given_up(error.message):
+                    return None
 
     def _end_stuck_worker(self) -> None:
         """Callers gave up on what every lane still computes, and others wait: a new worker serves them sooner."""

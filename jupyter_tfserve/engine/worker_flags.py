@@ -33,6 +33,9 @@ def worker_options(flags: FlagValues) -> WorkerOptions:
         session_config=_session_config(flags),
         xla_cpu_compilation_enabled=flags.is_set("xla_cpu_compilation_enabled"),
         custom_op_libraries=_op_libraries(flags.text("custom_op_libraries")),
+        max_worker_memory_mb=flags.integer("max_worker_memory_mb"),
+        memory_estimate_factor=flags.number("memory_estimate_factor"),
+        max_worker_deaths=flags.integer("max_worker_deaths"),
     )
 
 

@@ -270,19 +270,16 @@ class ServerCore(Generic[LoaderT]):
         self._state.model(model)
         await self._fleet.look(model)
 
-    async def try_again(self, model: str, version: int) -> None:
-        """Loads a version that ended, once more, though its files are the same: a person wants it.
+    async def try_again(self, model: str, version: int) -> bool:
+        """Loads a version that ended once more, though its files are the same: a person wants it.
 
-        NOT_FOUND if the model is not served, or its folder is missing, or has no such version that is wanted.
+        False if the version policy does not want it; nothing is held against it then all the same. NOT_FOUND if the
+        model is not served or its folder is missing.
         """
         self._state.model(model)
         self.manager.try_again(ServableId(model, version))
         await self._fleet.look(model)
-        if version not in self.manager.aspired_versions(model):
-            raise not_found(
-                f"Model {model} has no version {version} that its version policy wants",
-                hint="`%tfserve versions` shows and sets the policy.",
-            )
+        return version in self.manager.aspired_versions(model)
 
     def give_up(self, servable: ServableId, error: ServingError) -> None:
         """Ends a version for good because of `error`; what the policy wants beside it is loaded instead."""

@@ -250,9 +250,11 @@ class Server(ServerHandle):
         self._serve(known.name, policy)
 
     def load(self, version: int, model: str | None = None) -> Version:
-        """Serve one more version; the others stay. Returns when it is AVAILABLE."""
+        """Serve one more version, or try one again that failed; the others stay. Returns when it is AVAILABLE."""
         known = self.model(model)
-        self._serve(known.name, policy_with(known, version))
+        has_failed = any(v.version == version and v.error_message for v in known.versions)
+        if not (has_failed and self.client.load(known.name, version)):
+            self._serve(known.name, policy_with(known, version))
         return self.wait(version, known.name)
 
     def unload(self, version: int, model: str | None = None) -> None:

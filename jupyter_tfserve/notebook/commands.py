@@ -260,7 +260,7 @@ SUBCOMMANDS: Final[Mapping[str, tuple[str, Callable[[LineParser], None]]]] = {
     "label": ("Point a label at a version; requests follow at once.", _label),
     "unlabel": ("Take a label away.", _unlabel),
     "versions": ("Choose the versions to serve: all, latest N, or specific 1 2.", _versions),
-    "load": ("Serve one more version; the others stay.", _one_version),
+    "load": ("Serve one more version, or try one again that failed.", _one_version),
     "unload": ("Serve one version less.", _one_version),
     "rollback": ("Undo the last change of a label or of the served versions.", _model),
     "limit": (

@@ -58,6 +58,7 @@ def serve(
     _offer_to_oom_killer()
     threading.Thread(target=_exit_with_engine, args=(control,), daemon=True).start()
     try:
+        _limit_memory(order.max_memory_bytes)
         model = _load(order, len(lanes))
     except ServingError as error:
         _send(control, encode_error(error))
@@ -163,6 +164,22 @@ def _offer_to_oom_killer() -> None:
     # A model that eats the memory should take itself down, not the engine or the notebook.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write(OOM_SCORE)
+
+
+def _limit_memory(max_bytes: int) -> None:
+    """Allocations beyond fail, which TensorFlow answers with RESOURCE_EXHAUSTED; the limit cannot be raised again.
+
+    Of the limits that a process can have this is the one that counts what it may write, not the terabytes of
+    addresses that its libraries reserve. Threads' stacks count too.
+    """
+    if not max_bytes:
+        return
+    import resource
+
+    with open("/proc/self/status") as status:
+        sizes = dict(line.split(":", 1) for line in status)
+    limit = int(sizes["VmData"].split()[0]) * 1024 + max_bytes
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def main() -> None:

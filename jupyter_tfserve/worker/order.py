@@ -38,3 +38,5 @@ class WorkerOrder:
     xla_cpu_compilation_enabled: bool = False
     prefer_tflite_model: bool = False
     custom_op_libraries: tuple[str, ...] = ()
+    max_memory_bytes: int = 0
+    """What the model may take above what the process has before; 0: no limit."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,14 +18,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from jupyter_tfserve.errors import Code, ServingError, invalid_argument
+from jupyter_tfserve.errors import Code, ModelDied, ServingError, invalid_argument
 from jupyter_tfserve.options import WorkerOptions
 from jupyter_tfserve.types import ServableId
 from jupyter_tfserve.worker.control import ControlConnection
+from jupyter_tfserve.worker.death import Death
 from jupyter_tfserve.worker.frame import FrameError, decode_report
 from jupyter_tfserve.worker.fresh import FreshLauncher
 from jupyter_tfserve.worker.lane import Call, Lane
 from jupyter_tfserve.worker.launcher import ForkServerLauncher
+from jupyter_tfserve.worker.memory import check_fits
 from jupyter_tfserve.worker.order import (
     LITE_MODEL,
     MAX_SOCKETS,
@@ -60,7 +61,7 @@ class Worker:
     """One loaded version's process. Made by `WorkerPool.spawn`.
 
     `signature_defs` is a serialized SignatureDefMap. `died` resolves with one line when the process has
-    ended, asked or not.
+    ended, asked or not; `is_own_fault` says then whether its model did it.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Worker:
         self.lanes = connections.lanes
         loop = asyncio.get_running_loop()
         self.died: asyncio.Future[str] = loop.create_future()
+        self.is_own_fault = False
         self._process = process
         self._connections = connections
         self._stop_timeout_s = stop_timeout_s
@@ -115,7 +117,9 @@ class Worker:
         control = self._connections.control
         ends: list[asyncio.Future[Any]] = [control.ended, self._process.exited]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        reason = f"worker process died{await _ended(self._process, control)}"
+        death = await _ended(self._process, control)
+        self.is_own_fault = death.is_own_fault
+        reason = f"worker process died{death.how}"
         self._connections.lose(reason)
         self.died.set_result(reason)
 
@@ -145,11 +149,13 @@ class WorkerPool:
     async def spawn(self, servable: ServableId, path: Path, session_config: bytes | None = None) -> Worker:
         """A worker that has loaded the SavedModel in `path`; `session_config` counts instead of the options'.
 
-        ServingError: the model's own, DEADLINE_EXCEEDED after `load_timeout_s`, INTERNAL when its process
-        died. Whatever way it fails, or if it is cancelled, the process is gone.
+        ServingError: the model's own, RESOURCE_EXHAUSTED when it would not fit into memory, DEADLINE_EXCEEDED
+        after `load_timeout_s`, INTERNAL when its process died (`ModelDied` by its own fault). Whatever way it
+        fails, or if it is cancelled, the process is gone.
         """
         if self._closed:
             raise _stopping()
+        await asyncio.to_thread(check_fits, servable, path, self._options.memory_estimate_factor)
         # TensorFlow's own import, seconds from a cold disk, does not count as the model's time.
         await self._launcher.ready()
         order = self._order(path, self._options.session_config if session_config is None else session_config)
@@ -212,8 +218,9 @@ class WorkerPool:
             await loop.create_unix_connection(lambda end=end: end, sock=sock)  # type: ignore[misc]
         frame = await control.report
         if frame is None:
-            how = await _ended(process, control)
-            raise ServingError(Code.INTERNAL, f"worker process died while loading{how}")
+            death = await _ended(process, control)
+            kind = ModelDied if death.is_own_fault else ServingError
+            raise kind(Code.INTERNAL, f"worker process died while loading{death.how}")
         try:
             return decode_report(frame)
         except FrameError as error:
@@ -235,6 +242,7 @@ class WorkerPool:
             xla_cpu_compilation_enabled=self._options.xla_cpu_compilation_enabled,
             prefer_tflite_model=self._options.prefer_tflite_model,
             custom_op_libraries=self._options.custom_op_libraries,
+            max_memory_bytes=self._options.max_worker_memory_mb * 2**20,
         )
 
 
@@ -259,18 +267,13 @@ async def _abandon(process: WorkerProcess, connections: Connections) -> None:
     await asyncio.wait([process.exited])
 
 
-async def _ended(process: WorkerProcess, control: ControlConnection) -> str:
-    """Makes sure that a process whose sockets have ended is gone; how it ended, in brackets, if known."""
+async def _ended(process: WorkerProcess, control: ControlConnection) -> Death:
+    """Makes sure that a process whose sockets have ended is gone; how it ended."""
     await asyncio.wait([process.exited], timeout=EXIT_TIMEOUT_S)
     process.kill()
     control.close()
     await asyncio.wait([process.exited])
-    status = process.exited.result()
-    if status is None:
-        return ""
-    if status < 0:
-        return f" (signal {-status}, {(signal.strsignal(-status) or 'unknown').lower()})"
-    return f" (exit status {status})"
+    return process.death
 
 
 def _socket_pairs(count: int) -> tuple[list[socket.socket], list[socket.socket]]:

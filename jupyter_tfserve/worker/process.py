@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
+from jupyter_tfserve.worker.death import Death, death
+from jupyter_tfserve.worker.memory import oom_kills
 from jupyter_tfserve.worker.order import WorkerOrder
 
 PACKAGE_ROOT: Final = Path(__file__).parents[2]
@@ -45,18 +47,28 @@ class WorkerProcess:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.exited: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        self._is_killed = False
+        self._oom_kills = oom_kills()
         self._pidfd = _open_pidfd(pid)
 
     def kill(self) -> None:
         """SIGKILL, unless the process has ended already."""
         if self.exited.done():
             return
+        self._is_killed = True
         with contextlib.suppress(ProcessLookupError):
             # Through a pidfd the signal can't hit a stranger that has got the number since.
             if self._pidfd is not None:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
             elif not hasattr(os, "pidfd_open"):
                 os.kill(self.pid, signal.SIGKILL)
+
+    @property
+    def death(self) -> Death:
+        """How it ended. REQUIRES: `exited` is done."""
+        before, now = self._oom_kills, oom_kills()
+        kills = None if before is None or now is None else now - before
+        return death(self.exited.result(), self._is_killed, kills)
 
     def end(self, status: int | None) -> None:
         """The process is gone, and reaped."""

@@ -255,6 +255,8 @@ def _check_files(path: Path) -> None:
 
 
 def _load_error(error: Exception, path: Path, tags: Sequence[str]) -> ServingError:
+    if isinstance(error, MemoryError):
+        return ServingError(Code.RESOURCE_EXHAUSTED, "There is not enough memory to load the SavedModel")
     text = without_stack(str(error))
     if isinstance(error, RuntimeError) and "could not be found in SavedModel" in text:
         return not_found(

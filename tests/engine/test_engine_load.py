@@ -189,6 +189,33 @@ def test_poison_request_fails_alone_and_the_model_serves_on(saved_models, start_
 
 @pytest.mark.slow
 @pytest.mark.fault
+def test_version_below_serves_when_the_newest_keeps_killing_its_process(
+    saved_models, start_engine, tmp_path, eventually
+) -> None:
+    """F7: a request that kills is tried twice; the second one makes the deaths too many."""
+    import shutil
+
+    for version, name in ((1, "fail_run"), (2, "abort_run")):
+        shutil.copytree(saved_models / name / "1", tmp_path / "m" / str(version))
+    engine = start_engine(
+        f"--model_base_path={tmp_path / 'm'}", "--model_name=m", "--file_system_poll_wait_seconds=0"
+    )
+    engine.wait_version("m", 2)
+    for _ in range(2):
+        poisoned = engine.rest.post("/v1/models/m:predict", content='{"instances": [-1.0]}')
+        assert poisoned.status_code == 503
+    eventually(lambda: engine.version_states("m") == {2: "END", 1: "AVAILABLE"})
+    assert engine.predict("m", instances=[1.0]) == {"predictions": [1.0]}
+    ended = engine.wait_version("m", 2)
+    reason = "Quarantined after 3 deaths within 60 s; the last: worker process died (signal 6, aborted)"
+    assert ended["error_message"] == reason
+    assert reason in {event["detail"] for event in engine.call("GET", "/control/history")["events"]}
+    assert engine.call("POST", "/control/models/m/versions/2/load") == {"wanted": True}
+    assert engine.wait_version("m", 2)["state"] == "AVAILABLE"
+
+
+@pytest.mark.slow
+@pytest.mark.fault
 def test_model_that_aborts_while_loading_leaves_all_others_serving(
     saved_models, start_engine, tmp_path
 ) -> None:

@@ -22,7 +22,7 @@ PASSED_QUERY: Final[tuple[str, ...]] = ("version", "timeout_s", "limit")
 
 CALLS: Final[dict[str, tuple[str, ...]]] = {
     "GET": ("state", "figures", "history", "models/*/signatures", "models/*/versions/*/wait"),
-    "POST": ("open", "config", "models/*/refresh"),
+    "POST": ("open", "config", "models/*/refresh", "models/*/versions/*/load"),
     "PUT": ("models/*/labels/*", "models/*/policy", "models/*/limits"),
     "DELETE": ("models/*", "models/*/labels/*"),
 }
