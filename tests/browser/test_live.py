@@ -111,11 +111,13 @@ def test_no_request_fails_while_the_label_moves(lab, serving, api):
 
 
 def test_card_is_live_without_a_kernel_and_after_a_reload(lab, serving, card, files, api):
-    name = write_notebook(files, "card.ipynb", card_cell())
+    name = write_notebook(files, "card.ipynb", card_cell(notes=["Version 7 is still loading."]))
     lab.open_notebook(name)
     row = card.locator("tr[data-version='1']")
     expect(row.locator("[data-label='production']")).to_be_visible()
     expect(card.locator("[data-live='true']")).to_be_visible()
+    # It was about a state that is over.
+    expect(card).not_to_contain_text("still loading")
     lab.screenshot("card-live")
     lab.run("kernelmenu:shutdown")
     api.put(f"{serving}/models/version/labels/production", json={"version": 2})
@@ -131,8 +133,10 @@ def test_card_is_live_without_a_kernel_and_after_a_reload(lab, serving, card, fi
 
 
 def test_card_shows_what_was_when_the_engine_is_gone(lab, no_engine, card, files):
-    lab.open_notebook(write_notebook(files, "old.ipynb", card_cell()))
+    cell = card_cell(notes=["Version 7 is still loading."])
+    lab.open_notebook(write_notebook(files, "old.ipynb", cell))
     expect(card).to_contain_text("The engine does not run now")
+    expect(card).to_contain_text("still loading")
     expect(card.locator("tr[data-version='7'] [data-label='production']")).to_be_visible()
     expect(card.locator("pre")).to_contain_text("'<b>'")
     lab.screenshot("card-stale")

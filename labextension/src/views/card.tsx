@@ -23,6 +23,8 @@ export function Card(props: ICardProps): React.ReactElement {
   const models = isLive ? view.models : card.models;
   const restUrl = isLive ? view.engine.rest_url : card.restUrl;
   const grpcAddress = isLive ? view.engine.grpc_address : card.grpcAddress;
+  // What the cell was told is about the state that it saw.
+  const notes = isLive && !isSame(models, card.models) ? view.engine.notes : card.notes;
   return (
     <section
       className="jp-tfserve-Card-content"
@@ -64,13 +66,22 @@ export function Card(props: ICardProps): React.ReactElement {
       {models.length === 0 && (
         <p className="jp-tfserve-hint">{trans.__('It serves no models yet.')}</p>
       )}
-      {card.notes.map(note => (
+      {notes.map(note => (
         <p key={note} className="jp-tfserve-hint">
           {note}
         </p>
       ))}
     </section>
   );
+}
+
+/** Whether the same versions of the same models are in the same states. */
+function isSame(left: readonly IModel[], right: readonly IModel[]): boolean {
+  const described = (models: readonly IModel[]): string =>
+    JSON.stringify(
+      models.map(model => [model.name, model.versions.map(each => [each.version, each.state])])
+    );
+  return described(left) === described(right);
 }
 
 function CardModel(props: {
