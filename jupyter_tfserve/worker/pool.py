@@ -151,7 +151,7 @@ class WorkerPool:
 
         ServingError: the model's own, RESOURCE_EXHAUSTED when it would not fit into memory, DEADLINE_EXCEEDED
         after `load_timeout_s`, INTERNAL when its process died (`ModelDied` by its own fault). Whatever way it
-        fails, or if it is cancelled, the process is gone.
+        fails, or if it is cancelled, the process is gone, or on its way if the engine had not heard of it yet.
         """
         if self._closed:
             raise _stopping()

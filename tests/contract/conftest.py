@@ -87,7 +87,7 @@ def models(channel) -> ModelServiceStub:
 def eventually() -> Callable[..., None]:
     """Waits until a condition holds; fails with its last answer after a deadline."""
 
-    def wait(condition: Callable[[], Any], deadline_s: float = 30) -> None:
+    def wait(condition: Callable[[], Any], deadline_s: float = 120) -> None:
         end = time.monotonic() + deadline_s
         while not (answer := condition()):
             assert time.monotonic() < end, f"still {answer!r} after {deadline_s} s"

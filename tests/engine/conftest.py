@@ -18,7 +18,7 @@ import pytest
 
 from jupyter_tfserve.engine.connection import Connection, read_connection
 
-START_DEADLINE_S = 60
+START_DEADLINE_S = 120
 
 
 class RunningEngine:
@@ -113,7 +113,7 @@ def _assert_gone(children: list[psutil.Process]) -> None:
 def eventually() -> Callable[..., None]:
     """Waits until a condition holds; fails with its last answer after a deadline."""
 
-    def wait(condition: Callable[[], Any], deadline_s: float = 30) -> None:
+    def wait(condition: Callable[[], Any], deadline_s: float = 120) -> None:
         end = time.monotonic() + deadline_s
         while not (answer := condition()):
             assert time.monotonic() < end, f"still {answer!r} after {deadline_s} s"

@@ -99,7 +99,7 @@ async def changed(engine, method: str, path: str, **body: object) -> None:
     await asyncio.to_thread(lambda: engine.call(method, path, **body))
 
 
-async def reached(condition, deadline_s: float = 30) -> None:
+async def reached(condition, deadline_s: float = 120) -> None:
     end = time.monotonic() + deadline_s
     while not condition():
         assert time.monotonic() < end

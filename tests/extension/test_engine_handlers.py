@@ -25,7 +25,7 @@ async def document(call):
     return response.code, json.loads(response.body)
 
 
-async def until(condition, timeout_s=20.0):
+async def until(condition, timeout_s=120.0):
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true"

@@ -245,7 +245,7 @@ async def test_activity_ends_some_time_after_the_last_request(api, running, engi
     assert extension.current_activity() is None
 
 
-async def until(condition, timeout_s=20.0):
+async def until(condition, timeout_s=120.0):
     deadline = asyncio.get_running_loop().time() + timeout_s
     while not condition():
         assert asyncio.get_running_loop().time() < deadline, "the condition did not come true"

@@ -15,7 +15,7 @@ import pytest
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.types import ServableId
 
-DEADLINE_S = 20.0
+DEADLINE_S = 120.0
 
 
 class FakeLoader:

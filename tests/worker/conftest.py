@@ -57,7 +57,7 @@ async def spawn(pool, saved_models):
 def eventually():
     """Waits until the condition is true, at most `timeout_s`."""
 
-    async def wait(condition, timeout_s=20.0):
+    async def wait(condition, timeout_s=120.0):
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline, "it never became true"

@@ -20,7 +20,7 @@ ID = ServableId("m", 1)
 
 @pytest.fixture
 async def fresh_pool():
-    pool = WorkerPool(WorkerOptions(load_timeout_s=20, stop_timeout_s=0.2), FreshLauncher())
+    pool = WorkerPool(WorkerOptions(load_timeout_s=120, stop_timeout_s=0.2), FreshLauncher())
     await pool.start()
     yield pool
     await pool.close()

@@ -117,7 +117,8 @@ async def test_spawn_leaves_no_process_when_cancelled_while_loading(spawn, event
     spawning.cancel()
     with pytest.raises(asyncio.CancelledError):
         await spawning
-    assert server.children() == []
+    # One whose birth the engine had not heard of sees the end of its sockets by itself.
+    await eventually(lambda: server.children() == [])
 
 
 async def test_close_ends_everything_when_versions_load_and_serve(saved_models, eventually, is_gone):
