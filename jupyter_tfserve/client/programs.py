@@ -150,7 +150,8 @@ TITLES: Final[Mapping[str, str]] = {
 def client_text(language: str, request: Request) -> str:
     """The request in one of `LANGUAGES`; empty where that client cannot send it."""
     if language == "grpc":
-        return _grpc(request) if request.grpc_address else ""
+        has_inputs = request.document is not None or bool(request.columns)
+        return _grpc(request) if request.grpc_address and has_inputs else ""
     if request.document is None or not request.base_url:
         return ""
     if language == IMAGE_LANGUAGE:

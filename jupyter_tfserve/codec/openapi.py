@@ -5,7 +5,6 @@ Its server's address is relative to its own, so that it is right on the server's
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
@@ -25,6 +24,7 @@ from jupyter_tfserve.codec.sample_request import (
     example_document,
     has_rows,
     is_json_dtype,
+    sample_size,
 )
 from jupyter_tfserve.codec.tensor_schema import Schema, input_schema, list_of, named_schemas, output_schema
 from jupyter_tfserve.errors import ServingError
@@ -112,17 +112,29 @@ def _predict(signatures: Mapping[str, Signature]) -> Json:
     examples: Json = {}
     for key, signature in signatures.items():
         head = _head(key)
+        is_shown = _has_example(signature)
         if has_rows(signature):
-            requests.append(_request(f"{key}, rows", head, "instances", _rows(signature)))
+            title = f"{key}, rows"
+            requests.append(_request(title, head, "instances", _rows(signature)))
             answers.append(named_schemas({"predictions": _predictions(signature)}))
-            _add_example(examples, f"{key}, rows", signature, example_document(signature, key))
-        columns: Json = {"inputs": example_columns(signature)}
-        if key != DEFAULT_SIGNATURE:
-            columns = {"signature_name": key, **columns}
-        requests.append(_request(f"{key}, columns", head, "inputs", _inputs(signature)))
+            if is_shown:
+                examples[title] = {"summary": title, "value": example_document(signature, key)}
+        title = f"{key}, columns"
+        requests.append(_request(title, head, "inputs", _inputs(signature)))
         answers.append(named_schemas({"outputs": _outputs(signature)}))
-        _add_example(examples, f"{key}, columns", signature, columns)
+        if is_shown:
+            examples[title] = {"summary": title, "value": _columns(key, signature)}
     return post_operation("predict", {"anyOf": requests}, {"anyOf": answers}, examples)
+
+
+def _has_example(signature: Signature) -> bool:
+    """Unless it is too large, or the input is serialized Examples, whose features nobody has written down."""
+    return sample_size(signature) <= MAX_EXAMPLE_ELEMENTS and not _wants_examples(signature)
+
+
+def _columns(key: str, signature: Signature) -> Json:
+    head = {} if key == DEFAULT_SIGNATURE else {"signature_name": key}
+    return {**head, "inputs": example_columns(signature)}
 
 
 def _head(key: str) -> Json:
@@ -159,13 +171,6 @@ def _predictions(signature: Signature) -> Schema:
 def _outputs(signature: Signature) -> Schema:
     columns = {alias: output_schema(alias, spec) for alias, spec in signature.outputs.items()}
     return next(iter(columns.values())) if len(columns) == 1 else named_schemas(columns)
-
-
-def _add_example(examples: Json, title: str, signature: Signature, document: Json | None) -> None:
-    """Unless it is too large, or the input is serialized Examples, whose features nobody has written down."""
-    sizes = [math.prod(max(size, 1) for size in spec.shape or ()) for spec in signature.inputs.values()]
-    if document is not None and not _wants_examples(signature) and sum(sizes) <= MAX_EXAMPLE_ELEMENTS:
-        examples[title] = {"summary": title, "value": document}
 
 
 def _wants_examples(signature: Signature) -> bool:

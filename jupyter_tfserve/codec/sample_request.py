@@ -5,6 +5,7 @@ OpenAPI documents and snippets show it; the sidebar makes the same in TypeScript
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -29,6 +30,10 @@ _PNG: Final = {
 """A picture of one black pixel: TensorFlow's decoders take it where they take a JPEG file."""
 
 
+MAX_SAMPLE_ELEMENTS: Final = 2**22
+"""Of a larger row no sample is made: a model may declare any shape, and a sample must not cost more than a request."""
+
+
 def is_json_dtype(dtype: str) -> bool:
     """Whether REST can carry tensors of that dtype."""
     return dtype in _SAMPLES
@@ -49,8 +54,9 @@ def choose_signature(signatures: Mapping[str, Signature]) -> tuple[str, Signatur
 
 
 def example_document(signature: Signature, name: str = DEFAULT_SIGNATURE) -> dict[str, Any] | None:
-    """A predict request with one row, in row format if that fits; None if REST cannot carry the inputs."""
-    if not all(is_json_dtype(spec.dtype) for spec in signature.inputs.values()):
+    """A predict request with one row, in row format if that fits; None if REST cannot carry such a row."""
+    is_carried = all(is_json_dtype(spec.dtype) for spec in signature.inputs.values())
+    if not is_carried or sample_size(signature) > MAX_SAMPLE_ELEMENTS:
         return None
     head = {} if name == DEFAULT_SIGNATURE else {"signature_name": name}
     if not has_rows(signature):
@@ -64,6 +70,11 @@ def example_document(signature: Signature, name: str = DEFAULT_SIGNATURE) -> dic
 def example_columns(signature: Signature) -> dict[str, Any]:
     """One value of each input as nested lists, also of those dtypes that only gRPC carries."""
     return {alias: _nested(alias, spec.dtype, spec.shape) for alias, spec in signature.inputs.items()}
+
+
+def sample_size(signature: Signature) -> int:
+    """How many elements one row of every input has."""
+    return sum(math.prod(max(size, 1) for size in spec.shape or ()) for spec in signature.inputs.values())
 
 
 def has_rows(signature: Signature) -> bool:

@@ -16,7 +16,12 @@ from jupyter_tfserve.client.programs import (
     Request,
     client_text,
 )
-from jupyter_tfserve.codec.sample_request import example_columns, example_document
+from jupyter_tfserve.codec.sample_request import (
+    MAX_SAMPLE_ELEMENTS,
+    example_columns,
+    example_document,
+    sample_size,
+)
 from jupyter_tfserve.notebook.addresses import Place
 from jupyter_tfserve.notebook.answer_table import describe_target
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature
@@ -64,7 +69,7 @@ def write_snippets(
     document = example_document(signature, name)
     if row is not None and len(json.dumps(row)) <= LONGEST_BODY:
         document = {**row, "signature_name": name} if name != DEFAULT_SIGNATURE else dict(row)
-    columns = example_columns(signature)
+    columns = example_columns(signature) if sample_size(signature) <= MAX_SAMPLE_ELEMENTS else {}
     request = Request(
         spec, name, signature, document, columns, place.base_url, place.grpc_address, place.needs_token
     )
@@ -72,7 +77,7 @@ def write_snippets(
     # That a model takes no images is worth a word only to who asked for such a client.
     is_asked = {language: language != IMAGE_LANGUAGE or len(texts) == 1 for language in texts}
     missing = [TITLES[language] for language, text in texts.items() if not text and is_asked[language]]
-    reasons = "no such port, or inputs that are no images or that JSON cannot hold"
+    reasons = "no such port, or inputs that are no images, too large, or that JSON cannot hold"
     notes = [f"Not for {', '.join(missing)}: {reasons}."] if missing else []
     written = {language: text for language, text in texts.items() if text}
     return Snippets(describe_target(spec), written, (*(place.notes if written else ()), *notes))

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from jupyter_tfserve.codec.openapi import openapi_document
-from jupyter_tfserve.codec.sample_request import PREDICT_METHOD
+from jupyter_tfserve.codec.sample_request import PREDICT_METHOD, example_document
 from jupyter_tfserve.dataplane.openapi import MAX_DOCUMENTS, OpenApiDocuments
 from jupyter_tfserve.types import ModelSpec, Signature, TensorSpec
 
@@ -125,8 +125,10 @@ def test_signature_is_named_when_it_is_not_the_default():
     ]
 
 
-def test_example_is_left_out_when_it_is_too_large():
-    image = signature({"x": ("float", (-1, 224, 224, 3))}, {"y": ("float", (-1,))})
+@pytest.mark.parametrize("shape", [(-1, 224, 224, 3), (-1, 2**62, 2**62, 9), (-1, 0, 2**40, 2)])
+def test_example_is_left_out_when_it_is_too_large(shape):
+    image = signature({"x": ("float", shape)}, {"y": ("float", (-1,))})
+    assert example_document(image) is None or shape[1] == 224
     validator, request = predict_of(image)
     assert "examples" not in request
     assert not validator.is_valid({"instances": [[[[1]]]]})

@@ -222,6 +222,14 @@ def test_note_says_what_is_missing_when_json_cannot_hold_the_inputs():
     assert dict(closed.texts) == {}
 
 
+def test_no_snippet_is_written_when_a_row_is_endless():
+    signature = Signature(PREDICT_METHOD, {"x": TensorSpec("", "float", (-1, 2**62))}, {})
+    place = Place("http://h:1", "h:2")
+    snippets = write_snippets(ModelSpec("m"), ("serving_default", signature), None, place)
+    assert dict(snippets.texts) == {}
+    assert "too large" in snippets.notes[-1]
+
+
 def test_markup_is_text_when_a_row_holds_it():
     signature = Signature(PREDICT_METHOD, {"x": TensorSpec("", "string", (-1,))}, {})
     row = {"instances": ["<script>"]}

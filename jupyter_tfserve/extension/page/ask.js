@@ -41,7 +41,8 @@ function countOf(schema) {
     return countOf(inner);
   }
   if (schema.type === 'array') {
-    return (schema.minItems ?? 1) * countOf(schema.items ?? {});
+    // None, of what is endless, is still made.
+    return Math.max(schema.minItems ?? 1, 1) * countOf(schema.items ?? {});
   }
   const members = Object.values(schema.properties ?? {}).map(countOf);
   return members.reduce((sum, count) => sum + count, 1);
