@@ -76,6 +76,12 @@ REST: Final = (
         "lists the models; 400 upstream",
         "dataplane/test_rest.py::test_all_models_are_listed",
     ),
+    differs(
+        "GET …/openapi.json",
+        "an OpenAPI 3.1 document of the model; 400 upstream",
+        "contract/test_contract_openapi.py::test_document_is_valid_and_its_examples_are_answered_as_it_says",
+        "contract/test_contract_openapi.py::test_document_is_of_the_version_that_was_asked_for",
+    ),
     differs("HEAD", "as GET; 400 upstream", "dataplane/test_rest.py::test_head_is_get"),
     differs(
         "OPTIONS",
