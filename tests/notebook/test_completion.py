@@ -21,12 +21,14 @@ NAMESPACE = {"net": Sequential(), "_hidden": Model(), "number": 3, "Model": Mode
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("%tfserve start --", ["--help", "--name", "--rest-port", "--grpc-port"]),
+        ("%tfserve start --", ["--help", "--name", "--rest-port", "--grpc-port", "--require-keys"]),
         ("%tfserve save ", ["net"]),
         ("%tfserve save net --name ", ["m", "other"]),
         ("%tfserve save net --label ", ["production", "test"]),
         ("%tfserve label pro", ["production=", "test="]),
         ("%tfserve label production=", ["1", "2", "7"]),
+        ("%tfserve limit ", ["m", "other"]),
+        ("%tfserve share ", ["m", "other"]),
         ("%tfserve unlabel ", ["production", "test"]),
         ("%tfserve versions ", ["all", "latest", "specific"]),
         ("%tfserve versions all --model ", ["m", "other"]),
