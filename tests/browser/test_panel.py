@@ -69,6 +69,24 @@ def test_panel_moves_a_label_and_the_sidebar_and_another_panel_follow(lab, servi
     expect(other.row(1)).to_contain_text("production", timeout=5000)
 
 
+def test_panel_is_there_again_and_follows_when_the_page_is_reloaded(lab, serving, files, api):
+    name = write_notebook(files, "reloaded.ipynb", f"{LOAD}\n%tfserve panel")
+    lab.open_notebook(name)
+    lab.run_all()
+    panel = WidgetPanel(lab.page.locator(PANEL))
+    expect(panel.row(1)).to_contain_text("production", timeout=60_000)
+    lab.run("docmanager:save")
+    # In Notebook 7 this time, with the same kernel.
+    lab.open(f"notebooks/{name}", query="")
+    expect(panel.row(1)).to_contain_text("production", timeout=60_000)
+    assert api.put(f"{serving}/models/version/labels/production", json={"version": 2}).status_code == 200
+    expect(panel.row(2)).to_contain_text("production", timeout=5000)
+    panel.field("names version").select_option(label="1 · AVAILABLE")
+    panel.button("Apply").click()
+    expect(panel.row(1)).to_contain_text("production", timeout=5000)
+    lab.screenshot("panel-notebook7")
+
+
 def test_panel_shows_hostile_names_as_text_and_gives_the_controls_back_after_a_long_cell(
     lab, serving, files, api
 ):

@@ -30,6 +30,7 @@ NAMESPACE = {"net": Sequential(), "_hidden": Model(), "number": 3, "Model": Mode
         ("%tfserve limit ", ["m", "other"]),
         ("%tfserve share ", ["m", "other"]),
         ("%tfserve unlabel ", ["production", "test"]),
+        ("%tfserve panel ", ["m", "other"]),
         ("%tfserve versions ", ["all", "latest", "specific"]),
         ("%tfserve versions all --model ", ["m", "other"]),
         ("%%tfserve query ", ["m", "other"]),

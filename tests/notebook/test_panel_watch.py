@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextvars import ContextVar, copy_context
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.notebook.jupyter_server import ExtensionMissing
 from jupyter_tfserve.notebook.panel.busy import PATIENCE_S, CellWatch, execution_of
 from jupyter_tfserve.notebook.panel.open_panels import OpenPanels
-from jupyter_tfserve.notebook.panel.refresher import Refresher
+from jupyter_tfserve.notebook.panel.refresher import Refresher, thread_of_cell
 from jupyter_tfserve.notebook.panel.snapshot import Snapshot
 from jupyter_tfserve.notebook.panel.watch import EngineWatch, _versions_in
 
@@ -144,6 +145,20 @@ def test_refresher_does_not_wait_for_its_period_when_it_is_poked():
     assert calls.acquire(timeout=DEADLINE_S)
     refresher.stop()
     assert refresher.join(DEADLINE_S)
+
+
+def test_thread_speaks_as_the_cell_that_started_it_when_the_kernel_was_asked_since():
+    parent = ContextVar("parent", default="somebody else")
+    parent.set("the cell")
+    heard = []
+    thread = thread_of_cell(lambda: heard.append(parent.get()), "test")
+    context = copy_context()
+    parent.set("a later cell")
+    later = thread_of_cell(lambda: heard.append(parent.get()), "test", context)
+    for each in (thread, later):
+        each.start()
+        each.join(DEADLINE_S)
+    assert heard == ["the cell", "the cell"]
 
 
 class StoppablePanel:

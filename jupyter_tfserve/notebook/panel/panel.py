@@ -6,8 +6,10 @@ magics agree. Two threads meet here, the kernel's main one with clicks and the r
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Mapping
+from contextvars import Context, copy_context
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
@@ -20,7 +22,7 @@ from jupyter_tfserve.notebook.panel.controls import Controls
 from jupyter_tfserve.notebook.panel.open_panels import OPEN_PANELS
 from jupyter_tfserve.notebook.panel.page import note_html
 from jupyter_tfserve.notebook.panel.plans import LabelMove, Plan, read_policy
-from jupyter_tfserve.notebook.panel.refresher import Refresher
+from jupyter_tfserve.notebook.panel.refresher import Refresher, thread_of_cell
 from jupyter_tfserve.notebook.panel.snapshot import Snapshot
 from jupyter_tfserve.notebook.panel.view import Choices, View, chosen, view_of
 from jupyter_tfserve.notebook.panel.watch import EngineWatch
@@ -63,6 +65,7 @@ class Panel:
         self._is_ended = False
         self._cells: CellWatch | None = None
         self._refresher = Refresher(self.refresh)
+        self._context: Context | None = None
         self._controls = Controls()
         self._listen()
 
@@ -80,6 +83,7 @@ class Panel:
         """Begins to follow the engine; shown in a cell it does so by itself."""
         if self._cells is None:
             shell = current_shell()
+            self._context = copy_context()
             self._cells = CellWatch(shell)
             OPEN_PANELS.add(self, execution_of(shell))
             self._refresher.start()
@@ -228,9 +232,8 @@ class Panel:
                 return
             self._is_acting = True
             self._say(text)
-        threading.Thread(
-            target=self._carry_out, args=(job, on_done), name="tfserve-panel-action", daemon=True
-        ).start()
+        carry_out = functools.partial(self._carry_out, job, on_done)
+        thread_of_cell(carry_out, "tfserve-panel-action", self._context).start()
 
     def _carry_out(self, job: Job, on_done: Callable[[], None]) -> None:
         try:

@@ -5,11 +5,23 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from typing import Final
 
 log = logging.getLogger(__name__)
 
 PERIOD_S: Final = 1.0
+
+
+def thread_of_cell(target: Callable[[], None], name: str, context: Context | None = None) -> threading.Thread:
+    """A thread that speaks to the front end as the cell (or `context`) does in which this is called.
+
+    ipykernel sends a widget's clicks to where the widget last spoke from. For a thread without a context that is
+    whoever asked the kernel last, which after a reload of the page is a subshell that has gone: clicks are lost.
+    """
+    run = (copy_context() if context is None else context.copy()).run
+    # A daemon: a kernel that ends does not wait for its panels.
+    return threading.Thread(target=run, args=(target,), name=name, daemon=True)
 
 
 class Refresher:
@@ -35,8 +47,7 @@ class Refresher:
     def start(self) -> None:
         """Begins; doing it twice changes nothing."""
         if self._thread is None and not self._is_stopped:
-            # A daemon: a kernel that ends does not wait for its panels.
-            self._thread = threading.Thread(target=self._run, name="tfserve-panel", daemon=True)
+            self._thread = thread_of_cell(self._run, "tfserve-panel")
             self._thread.start()
 
     def poke(self) -> None:
