@@ -14,7 +14,9 @@ from typing import Final, Protocol
 
 WORTH_TRYING_S: Final = 1e-3
 """Shorter batches are always side by side: their way to the worker takes as long as their run."""
-PHASE_BATCHES: Final = 8
+PHASE_BATCHES: Final = 12
+SETTLING_BATCHES: Final = 3
+"""The first of a phase do not count: they are formed of what the phase before has left."""
 PHASES: Final = 6
 """A trial's phases: each way twice, by turns."""
 HOLD_BATCHES: Final = 1024
@@ -23,11 +25,10 @@ CLEARLY: Final = 1.05
 """A way that makes callers wait must be so much faster than those that do not."""
 LEAD_SHARE: Final = 0.1
 MAX_LEAD_S: Final = 2e-3
-LINGER_SHARE: Final = 0.25
-MAX_LINGER_S: Final = 0.02
+LINGER_SHARE: Final = 0.4
+MAX_LINGER_S: Final = 0.03
 """Gathering waits at most so long after a batch, and at most this share of what a batch takes."""
 NEARLY_ALL: Final = 0.95
-FORGETTING: Final = 0.9
 OVERDUE: Final = 1.5
 """A batch that takes so many times what is known may hang: the other lane waits for it no longer."""
 
@@ -92,7 +93,7 @@ class LaneOverlap:
         self._batches = 0
         self._in_flight = 0
         self._since = self._last_end = self._last_s = 0.0
-        self._callers_rows = 0.0
+        self._callers_rows = 0
         self._scores = _scores()
 
     def began(self, now: float, oldest: float) -> None:
@@ -109,10 +110,11 @@ class LaneOverlap:
         if self._phase < 0:
             self._wait_for_trial(seconds)
             return
-        score = self._scores[self._phase % len(Turns)]
-        score.rows += batch.rows
-        score.busy_s += now - since
         self._batches += 1
+        if self._batches > SETTLING_BATCHES:
+            score = self._scores[self._phase % len(Turns)]
+            score.rows += batch.rows
+            score.busy_s += now - since
         if self._batches >= PHASE_BATCHES:
             self._next_phase()
 
@@ -132,9 +134,9 @@ class LaneOverlap:
             return 0.0
         return self._last_end + min(LINGER_SHARE * self._last_s, MAX_LINGER_S)
 
-    def forget(self) -> None:
-        """A batch is formed: those who do not come back are waited for a little less each time."""
-        self._callers_rows *= FORGETTING
+    def formed(self, callers_rows: int) -> None:
+        """A batch is formed while so many rows waited or ran: those who did not come back are waited for no more."""
+        self._callers_rows = callers_rows
 
     def _wait_for_trial(self, seconds: float) -> None:
         if seconds < WORTH_TRYING_S:

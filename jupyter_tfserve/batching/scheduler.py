@@ -292,7 +292,8 @@ class BatchScheduler:
                 self._observer.dequeued(batch, now)
             lane = self._free.pop()
             if self._overlap.turns is Turns.GATHERING:
-                self._overlap.forget()
+                rows = sum(running.rows for running in self._running.values())
+                self._overlap.formed(self._queue.rows + sum(task.rows for task in batch) + rows)
             self._overlap.began(now, batch[0].enqueued)
             running = asyncio.get_running_loop().create_task(self._run(lane, batch))
             self._running[running] = RunningBatch(batch, now)

@@ -128,12 +128,13 @@ def test_nobody_is_waited_for_when_there_is_a_latency_goal() -> None:
     assert overlap.next_at(3, None, 256, may_linger=False) == 0
 
 
-def test_callers_that_do_not_come_back_are_forgotten() -> None:
+def test_callers_that_do_not_come_back_are_waited_for_once() -> None:
     overlap = taking(GATHER)
-    overlap.next_at(64, None, 256, True)
-    for now in range(1, 60):
-        ended(overlap, float(now), 0.02)
-        overlap.forget()
+    overlap.formed(64)
+    ended(overlap, 10.0, 0.02)
+    assert overlap.next_at(1, None, 256, True) > 10.0
+    overlap.formed(1)
+    ended(overlap, 11.0, 0.02)
     assert overlap.next_at(1, None, 256, True) == 0
 
 
