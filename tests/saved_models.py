@@ -395,6 +395,11 @@ def make_hang_run(base: Path, version: int) -> Path:
     return _build(base, version, lambda: _poisoned_by_negative(_hang))
 
 
+def make_spin(base: Path, version: int) -> Path:
+    """x float [-1] -> y = x, but with a negative x it computes for ever."""
+    return _build(base, version, lambda: _poisoned_by_negative(_spin))
+
+
 def make_fail_run(base: Path, version: int) -> Path:
     """x float [-1] -> y = x, but a negative x is an INVALID_ARGUMENT error of the model."""
 
@@ -412,6 +417,11 @@ def _abort() -> Any:
 def _hang() -> Any:
     queue = v1.FIFOQueue(1, [tf.float32], shapes=[()])
     return queue.dequeue().op
+
+
+def _spin() -> Any:
+    (last,) = tf.while_loop(lambda i: i >= 0, lambda i: ((i + 1) % 1000,), (tf.constant(0),))
+    return last.op
 
 
 def _plain_with_initialiser(initialiser: Callable[[], Any]) -> tuple[dict[str, Any], Any]:

@@ -107,12 +107,15 @@ async def reached(condition, deadline_s: float = 120) -> None:
 
 
 @pytest.mark.slow
-async def test_version_switches_lose_and_mix_nothing_under_load(saved_models, start_engine) -> None:
+@pytest.mark.parametrize("wanted_switches", [60, pytest.param(200, marks=pytest.mark.nightly)])
+async def test_version_switches_lose_and_mix_nothing_under_load(
+    saved_models, start_engine, wanted_switches
+) -> None:
     engine = start_engine(f"--model_base_path={saved_models}/version", "--model_name=version")
     engine.wait_version("version", 3)
     switches = 0
     async with loaded(engine.connection.rest_url, "/v1/models/version:predict") as load:
-        for version in itertools.islice(itertools.cycle([1, 2, 3]), 200):
+        for version in itertools.islice(itertools.cycle([1, 2, 3]), wanted_switches):
             await changed(engine, "PUT", "/control/models/version/policy", specific={"versions": [version]})
             wanted = [version]
             await reached(
@@ -122,9 +125,9 @@ async def test_version_switches_lose_and_mix_nothing_under_load(saved_models, st
             )
             switches += 1
     assert load.failures == []
-    assert switches == 200
+    assert switches == wanted_switches
     assert {answer.version for answer in load.answers} == {1, 2, 3}
-    assert len(load.answers) > 1000
+    assert len(load.answers) > 5 * wanted_switches
 
 
 @pytest.mark.slow
@@ -297,11 +300,12 @@ def test_killed_engine_leaves_no_orphan_and_keeps_what_was_acknowledged(
 
 @pytest.mark.slow
 @pytest.mark.fault
+@pytest.mark.parametrize("kind", ["hang_run", "spin"])
 def test_model_that_hangs_on_some_requests_serves_the_others_again(
-    saved_models, start_engine, eventually
+    saved_models, start_engine, eventually, kind
 ) -> None:
     engine = start_engine(
-        f"--model_base_path={saved_models}/hang_run", "--model_name=m", "--rest_api_timeout_in_ms=1500"
+        f"--model_base_path={saved_models}/{kind}", "--model_name=m", "--rest_api_timeout_in_ms=1500"
     )
     engine.wait_version("m", 1)
     assert engine.predict("m", instances=[1.0]) == {"predictions": [1.0]}
