@@ -11,9 +11,12 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jupyter_tfserve.errors import Code, ServingError
-from jupyter_tfserve.lifecycle.config import ModelConfig, local_path
+
+if TYPE_CHECKING:
+    from jupyter_tfserve.lifecycle.config import ModelConfig
 
 
 def is_inside(path: str, roots: Iterable[str]) -> bool:
@@ -34,6 +37,9 @@ def check_folder(path: str, roots: Sequence[str], shown: str) -> None:
 
 def check_models(models: Iterable[ModelConfig], roots: Sequence[str]) -> None:
     """`check_folder` for the base path of each of `models`."""
+    # Here, since it brings numpy, which a Jupyter server that only checks folders does without.
+    from jupyter_tfserve.lifecycle.config import local_path
+
     for model in models:
         check_folder(local_path(model.base_path), roots, model.base_path)
 
