@@ -132,6 +132,21 @@ def assert_nowhere(secrets: list[str], engine, folder: Path) -> None:
             assert secret.encode() not in content, path
 
 
+def test_version_that_leads_out_of_the_roots_is_never_loaded(start_engine, tmp_path):
+    """S6: what was opened well and was changed since. No worker is asked: nothing here is a model."""
+    version, outside = tmp_path / "models" / "m" / "1", tmp_path / "outside"
+    version.mkdir(parents=True)
+    outside.write_bytes(b"elsewhere")
+    engine = start_engine(f"--allowed_roots={tmp_path / 'models'}", "--max_num_load_retries=0")
+    engine.call("POST", "/control/open", path=str(tmp_path / "models" / "m"))
+    (version / "variables").symlink_to(outside)
+    (version / "saved_model.pb").write_bytes(b"a model")
+    state = engine.wait_version("m", 1)
+    assert (state["state"], state["error_code"]) == ("END", "PERMISSION_DENIED")
+    assert "'variables' is outside the folders that this server may serve" in state["error_message"]
+    assert str(outside) not in state["error_message"]
+
+
 WRONG_KEYS = [
     ({}, "'models'"),
     ({"models": []}, "1 to 100 models"),
