@@ -148,6 +148,7 @@ class VersionRuntime:
 
         The model's error otherwise, or the first that its warm-up met; nothing is left of it then.
         """
+        await self._check_roots()
         batching = await asyncio.to_thread(batch_options, self._path, self._options)
         self._worker = worker = await self._spawn()
         try:
@@ -159,11 +160,13 @@ class VersionRuntime:
             await self.unload()
             raise
 
-    async def _spawn(self) -> Worker:
+    async def _check_roots(self) -> None:
+        """Opened long ago, maybe: what the path means now is what counts."""
         roots = self._options.lifecycle.allowed_roots
         if roots:
-            # Opened long ago, maybe: what the path means now is what counts.
             await asyncio.to_thread(check_version, self._path, roots)
+
+    async def _spawn(self) -> Worker:
         config = await asyncio.to_thread(session_config, self._path, self._options.worker.session_config)
         return await self._pool.spawn(self._id, self._path, config)
 
@@ -281,6 +284,7 @@ class VersionRuntime:
             await asyncio.sleep(RESTART_BACKOFF_S[min(failures, len(RESTART_BACKOFF_S) - 1)])
             failures += 1
             try:
+                await self._check_roots()
                 return await self._spawn()
             except ServingError as error:
                 logger.warning("Restarting the worker of %s failed: %s", self._id, error)
