@@ -69,12 +69,13 @@ class ControlCalls:
         self._access.add_routes(router)
         return router
 
-    def models(self) -> Reply:
-        """Every model with its versions and labels, as `GET /v1/models` shows them."""
-        return {"models": [self._model(model) for model in self._core.states()]}
+    def listing(self) -> Reply:
+        """Every model with its versions and labels, for `GET /v1/models`: nothing that only the host's user may know."""
+        return {"models": [_listed(model) for model in self._core.states()]}
 
     async def _state(self, request: ControlRequest) -> Reply:
-        return {"engine": self._describe(), **self.models()}
+        models = [self._model(model) for model in self._core.states()]
+        return {"engine": self._describe(), "models": models}
 
     async def _read_figures(self, request: ControlRequest) -> Reply:
         return await self._figures.document()
@@ -171,6 +172,14 @@ class ControlCalls:
                 return handle.loader.pid
         except ServingError:
             return None
+
+
+def _listed(model: ModelState) -> Reply:
+    return {
+        "name": model.config.name,
+        "labels": dict(model.labels),
+        "versions": [{"version": status.version, "state": status.state.name} for status in model.versions],
+    }
 
 
 def _served_already(model: ModelConfig) -> str:

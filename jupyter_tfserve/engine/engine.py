@@ -106,7 +106,7 @@ class Engine:
             data_plane,
             limits,
             listen.rest_timeout_ms,
-            calls.models,
+            calls.listing,
             self.is_ready,
             listen.rest_enable_cors,
             self._options.grpc.enable_signature_method_name_check,

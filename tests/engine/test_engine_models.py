@@ -214,8 +214,12 @@ def test_status_metadata_and_listing(models, start_engine, eventually) -> None:
     assert metadata["model_spec"] == {"name": "version", "signature_name": "", "version": "3"}
     serving = metadata["metadata"]["signature_def"]["signature_def"]["serving_default"]
     assert serving["inputs"]["x"]["dtype"] == "DT_FLOAT"
-    listed = {model["name"] for model in engine.rest.get("/v1/models").json()["models"]}
-    assert {"version", "half_plus_two", "counter"} <= listed
+    listed = {model["name"]: model for model in engine.rest.get("/v1/models").json()["models"]}
+    assert {"version", "half_plus_two", "counter"} <= set(listed)
+    # No path and no process of the host.
+    assert listed["version"] == {
+        "name": "version", "labels": {}, "versions": [{"version": 3, "state": "AVAILABLE"}]
+    }  # fmt: skip
 
     with grpc.insecure_channel(engine.connection.grpc_address) as channel:
         request = GetModelStatusRequest()
