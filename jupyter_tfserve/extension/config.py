@@ -38,7 +38,11 @@ class TFServe(Configurable):  # type: ignore[misc]
         Unicode(),
         help="Folders that models may be served from, with all that lies below. Empty: root_dir.",
     ).tag(config=True)
-    host: Any = Unicode("127.0.0.1", help="Address that the REST and gRPC ports listen on.").tag(config=True)
+    host: Any = Unicode(
+        "127.0.0.1",
+        help="Address that the REST and gRPC ports listen on. Another than loopback needs TLS in engine_arguments "
+        "(--ssl_config_file=…), and requests then need keys; or --allow_insecure_network there.",
+    ).tag(config=True)
     rest_port: Any = Int(
         None, allow_none=True, help="REST port. None: 8501, or a free one if that is taken. 0: no REST port."
     ).tag(config=True)
