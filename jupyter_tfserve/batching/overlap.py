@@ -19,8 +19,9 @@ SETTLING_BATCHES: Final = 3
 """The first of a phase do not count: they are formed of what the phase before has left."""
 PHASES: Final = 6
 """A trial's phases: each way twice, by turns."""
-HOLD_BATCHES: Final = 1024
-"""How long a decision holds until the next trial."""
+FIRST_HOLD_BATCHES: Final = 128
+MAX_HOLD_BATCHES: Final = 1024
+"""How long a decision holds until the next trial: longer each time, since what was measured before counts half."""
 CLEARLY: Final = 1.05
 """A way that makes callers wait must be so much faster than those that do not."""
 LEAD_SHARE: Final = 0.1
@@ -63,6 +64,11 @@ class _Score:
     rows: int = 0
     busy_s: float = 0.0
 
+    def halve(self) -> None:
+        """What is known counts half of what comes."""
+        self.rows //= 2
+        self.busy_s /= 2
+
     @property
     def rate(self) -> float:
         """Rows per second in which a batch ran, or somebody waited for one."""
@@ -75,7 +81,7 @@ class LaneOverlap:
     __slots__ = (
         "_batches",
         "_callers_rows",
-        "_decided",
+        "_hold",
         "_in_flight",
         "_last_end",
         "_last_s",
@@ -88,13 +94,13 @@ class LaneOverlap:
     def __init__(self) -> None:
         self.turns = Turns.SIDE_BY_SIDE
         """Other ways than this ask `next_at` when a batch may be sent off."""
-        self._decided = False
+        self._hold = 0
         self._phase = -1
         self._batches = 0
         self._in_flight = 0
         self._since = self._last_end = self._last_s = 0.0
         self._callers_rows = 0
-        self._scores = _scores()
+        self._scores = tuple(_Score() for _ in Turns)
 
     def began(self, now: float, oldest: float) -> None:
         """A batch was given to a lane, for somebody who waited since `oldest`."""
@@ -140,11 +146,12 @@ class LaneOverlap:
 
     def _wait_for_trial(self, seconds: float) -> None:
         if seconds < WORTH_TRYING_S:
-            self._batches, self._decided, self.turns = 0, False, Turns.SIDE_BY_SIDE
+            self._batches, self._hold, self.turns = 0, 0, Turns.SIDE_BY_SIDE
             return
         self._batches += 1
-        if self._batches >= (HOLD_BATCHES if self._decided else PHASE_BATCHES):
-            self._scores = _scores()
+        if self._batches >= max(self._hold, PHASE_BATCHES):
+            for score in self._scores:
+                score.halve()
             self._next_phase()
 
     def _next_phase(self) -> None:
@@ -157,8 +164,5 @@ class LaneOverlap:
         for way in (Turns.ONE_AT_A_TIME, Turns.GATHERING):
             if self._scores[way.value].rate > CLEARLY * self._scores[self.turns.value].rate:
                 self.turns = way
-        self._phase, self._decided = -1, True
-
-
-def _scores() -> tuple[_Score, ...]:
-    return tuple(_Score() for _ in Turns)
+        self._phase = -1
+        self._hold = min(max(2 * self._hold, FIRST_HOLD_BATCHES), MAX_HOLD_BATCHES)

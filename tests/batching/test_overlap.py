@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_tfserve.batching.overlap import (
-    HOLD_BATCHES,
+    FIRST_HOLD_BATCHES,
     LINGER_SHARE,
     MAX_LINGER_S,
     OVERDUE,
@@ -66,14 +66,14 @@ TRIAL = PHASE_BATCHES * (PHASES + 1)
 def test_fastest_way_is_kept_after_a_trial(rates: dict[Turns, float], best: Turns) -> None:
     machine = Machine(rates)
     assert set(machine.run(TRIAL)) == set(Turns)
-    assert set(machine.run(HOLD_BATCHES - 1)) == {best}
+    assert set(machine.run(FIRST_HOLD_BATCHES - 1)) == {best}
 
 
 def test_another_trial_follows_when_the_model_changes_its_ways() -> None:
     machine = Machine({SIDE: 2800, ONE: 3600, GATHER: 3700})
     machine.run(TRIAL)
     machine.rates = {SIDE: 5000, ONE: 3600, GATHER: 3700}
-    machine.run(HOLD_BATCHES + TRIAL)
+    machine.run(FIRST_HOLD_BATCHES + TRIAL)
     assert machine.overlap.turns is SIDE
 
 
