@@ -108,6 +108,7 @@ ERRORS = [
     ("PUT", "/control/models/no/policy", '{"latest": {"num_versions": "x"}}', 400, ""),
     ("PUT", "/control/models/no/policy", '{"specific": {"versions": ["x"]}}', 400, ""),
     ("POST", "/control/models/no/refresh", "", 404, "no"),
+    ("POST", "/control/models/no/versions/1/load", "", 404, "no"),
     ("GET", "/control/models/no/versions/1/wait?timeout_s=0.05", "", 504, ""),
     (
         "GET",
@@ -203,6 +204,7 @@ def test_life_of_a_model_through_its_routes(start_engine, eventually, saved_mode
 
     shutil.copytree(saved_models / "version" / "3", versions / "3")
     assert call("POST", "/control/models/m/refresh") == {}
+    assert call("POST", "/control/models/m/versions/99/load") == {"wanted": False}
     assert engine.wait_version("m", 3)["state"] == "AVAILABLE"
     assert call("DELETE", "/control/models/m/labels/live") == {"previous": 2}
     gone = engine.control.delete("/control/models/m/labels/live")

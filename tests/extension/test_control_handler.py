@@ -21,6 +21,7 @@ CONTROL = "api/engines/default/control"
         ("GET", "models/a%20b/signatures", "/control/models/a%20b/signatures"),
         ("GET", "models/%C3%A9/versions/1/wait", "/control/models/%C3%A9/versions/1/wait"),
         ("POST", "models/m/refresh", "/control/models/m/refresh"),
+        ("POST", "models/m/versions/2/load", "/control/models/m/versions/2/load"),
         ("PUT", "models/m/labels/a:b?c", "/control/models/m/labels/a%3Ab%3Fc"),
         ("DELETE", "models/m", "/control/models/m"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -12,7 +12,7 @@ import pytest
 
 from jupyter_tfserve.engine.client import ControlClient
 from jupyter_tfserve.errors import Code, ServingError
-from jupyter_tfserve.notebook.api import connect, running_server
+from jupyter_tfserve.notebook.api import Server, connect, running_server
 from jupyter_tfserve.notebook.discovery import Discovery
 from jupyter_tfserve.notebook.waiting import COMING
 from jupyter_tfserve.types import ModelSpec
@@ -110,16 +110,39 @@ def test_wait_raises_the_versions_error_when_it_cannot_load(server, models_folde
     broken.mkdir()
     (broken / "saved_model.pb").write_bytes(b"no protobuf")
     server.client.refresh("keras")
-    began = time.monotonic()
     with pytest.raises(ServingError) as caught:
-        server.wait(2, "keras", timeout_s=60)
-    assert time.monotonic() - began < 30
+        server.wait(2, "keras", timeout_s=200)
     assert caught.value.message.startswith("Version 2 of keras does not load: ")
     assert caught.value.code is not Code.DEADLINE_EXCEEDED
     shown = next(item for item in model_named(server, "keras").versions if item.version == 2)
     assert "to load failed" in str(shown)
     # The version before it serves on.
     assert server.query("keras/1", np.zeros((1, *keras_row(server)))) is not None
+
+
+@pytest.mark.parametrize(
+    ("error", "is_wanted", "calls"),
+    [("", True, ["policy"]), ("it died", True, ["again"]), ("it died", False, ["again", "policy"])],
+)
+def test_load_tries_again_what_failed_and_keeps_the_policy_that_wants_it(tmp_path, error, is_wanted, calls):
+    (tmp_path / "2").mkdir()
+    (tmp_path / "2" / "saved_model.pb").write_bytes(b"model")
+    seen = []
+    version = SimpleNamespace(version=2, error_message=error, state="AVAILABLE")
+    known = SimpleNamespace(name="m", versions=[version], base_path=str(tmp_path))
+
+    def load(model, number):
+        seen.append("again")
+        return is_wanted
+
+    server = SimpleNamespace(
+        model=lambda _: known,
+        client=SimpleNamespace(load=load),
+        _serve=lambda *_: seen.append("policy"),
+        wait=lambda number, model: (number, model),
+    )
+    assert Server.load(server, 2) == (2, "m")
+    assert seen == calls
 
 
 def keras_row(server):
