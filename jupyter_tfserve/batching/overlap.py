@@ -9,6 +9,7 @@ the same whatever its rows, it even pays to wait a moment for the callers that h
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -24,6 +25,11 @@ MAX_HOLD_BATCHES: Final = 1024
 """How long a decision holds until the next trial: longer each time, since what was measured before counts half."""
 CLEARLY: Final = 1.05
 """A way that makes callers wait must be so much faster than those that do not."""
+ALIKE: Final = 1.1
+"""Of ways that are as fast as that, the one that costs the processors clearly less leaves more for others."""
+MEASURABLE_CPU_S: Final = 0.1
+MOSTLY: Final = 0.75
+"""So many of the batches that waited for callers must have got them."""
 LEAD_SHARE: Final = 0.1
 MAX_LEAD_S: Final = 2e-3
 LINGER_SHARE: Final = 0.4
@@ -63,16 +69,24 @@ class Running:
 class _Score:
     rows: int = 0
     busy_s: float = 0.0
+    cpu_s: float = 0.0
 
     def halve(self) -> None:
         """What is known counts half of what comes."""
         self.rows //= 2
         self.busy_s /= 2
+        self.cpu_s /= 2
 
     @property
     def rate(self) -> float:
         """Rows per second in which a batch ran, or somebody waited for one."""
         return self.rows / self.busy_s if self.busy_s > 0 else 0.0
+
+    def is_cheaper(self, other: _Score) -> bool:
+        """Whether its rows cost clearly less processor time."""
+        if min(self.cpu_s, other.cpu_s) < MEASURABLE_CPU_S:
+            return False
+        return self.rows / self.cpu_s > ALIKE * other.rows / other.cpu_s
 
 
 class LaneOverlap:
@@ -81,17 +95,25 @@ class LaneOverlap:
     __slots__ = (
         "_batches",
         "_callers_rows",
+        "_cpu_mark",
+        "_cpu_s",
+        "_formed",
         "_hold",
         "_in_flight",
         "_last_end",
         "_last_s",
+        "_met",
         "_phase",
         "_scores",
         "_since",
         "turns",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, cpu_s: Callable[[], float] = lambda: 0.0) -> None:
+        """`cpu_s` is the processor time that the model's process has used so far; it is asked in trials only."""
+        self._cpu_s = cpu_s
+        self._cpu_mark = 0.0
+        self._formed = self._met = 0
         self.turns = Turns.SIDE_BY_SIDE
         """Other ways than this ask `next_at` when a batch may be sent off."""
         self._hold = 0
@@ -121,6 +143,8 @@ class LaneOverlap:
             score = self._scores[self._phase % len(Turns)]
             score.rows += batch.rows
             score.busy_s += now - since
+        elif self._batches == SETTLING_BATCHES:
+            self._cpu_mark = self._cpu_s()
         if self._batches >= PHASE_BATCHES:
             self._next_phase()
 
@@ -142,6 +166,8 @@ class LaneOverlap:
 
     def formed(self, callers_rows: int) -> None:
         """A batch is formed while so many rows waited or ran: those who did not come back are waited for no more."""
+        self._formed += 1
+        self._met += callers_rows >= NEARLY_ALL * self._callers_rows
         self._callers_rows = callers_rows
 
     def _wait_for_trial(self, seconds: float) -> None:
@@ -150,19 +176,36 @@ class LaneOverlap:
             return
         self._batches += 1
         if self._batches >= max(self._hold, PHASE_BATCHES):
+            self._formed = self._met = 0
             for score in self._scores:
                 score.halve()
             self._next_phase()
 
     def _next_phase(self) -> None:
         self._batches = 0
+        if self._phase >= 0:
+            self._scores[self._phase % len(Turns)].cpu_s += self._cpu_s() - self._cpu_mark
         self._phase += 1
         if self._phase < PHASES:
             self.turns = Turns(self._phase % len(Turns))
             return
-        self.turns = Turns.SIDE_BY_SIDE
-        for way in (Turns.ONE_AT_A_TIME, Turns.GATHERING):
-            if self._scores[way.value].rate > CLEARLY * self._scores[self.turns.value].rate:
-                self.turns = way
+        self.turns = self._best()
         self._phase = -1
         self._hold = min(max(2 * self._hold, FIRST_HOLD_BATCHES), MAX_HOLD_BATCHES)
+
+    def _best(self) -> Turns:
+        """The fastest way by the clock; of those that are alike the one that costs the processors least."""
+        ways = [Turns.ONE_AT_A_TIME]
+        if self._met >= MOSTLY * self._formed:
+            # Otherwise callers come at times of their own, and waiting for them only costs.
+            ways.append(Turns.GATHERING)
+        best = Turns.SIDE_BY_SIDE
+        for way in ways:
+            if self._scores[way.value].rate > CLEARLY * self._scores[best.value].rate:
+                best = way
+        fastest = self._scores[best.value].rate
+        for way in ways:
+            score = self._scores[way.value]
+            if ALIKE * score.rate >= fastest and score.is_cheaper(self._scores[best.value]):
+                best = way
+        return best

@@ -77,15 +77,16 @@ class BatchScheduler:
         observer: BatchObserver | None = None,
         tensor_name: Callable[[str, str], str] = lambda _signature, alias: alias,
         on_stuck: Callable[[], None] = lambda: None,
+        cpu_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """`tensor_name` gives an input's own name by (signature, alias), for strict batching's errors.
 
         `on_stuck` is called when requests wait while every lane has computed for nobody for `STUCK_AFTER_S`:
-        callers gave up, the model did not.
+        callers gave up, the model did not. `cpu_s` is the processor time that the model's process has used.
         """
         self._options = options
         self._planner = BatchPlanner(options)
-        self._overlap = LaneOverlap()
+        self._overlap = LaneOverlap(cpu_s)
         self._execution = BatchExecution(options, clock, observer, tensor_name, self._planner)
         self._observer = observer
         self._clock = clock

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import psutil
+
 from jupyter_tfserve.batching.overlap import Turns
 from jupyter_tfserve.batching.planner import LearnedBatching
 from jupyter_tfserve.batching.scheduler import BatchScheduler, BatchStatistics, LaneGone
@@ -178,6 +180,7 @@ class VersionRuntime:
             observer=self._metrics.batching,
             tensor_name=self._tensor_name,
             on_stuck=self._end_stuck_worker,
+            cpu_s=self._cpu_s,
         )
         self._own_batching = batching
         self._live.follow(self)
@@ -207,6 +210,14 @@ class VersionRuntime:
     ) -> Tensors:
         """The outputs by alias; errors as `BatchScheduler.submit` has them."""
         return await self._scheduler.submit(key, inputs, outputs, timeout_s, key in self._batchable, watch)
+
+    def _cpu_s(self) -> float:
+        """The processor time that the worker has used; 0 while there is none."""
+        try:
+            times = psutil.Process(self.pid).cpu_times() if self.pid else None
+        except psutil.Error:
+            return 0.0
+        return 0.0 if times is None else float(times.user + times.system)
 
     def _tensor_name(self, key: str, alias: str) -> str:
         return self.signatures[key].inputs[alias].tensor_name

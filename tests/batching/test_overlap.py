@@ -31,8 +31,17 @@ class Batch:
 class Machine:
     """64 callers in a closed loop, as so many rows a second by the way in which lanes take turns."""
 
-    def __init__(self, rates: dict[Turns, float], batch_s: float = 0.020) -> None:
-        self.overlap = LaneOverlap()
+    def __init__(
+        self,
+        rates: dict[Turns, float],
+        batch_s: float = 0.020,
+        cpu_rates: dict[Turns, float] | None = None,
+        come_back: bool = True,
+    ) -> None:
+        self.cpu_s = 0.0
+        self.cpu_rates = cpu_rates or dict.fromkeys(Turns, 4000.0)
+        self.come_back = come_back
+        self.overlap = LaneOverlap(lambda: self.cpu_s)
         self.rates = rates
         self.batch_s = batch_s
         self.now = 100.0
@@ -42,7 +51,11 @@ class Machine:
         ways = []
         for _ in range(batches):
             ways.append(self.overlap.turns)
+            if self.overlap.turns is Turns.GATHERING:
+                self.overlap.next_at(64, None, 256, True)
+                self.overlap.formed(64 if self.come_back else 30)
             self.overlap.began(self.now, self.now)
+            self.cpu_s += 64 / self.cpu_rates[self.overlap.turns]
             self.now += 64 / self.rates[self.overlap.turns]
             self.overlap.ended(self.now, self.batch_s, Batch(64))
         return ways
@@ -67,6 +80,27 @@ def test_fastest_way_is_kept_after_a_trial(rates: dict[Turns, float], best: Turn
     machine = Machine(rates)
     assert set(machine.run(TRIAL)) == set(Turns)
     assert set(machine.run(FIRST_HOLD_BATCHES - 1)) == {best}
+
+
+@pytest.mark.parametrize(
+    ("rates", "best"),
+    [
+        ({SIDE: 2000, ONE: 1950, GATHER: 1900}, GATHER),  # alike by the clock, and it costs least
+        ({SIDE: 2000, ONE: 1950, GATHER: 1700}, ONE),  # too slow for that
+        ({SIDE: 2500, ONE: 1950, GATHER: 1700}, SIDE),
+    ],
+)
+def test_cheapest_way_is_kept_when_several_are_as_fast(rates: dict[Turns, float], best: Turns) -> None:
+    """On cores that others use too, more threads get more of them: the clock tells little."""
+    machine = Machine(rates, cpu_rates={SIDE: 2700, ONE: 3500, GATHER: 4400})
+    machine.run(TRIAL)
+    assert machine.overlap.turns is best
+
+
+def test_callers_are_not_waited_for_when_they_come_at_times_of_their_own() -> None:
+    machine = Machine({SIDE: 2800, ONE: 3600, GATHER: 4500}, come_back=False)
+    machine.run(TRIAL)
+    assert machine.overlap.turns is ONE
 
 
 def test_another_trial_follows_when_the_model_changes_its_ways() -> None:
