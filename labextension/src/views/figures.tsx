@@ -37,7 +37,14 @@ export function VersionFigures(props: { readonly figures: IVersionFigures }): Re
   return (
     <div className="jp-tfserve-Figures" data-rate={figures.requests_per_second}>
       <Curve figures={figures} />
-      <span>{parts.join(' · ')}</span>
+      <span>
+        {parts.map((part, index) => (
+          <React.Fragment key={index}>
+            {index > 0 && ' · '}
+            <span className="jp-tfserve-Figure">{part}</span>
+          </React.Fragment>
+        ))}
+      </span>
     </div>
   );
 }

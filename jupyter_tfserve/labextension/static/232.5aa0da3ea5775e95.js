@@ -270,6 +270,11 @@
   flex: 1 1 140px;
 }
 
+/* A number stays with its unit. */
+.jp-tfserve-Figure {
+  white-space: nowrap;
+}
+
 .jp-tfserve-Curve line {
   stroke: var(--jp-border-color2);
 }
