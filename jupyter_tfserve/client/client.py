@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -34,6 +34,9 @@ class Client:
     `grpcs` speak TLS, checked by `root_certificates` (PEM) or by those of the system. `headers` go with every
     request. `timeout_s` holds for calls that name none. Every failure is a `ServingError`. TensorFlow is
     never imported, and need not be installed. Close it, or use it in a `with`.
+
+    `encoding="npy"` sends and fetches numbers as numpy's files over REST, for large arrays where gRPC cannot pass
+    (a JupyterHub); it needs a server of jupyter_tfserve. Strings stay JSON.
     """
 
     def __init__(
@@ -43,9 +46,12 @@ class Client:
         headers: Mapping[str, str] | None = None,
         root_certificates: bytes | None = None,
         timeout_s: float = 60.0,
+        encoding: Literal["json", "npy"] = "json",
     ) -> None:
+        if encoding not in ("json", "npy"):
+            raise invalid_argument(f"encoding is 'json' or 'npy'; was {encoding!r}")
         self._timeout_s = timeout_s
-        self._transport = _transport(url, headers or {}, root_certificates, timeout_s)
+        self._transport = _transport(url, headers or {}, root_certificates, timeout_s, encoding == "npy")
         self._signatures: dict[ModelSpec, Signature] = {}
 
     def predict(
@@ -175,11 +181,12 @@ def _spec(model: str, version: int | None, label: str | None, signature: str = "
 
 
 def _transport(
-    url: str, headers: Mapping[str, str], root_certificates: bytes | None, timeout_s: float
+    url: str, headers: Mapping[str, str], root_certificates: bytes | None, timeout_s: float, arrays: bool
 ) -> Transport:
     scheme = urlsplit(url).scheme
     if scheme in ("http", "https"):
-        return RestTransport(HttpCaller(url, headers, timeout_s, root_certificates=root_certificates))
+        caller = HttpCaller(url, headers, timeout_s, root_certificates=root_certificates)
+        return RestTransport(caller, arrays)
     if scheme in ("grpc", "grpcs"):
         address = url.partition("://")[2].rstrip("/")
         return _grpc_transport(address, headers, scheme == "grpcs", root_certificates)

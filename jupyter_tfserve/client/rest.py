@@ -9,6 +9,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from jupyter_tfserve.client.arrays import can_travel, predict_arrays
 from jupyter_tfserve.client.documents import encode_body, parse_answer, parse_json
 from jupyter_tfserve.client.http_caller import HttpCaller
 from jupyter_tfserve.client.server_timing import SERVER_TIMING, TIMING_HEADER, parse_server_timing
@@ -56,15 +57,19 @@ def predict_timed(
 
 
 class RestTransport:
-    """One server's REST port."""
+    """One server's REST port. `arrays`: numbers travel as numpy's files, not as JSON."""
 
-    def __init__(self, caller: HttpCaller) -> None:
+    def __init__(self, caller: HttpCaller, arrays: bool = False) -> None:
         self._caller = caller
+        self._arrays = arrays
 
     def predict(
         self, spec: ModelSpec, inputs: Tensors, signature: Signature, timeout_s: float
     ) -> dict[str, Tensor]:
         """The outputs by alias."""
+        if self._arrays and can_travel(signature):
+            path = f"{model_path(spec)}:predict"
+            return predict_arrays(self._caller, path, spec.signature_name, inputs, signature, timeout_s)
         answer = predict_document(self._caller, spec, {"inputs": dict(inputs)}, signature, timeout_s)
         outputs = answer if isinstance(answer, dict) else {_only(signature.outputs): answer}
         return {alias: _as_bytes(tensor, signature.outputs.get(alias)) for alias, tensor in outputs.items()}

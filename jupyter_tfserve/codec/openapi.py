@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 from jupyter_tfserve.codec.classification import CLASSIFY_METHOD, classification_outputs
+from jupyter_tfserve.codec.media_types import Media
 from jupyter_tfserve.codec.openapi_parts import (
     CLASSIFY_ANSWER,
     COMPONENTS,
@@ -124,7 +125,8 @@ def _predict(signatures: Mapping[str, Signature]) -> Json:
         answers.append(named_schemas({"outputs": _outputs(signature)}))
         if is_shown:
             examples[title] = {"summary": title, "value": _columns(key, signature)}
-    return post_operation("predict", {"anyOf": requests}, {"anyOf": answers}, examples)
+    others = [media.value for media in Media if media is not Media.JSON]
+    return post_operation("predict", {"anyOf": requests}, {"anyOf": answers}, examples, others)
 
 
 def _has_example(signature: Signature) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from jupyter_tfserve.codec.tensor_schema import BYTES, BYTES_REF, Schema, list_of, named_schemas
@@ -108,21 +109,25 @@ def get_operation(name: str, summary: str, schema: str) -> Schema:
     }
 
 
-def post_operation(name: str, request: Schema, answer: Schema, examples: Mapping[str, Any]) -> Schema:
-    """A POST of JSON."""
+def post_operation(
+    name: str, request: Schema, answer: Schema, examples: Mapping[str, Any], others: Sequence[str] = ()
+) -> Schema:
+    """A POST of JSON, or of a body of one of the types in `others`, which have no schema."""
     media: Schema = {"schema": request}
     if examples:
         media["examples"] = dict(examples)
+    binary: Schema = {other: {} for other in others}
     return {
         "operationId": name,
         "summary": f"Run the model: {name}",
-        "requestBody": {"required": True, "content": {"application/json": media}},
-        "responses": _responses(answer),
+        "requestBody": {"required": True, "content": {"application/json": media, **binary}},
+        "responses": _responses(answer, binary),
     }
 
 
-def _responses(answer: Schema) -> Schema:
+def _responses(answer: Schema, binary: Mapping[str, Any] = MappingProxyType({})) -> Schema:
+    content = {"application/json": {"schema": answer}, **binary}
     return {
-        "200": {"description": "The answer", "content": {"application/json": {"schema": answer}}},
+        "200": {"description": "The answer", "content": content},
         "default": {"$ref": "#/components/responses/Error"},
     }

@@ -14,6 +14,7 @@ from typing import Final
 import orjson
 
 from jupyter_tfserve.batching.stopwatch import Stopwatch, server_timing
+from jupyter_tfserve.codec.gzip_answer import MIN_BYTES, deflate
 from jupyter_tfserve.codec.gzip_body import BodyTooLarge, inflate
 from jupyter_tfserve.codec.json_examples import (
     ExampleDocument,
@@ -23,9 +24,11 @@ from jupyter_tfserve.codec.json_examples import (
 )
 from jupyter_tfserve.codec.json_models import encode_error, encode_metadata, encode_status
 from jupyter_tfserve.codec.json_predict import bind_predict, encode_predict, parse_predict
+from jupyter_tfserve.codec.media_types import ANY_TYPES, JSON_TYPES, Media, accepts_gzip, exchanged_media
 from jupyter_tfserve.codec.protos import SignatureDefMap
 from jupyter_tfserve.codec.signatures import check_predict_method
 from jupyter_tfserve.dataplane.admission import Overloaded, retry_after_seconds
+from jupyter_tfserve.dataplane.bodies import PredictBodies
 from jupyter_tfserve.dataplane.http_message import HTML, JSON, HttpRequest, HttpResponse, error_page
 from jupyter_tfserve.dataplane.inference import InferenceOptions, classify, regress
 from jupyter_tfserve.dataplane.metrics import RequestMetrics
@@ -40,6 +43,8 @@ OFFLOADED_BODY_BYTES: Final = 1 << 18
 """Bodies from this size on are decoded in a thread: the loop goes on answering others."""
 OFFLOADED_GZIP_BYTES: Final = 4096
 """The same for compressed ones: each of these bytes may become a thousand."""
+OFFLOADED_ANSWER_BYTES: Final = 1 << 15
+"""Answers from this size on are compressed in a thread, where they are."""
 TIMING_HEADER: Final = "x-tfserve-timing"
 """Who sends it gets a prediction's times in the answer's Server-Timing."""
 
@@ -49,6 +54,7 @@ _CORS_HEADERS: Final[Mapping[str, str]] = {
     "Access-Control-Allow-Headers": "Content-Type",
 }
 _NO_HEADERS: Final[Mapping[str, str]] = {}
+_JSON_ONLY: Final = ((Media.JSON, None), (Media.JSON, Media.JSON))
 _NO_RUN: Final = Prediction("", 0, "", {})
 """Of routes that ask no model."""
 
@@ -78,6 +84,7 @@ class RestApi:
         self._is_ready = is_ready
         self._headers = _CORS_HEADERS if enable_cors else _NO_HEADERS
         self._check_method_names = check_method_names
+        self._bodies = PredictBodies(data_plane, limits, check_method_names)
         self._inference_options = InferenceOptions(limits, check_method_names)
         self._metrics = metrics or RequestMetrics("REST")
         self._documents = OpenApiDocuments()
@@ -100,10 +107,16 @@ class RestApi:
             body = request.body
             if "content-encoding" in request.headers and method == "POST":
                 body = await self._decoded(request)
-            headers = self._headers
+            headers, media_type = self._headers, JSON
+            run: Run
             if route.verb is Verb.PREDICT:
-                watch = Stopwatch(began) if TIMING_HEADER in request.headers else None
-                answer, run = await self._predict(route.spec, body, watch)
+                sent = request.headers
+                watch = Stopwatch(began) if TIMING_HEADER in sent else None
+                content_type, accept = sent.get("content-type"), sent.get("accept")
+                if content_type in JSON_TYPES and accept in ANY_TYPES:
+                    answer, run = await self._predict(route.spec, body, watch)
+                else:
+                    answer, media_type, run = await self._predict_by_type(route.spec, request, body, watch)
                 self._metrics.succeeded(model, "predict", began, run.run_s, run.traffic)
                 if watch is not None:
                     headers = {**headers, "Server-Timing": server_timing(watch, perf_counter())}
@@ -111,7 +124,9 @@ class RestApi:
                 answer, run = await self._answer(route, body)
                 api = route.verb.value if method == "POST" else ""
                 self._metrics.succeeded(model, api, began, run.run_s, run.traffic)
-            return HttpResponse(200, answer, JSON, headers)
+            if len(answer) >= MIN_BYTES and "accept-encoding" in request.headers:
+                answer, headers = await _compressed(answer, request.headers["accept-encoding"], headers)
+            return HttpResponse(200, answer, media_type, headers)
         except ServingError as error:
             self._metrics.failed(model, error)
             return error_response(error, self._headers)
@@ -136,7 +151,9 @@ class RestApi:
             case _:
                 return orjson.dumps(self._list_models()), _NO_RUN
 
-    async def _predict(self, spec: ModelSpec, body: bytes, watch: Stopwatch | None) -> tuple[bytes, Run]:
+    async def _predict(
+        self, spec: ModelSpec, body: bytes, watch: Stopwatch | None
+    ) -> tuple[bytes, Prediction]:
         limits = self._limits
         offload = len(body) >= OFFLOADED_BODY_BYTES
         document = (
@@ -156,10 +173,21 @@ class RestApi:
         try:
             prediction = await self._data_plane.predict(spec, bind, self._timeout_s, offload, watch=watch)
         except SignatureNotFound as error:
-            # REST has a text and a code of its own for it.
-            message = f'Serving signature name: "{error.key}" not found in signature def'
-            raise invalid_argument(message, error.hint) from None
+            raise _no_signature(error) from None
         return encode_predict(prediction.outputs, row_format), prediction
+
+    async def _predict_by_type(
+        self, spec: ModelSpec, request: HttpRequest, body: bytes, watch: Stopwatch | None
+    ) -> tuple[bytes, str, Prediction]:
+        """The same for who names the types of the bodies: the answer, its type, and what the model did."""
+        media = exchanged_media(request.headers.get("content-type"), request.headers.get("accept"))
+        if media in _JSON_ONLY:
+            answer, prediction = await self._predict(spec, body, watch)
+            return answer, JSON, prediction
+        try:
+            return await self._bodies.predict(spec, request.target, media, body, self._timeout_s, watch)
+        except SignatureNotFound as error:
+            raise _no_signature(error) from None
 
     async def _classify(self, spec: ModelSpec, body: bytes) -> tuple[bytes, Run]:
         document = await self._examples(body)
@@ -230,6 +258,26 @@ def error_response(error: ServingError, headers: Mapping[str, str] = _NO_HEADERS
     elif error.code is Code.UNAVAILABLE:
         headers = {**headers, "Retry-After": "1"}
     return HttpResponse(status, encode_error(error.message, error.hint), JSON, headers)
+
+
+def _no_signature(error: SignatureNotFound) -> ServingError:
+    """REST has a text and a code of its own for it."""
+    message = f'Serving signature name: "{error.key}" not found in signature def'
+    return invalid_argument(message, error.hint)
+
+
+async def _compressed(
+    answer: bytes, accept_encoding: str, headers: Mapping[str, str]
+) -> tuple[bytes, Mapping[str, str]]:
+    """The answer and its headers, as gzip if that is what the sender asks for."""
+    headers = {**headers, "Vary": "Accept-Encoding"}
+    if not accepts_gzip(accept_encoding):
+        return answer, headers
+    if len(answer) >= OFFLOADED_ANSWER_BYTES:
+        answer = await asyncio.to_thread(deflate, answer)
+    else:
+        answer = deflate(answer)
+    return answer, {**headers, "Content-Encoding": "gzip"}
 
 
 def _with_signature(spec: ModelSpec, signature_name: str) -> ModelSpec:

@@ -24,7 +24,7 @@ from jupyter_tfserve.extension.handlers.base import RESOURCE, TFServeHandler, gu
 
 BODY_HEADERS: Final = ("Content-Encoding", "Content-Length", "Content-Type")
 REQUEST_HEADERS: Final = ("Accept", "Accept-Encoding", "Traceparent", "User-Agent", "X-Request-Id")
-RESPONSE_HEADERS: Final = (*BODY_HEADERS, "Allow", "Retry-After", "X-Request-Id")
+RESPONSE_HEADERS: Final = (*BODY_HEADERS, "Allow", "Retry-After", "Vary", "X-Request-Id")
 PRIVATE_ARGUMENTS: Final = frozenset({"token", "_xsrf", "no_track_activity"})
 ACTIONS: Final = {"GET": "read", "POST": "execute"}
 

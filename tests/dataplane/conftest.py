@@ -151,6 +151,13 @@ def serving_rest_fixture(tmp_path: Path):
     return serve
 
 
+@pytest.fixture
+async def rest_once(tmp_path: Path) -> AsyncIterator[Rest]:
+    """One of them, for all examples of a property."""
+    async with serving_rest(tmp_path / "m") as rest:
+        yield rest
+
+
 @contextlib.asynccontextmanager
 async def serving_rest(
     base: Path,

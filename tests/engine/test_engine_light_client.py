@@ -43,6 +43,7 @@ def engine(served, tmp_path_factory):
 
 def clients(engine):
     yield Client(engine.connection.rest_url)
+    yield Client(engine.connection.rest_url, encoding="npy")
     yield Client(f"grpc://{engine.connection.grpc_address}/")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from jupyter_tfserve.engine.connection import read_connection
 from jupyter_tfserve.errors import ServingError
-from jupyter_tfserve.extension.proxy import data_plane_target
+from jupyter_tfserve.extension.proxy import RESPONSE_HEADERS, data_plane_target
 
 
 def test_target_keeps_the_path_and_drops_private_arguments():
@@ -72,6 +72,14 @@ async def test_only_listed_headers_come_back(api, running):
     assert "default-src 'none'" in response.headers["Content-Security-Policy"]
     assert "a=b" not in response.headers.get_list("Set-Cookie")
     assert "Location" not in response.headers
+
+
+async def test_types_and_encodings_pass_both_ways(api, running):
+    asked = {"Content-Type": "application/x-npy", "Accept": "application/x-npz", "Accept-Encoding": "gzip"}
+    response = await api("POST", "v1/models/m:predict", b"x", headers=asked)
+    seen = json.loads(response.body)["headers"]
+    assert {name: seen[name.lower()] for name in asked} == asked
+    assert {"Content-Type", "Content-Encoding", "Vary"} <= set(RESPONSE_HEADERS)
 
 
 async def test_redirect_is_not_followed_nor_passed(api, running):
