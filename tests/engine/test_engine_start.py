@@ -117,7 +117,7 @@ def test_missing_base_path_is_named(tmp_path: Path) -> None:
         (
             b'{"model_config_list": [}',
             "INVALID_ARGUMENT: Invalid protobuf file: '{file}'",
-            "Error parsing JSON tensorflow.serving.ModelServerConfig: Failed to load JSON: Expecting value: line 1",
+            "Error parsing JSON tensorflow.serving.ModelServerConfig: Expecting value: line 1",
         ),
     ],
     ids=["missing", "not text", "bad text format", "bad JSON"],
