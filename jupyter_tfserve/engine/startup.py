@@ -26,6 +26,7 @@ from jupyter_tfserve.options import (
     ListenOptions,
     WarmupOptions,
 )
+from jupyter_tfserve.worker.cpus import loads_for, usable_cpus
 
 
 def engine_options(values: Mapping[str, Value]) -> tuple[EngineOptions, list[str]]:
@@ -115,7 +116,7 @@ def _lifecycle(flags: FlagValues) -> LifecycleOptions:
         allow_version_labels_for_unavailable_models=flags.is_set(
             "allow_version_labels_for_unavailable_models"
         ),
-        num_load_threads=flags.integer("num_load_threads") or LifecycleOptions().num_load_threads,
+        num_load_threads=flags.integer("num_load_threads") or loads_for(usable_cpus()),
         allowed_roots=tuple(
             os.path.abspath(os.path.expanduser(root))
             for root in flags.text("allowed_roots").split(os.pathsep)

@@ -8,6 +8,7 @@ from jupyter_tfserve.codec.session_config import BFLOAT16, SessionFlags, session
 from jupyter_tfserve.engine.flag_values import FlagValues, read_text
 from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.options import WorkerOptions
+from jupyter_tfserve.worker.cpus import lanes_for, usable_cpus
 
 
 def worker_options(flags: FlagValues) -> WorkerOptions:
@@ -27,7 +28,7 @@ def worker_options(flags: FlagValues) -> WorkerOptions:
         saved_model_tags=tuple(tag for tag in flags.text("saved_model_tags").split(",") if tag),
         intra_op_parallelism=max(intra, 0),
         inter_op_parallelism=max(inter, 0),
-        lanes=flags.integer("lanes"),
+        lanes=flags.integer("lanes") or lanes_for(usable_cpus()),
         prefer_tflite_model=flags.is_set("prefer_tflite_model"),
         num_tflite_pools=flags.integer("num_tflite_pools"),
         session_config=_session_config(flags),

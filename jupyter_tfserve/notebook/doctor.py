@@ -12,6 +12,7 @@ from html import escape
 from typing import Any, Final
 
 from jupyter_tfserve.notebook.surroundings import Surroundings
+from jupyter_tfserve.worker.cpus import allowed_cpus
 
 OLDEST_TENSORFLOW: Final = (2, 18)
 LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost")
@@ -136,13 +137,12 @@ def check_gpu(facts: Surroundings) -> Iterator[Finding]:
 
 
 def check_cpus(facts: Surroundings) -> Iterator[Finding]:
-    """Whether the container lets us use as many CPUs as TensorFlow will see."""
+    """Whether the container lets a kernel use as many CPUs as its TensorFlow will see."""
     quota, seen = facts.cpu_quota, facts.cpu_count
-    if quota is not None and quota + 0.5 < seen:
-        threads = max(1, round(quota))
-        text = f"the container may use {quota:g} of the {seen} CPUs that TensorFlow sees: too many threads"
-        flag = f"--tensorflow_session_parallelism={threads}"
-        fix = f"c.TFServe.engine_arguments = ['{flag}'] in jupyter_server_config.py, then restart the server"
+    threads = allowed_cpus(seen, quota)
+    if quota is not None and threads < seen:
+        text = f"the container may use {quota:g} of the {seen} CPUs; the server keeps to that, TensorFlow in a kernel not"
+        fix = f"tf.config.threading.set_intra_op_parallelism_threads({threads}) before the kernel's first operation"
         yield Finding(Health.NOTE, "CPUs", text, fix)
     else:
         yield Finding(Health.GOOD, "CPUs", f"{seen}")

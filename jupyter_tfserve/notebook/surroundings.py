@@ -23,11 +23,12 @@ from jupyter_tfserve.engine.launch import DEFAULT_GRPC_PORT, DEFAULT_REST_PORT, 
 from jupyter_tfserve.errors import ServingError
 from jupyter_tfserve.notebook.jupyter_server import ExtensionMissing, this_kernels_server
 from jupyter_tfserve.notebook.views import Model, Status
+from jupyter_tfserve.worker.control_groups import CGROUPS, OWN_CGROUPS, read_text
+from jupyter_tfserve.worker.cpus import cpu_quota, schedulable_cpus
 
 PACKAGES: Final = ("tensorflow", "keras", "tf_keras", "jupyter_tfserve", "jupyterlab")
 TENSORFLOW_BUILDS: Final = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tf-nightly")
 GPU_QUERY_TIMEOUT_S: Final = 5.0
-CGROUP: Final = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,8 @@ def look_around(status: Status | None, engine_problem: str = "") -> Surroundings
         engine_pids=_family(None if engine is None else engine.pid),
         own_pid=os.getpid(),
         gpu_processes=gpu_processes(),
-        cpu_count=os.cpu_count() or 1,
-        cpu_quota=cpu_quota(CGROUP),
+        cpu_count=schedulable_cpus(),
+        cpu_quota=cpu_quota(CGROUPS, read_text(OWN_CGROUPS)),
         packages=installed(),
         environment=dict(os.environ),
         jupyter_url=None if status is None else status.jupyter_url,
@@ -136,22 +137,6 @@ def parse_gpu_processes(text: str) -> tuple[GpuProcess, ...]:
     return tuple(
         GpuProcess(int(pid), int(used)) for pid, used in cells if pid.isdecimal() and used.isdecimal()
     )
-
-
-def cpu_quota(cgroup: Path) -> float | None:
-    """The CPUs that the container may use, by cgroup v2 or v1."""
-    try:
-        text = (cgroup / "cpu.max").read_text()
-    except OSError:
-        try:
-            parts = [(cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")]
-        except OSError:
-            return None
-        text = " ".join(parts)
-    words = text.split()
-    if len(words) != 2 or not all(word.isdecimal() for word in words) or words[1] == "0":
-        return None  # `max`, or -1 in v1: no limit
-    return int(words[0]) / int(words[1])
 
 
 def installed() -> dict[str, str]:

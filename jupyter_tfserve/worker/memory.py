@@ -16,9 +16,9 @@ import psutil
 
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.types import ServableId
+from jupyter_tfserve.worker.control_groups import CGROUPS, OWN_CGROUPS, group_folders, read_text
 
-CGROUPS: Final = Path("/sys/fs/cgroup")
-_OWN_CGROUPS: Final = Path("/proc/self/cgroup")
+_OWN_CGROUPS: Final = OWN_CGROUPS
 _VMSTAT: Final = Path("/proc/vmstat")
 _GIB: Final = 2**30
 
@@ -87,35 +87,20 @@ def oom_kills() -> int | None:
 
 def _groups() -> Iterator[tuple[Path, _Names]]:
     """The memory groups of this process from the inside out, as far as they can be seen."""
-    for line in _text(_OWN_CGROUPS).splitlines():
-        _, controllers, own = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        root, names = (CGROUPS / "memory", _V1) if controllers else (CGROUPS, _V2)
-        # In a container the path is the host's, and the group is mounted as the root.
-        folder = root / own.strip("/")
-        for one in (folder, *folder.parents):
-            if (one / names.usage).exists():
-                yield one, names
-            if one == root:
-                break
+    for folder, is_first in group_folders(CGROUPS, read_text(_OWN_CGROUPS), "memory"):
+        names = _V1 if is_first else _V2
+        if (folder / names.usage).exists():
+            yield folder, names
 
 
 def _number(file: Path) -> int | None:
-    text = _text(file).strip()
+    text = read_text(file).strip()
     return int(text) if text.isdecimal() else None
 
 
 def _field(file: Path, name: str) -> int | None:
-    for line in _text(file).splitlines():
+    for line in read_text(file).splitlines():
         key, _, value = line.partition(" ")
         if key == name and value.strip().isdecimal():
             return int(value)
     return None
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text()
-    except OSError:
-        return ""

@@ -22,6 +22,7 @@ from jupyter_tfserve.errors import Code, ModelDied, ServingError, invalid_argume
 from jupyter_tfserve.options import WorkerOptions
 from jupyter_tfserve.types import ServableId
 from jupyter_tfserve.worker.control import ControlConnection
+from jupyter_tfserve.worker.cpus import usable_cpus
 from jupyter_tfserve.worker.death import Death
 from jupyter_tfserve.worker.frame import FrameError, decode_report
 from jupyter_tfserve.worker.fresh import FreshLauncher
@@ -236,7 +237,8 @@ class WorkerPool:
         return WorkerOrder(
             path=os.path.abspath(path),
             tags=self._options.saved_model_tags,
-            intra_op_parallelism=self._options.intra_op_parallelism,
+            # TensorFlow's own default knows the affinity mask, but no quota.
+            intra_op_parallelism=self._options.intra_op_parallelism or usable_cpus(),
             inter_op_parallelism=self._options.inter_op_parallelism,
             session_config=base64.b64encode(session_config).decode(),
             xla_cpu_compilation_enabled=self._options.xla_cpu_compilation_enabled,

@@ -72,7 +72,7 @@ def test_nothing_is_wrong_when_all_is_well():
             "TF_FORCE_GPU_ALLOW_GROWTH",
         ),
         ({"gpu_processes": (GpuProcess(6, 40_000),)}, Health.BAD, "process 6 holds", "restart that kernel"),
-        ({"cpu_quota": 2.0, "cpu_count": 64}, Health.NOTE, "2 of the 64 CPUs", "parallelism=2"),
+        ({"cpu_quota": 2.0, "cpu_count": 64}, Health.NOTE, "2 of the 64 CPUs", "parallelism_threads(2)"),
         ({"packages": {}}, Health.BAD, "not installed", "%pip install tensorflow"),
         ({"packages": {"tensorflow": "2.9.1"}}, Health.BAD, "2.9.1 is older than 2.18", "tensorflow>=2.18"),
         (

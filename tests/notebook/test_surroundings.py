@@ -11,7 +11,6 @@ import pytest
 from jupyter_tfserve.engine.connection import Connection, write_connection
 from jupyter_tfserve.notebook.surroundings import (
     GpuProcess,
-    cpu_quota,
     gpu_processes,
     installed,
     look_around,
@@ -20,6 +19,7 @@ from jupyter_tfserve.notebook.surroundings import (
     port_of,
     stale_files,
 )
+from jupyter_tfserve.worker.cpus import schedulable_cpus
 
 
 def test_holder_of_a_port_is_named_when_it_is_ours():
@@ -29,24 +29,6 @@ def test_holder_of_a_port_is_named_when_it_is_ours():
         port = listener.getsockname()[1]
         assert f"process {os.getpid()}" in port_holders([port])[port]
     assert port_holders([port]) == {}
-
-
-@pytest.mark.parametrize(
-    ("files", "quota"),
-    [
-        ({"cpu.max": "200000 100000\n"}, 2.0),
-        ({"cpu.max": "50000 100000"}, 0.5),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "400000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4.0),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({}, None),
-    ],
-)
-def test_quota_is_read_when_the_cgroup_has_one(tmp_path, files, quota):
-    (tmp_path / "cpu").mkdir()
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    assert cpu_quota(tmp_path) == quota
 
 
 def test_gpu_processes_are_read_when_nvidia_smi_lists_them():
@@ -99,7 +81,7 @@ def test_packages_are_known_when_they_are_installed():
 def test_facts_are_whole_when_nothing_runs(kernel_home):
     facts = look_around(None)
     assert facts.engine is None
-    assert facts.cpu_count == os.cpu_count()
+    assert facts.cpu_count == schedulable_cpus()
     assert facts.own_pid == os.getpid()
     assert facts.stale_files == ()
     assert {protocol for protocol, _, _ in facts.ports} == {"REST", "gRPC"}
