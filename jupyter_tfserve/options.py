@@ -27,7 +27,7 @@ class LimitOptions:
     max_tensor_bytes: int = 1024 * 2**20
     max_header_bytes: int = 64 * 2**10
     max_headers: int = 128
-    max_json_depth: int = 1_000_000
+    max_json_depth: int = 10_000
     max_connections: int = 4096
     header_timeout_s: float = 10.0
     min_body_bytes_per_s: int = 1024

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.reliability.lines"]
+
 EVERY_MODEL = ("*=1", "version=2", "version=3")
 MAX_PROCESSES = 4
 ROOT = Path(__file__).parents[1]

@@ -1,0 +1,178 @@
+"""F: what faults may not do."""
+
+from __future__ import annotations
+
+from tests.reliability.case import Case
+
+CASES = (
+    Case(
+        "F1",
+        "200 times kill -9 of workers and the engine, under load, while labels move",
+        "no acknowledged change is lost, no answer is wrong, only requests in flight on a killed engine fail",
+        (
+            "engine/test_engine_load.py::test_killed_worker_costs_no_request_and_comes_back",
+            "engine/test_engine_load.py::test_killed_engine_leaves_no_orphan_and_keeps_what_was_acknowledged",
+            "engine/test_engine_killed.py::test_only_requests_in_flight_fail_when_the_engine_is_killed_under_load",
+            "reliability/test_kills.py::test_nothing_acknowledged_is_lost_when_processes_are_killed_at_random",
+        ),
+    ),
+    Case(
+        "F2",
+        "the disk is full, or a write fails, while the state is saved",
+        "the state before is whole, the change is refused with the reason, serving goes on",
+        (
+            "lifecycle/test_core.py::test_change_is_refused_and_nothing_changes_when_the_state_cannot_be_saved",
+            "reliability/test_state_faults.py::test_old_state_stays_when_any_call_of_a_save_fails",
+            "reliability/test_engine_faults.py::test_change_is_refused_and_serving_goes_on_when_the_disk_is_full",
+        ),
+    ),
+    Case(
+        "F3",
+        "kill -9 at each system call of a save",
+        "the file holds the old state or the new one, never half",
+        (
+            "lifecycle/test_store.py::test_state_is_old_or_new_when_the_process_is_killed_while_it_saves",
+            "reliability/test_state_faults.py::test_state_is_old_or_new_when_killed_at_any_call_of_a_save",
+        ),
+    ),
+    Case(
+        "F4",
+        "version folders that are still being copied",
+        "not loaded before they are complete and quiet; the version before serves on",
+        (
+            "lifecycle/test_source.py::test_half_copied_version_is_never_aspired_while_it_is_copied",
+            "lifecycle/test_source.py::test_live_version_stays_while_the_chosen_one_is_half_written",
+            "reliability/test_engine_faults.py::test_version_is_loaded_once_and_whole_when_copied_slowly",
+        ),
+    ),
+    Case(
+        "F5",
+        "models that are broken in nine ways",
+        "each ends with its reason; the version before serves on",
+        (
+            "worker/test_worker_pool.py::test_spawn_fails_in_one_clear_way_when_the_model_is_broken",
+            "reliability/test_engine_faults.py::test_broken_versions_end_with_a_reason_and_evict_nobody",
+        ),
+    ),
+    Case(
+        "F6",
+        "a model that aborts its process while it is loaded",
+        "that version alone ends; it is given up after two deaths, by restarts too",
+        (
+            "engine/test_engine_load.py::test_model_that_aborts_while_loading_leaves_all_others_serving",
+            "lifecycle/test_core_quarantine.py::test_version_below_serves_when_the_newest_dies_twice_at_load",
+            "lifecycle/test_core_quarantine.py::test_version_is_not_loaded_again_when_the_engine_restarts",
+        ),
+    ),
+    Case(
+        "F7",
+        "a request that aborts the model's process",
+        "it fails alone; a version that keeps dying is given up and the one below serves",
+        (
+            "engine/test_engine_load.py::test_poison_request_fails_alone_and_the_model_serves_on",
+            "engine/test_engine_load.py::test_version_below_serves_when_the_newest_keeps_killing_its_process",
+        ),
+    ),
+    Case(
+        "F8",
+        "a model that hangs or computes without end",
+        "504 at the deadline; its process is replaced and answers again",
+        (
+            "engine/test_engine_load.py::test_model_that_hangs_on_some_requests_serves_the_others_again",
+            "worker/test_worker_pool.py::test_spawn_fails_at_the_deadline_when_the_load_hangs",
+        ),
+    ),
+    Case(
+        "F9",
+        "a model that takes all memory, at load or at run",
+        "refused by the estimate, or bounded by the limit; its process lives and others serve",
+        (
+            "worker/test_worker_memory.py::test_model_is_refused_when_its_files_do_not_fit",
+            "worker/test_worker_memory.py::test_call_fails_and_the_worker_lives_when_a_model_takes_more_than_its_limit",
+        ),
+        "a kill by a real control group's limit: needs rights that a test does not have; unit tests show how it is told",
+    ),
+    Case(
+        "F10",
+        "the version's folder is deleted or renamed while it serves",
+        "it serves on until another version takes over; an empty folder unloads nothing by surprise",
+        ("reliability/test_engine_faults.py::test_deleted_folder_fails_no_request",),
+    ),
+    Case(
+        "F11",
+        "the port is taken; two engines on one port",
+        "one line that names the port, an exit that is not 0, and no half-open server",
+        (
+            "engine/test_engine_start.py::test_taken_port_is_named_and_nothing_is_left",
+            "dataplane/test_grpc_server.py::test_start_fails_with_the_port_when_it_is_taken",
+            "dataplane/test_http_server.py::test_taken_port_is_named",
+        ),
+    ),
+    Case(
+        "F12",
+        "the clock is years off or jumps",
+        "no request expires early, no limit opens",
+        (
+            "dataplane/test_admission.py::test_clock_that_goes_back_gives_nothing",
+            "lifecycle/test_source.py::test_version_is_aspired_after_a_second_look_when_its_times_lie_in_the_future",
+            "reliability/test_starved.py::test_requests_are_answered_when_the_clock_is_years_off",
+        ),
+        "jumps of a running engine's clock: faking both clocks hangs Python, and the machine's is not ours to set",
+    ),
+    Case(
+        "F13",
+        "the kernel is restarted or killed",
+        "serving is untouched, and the new kernel finds it",
+        ("notebook/test_in_jupyter.py::test_kernel_uses_its_jupyter_servers_engine_when_there_is_one",),
+    ),
+    Case(
+        "F14",
+        "the Jupyter server, or whoever owns the engine, is stopped or killed",
+        "the engine ends with it, and no process stays",
+        (
+            "engine/test_supervisor.py::test_engine_ends_when_its_owner_dies",
+            "extension/test_engine_handlers.py::test_stop_extension_leaves_no_engine",
+            "worker/test_worker_pool.py::test_no_process_is_left_when_the_engine_is_killed",
+        ),
+        "adoption of an engine by the next server: an engine ends with its owner, on purpose",
+    ),
+    Case(
+        "F15",
+        "the engine runs out of file descriptors",
+        "it does not spin, answers those it has, and comes back by itself",
+        ("reliability/test_starved.py::test_engine_recovers_when_descriptors_ran_out",),
+    ),
+    Case(
+        "F16",
+        "SIGTERM under load",
+        "every request in flight is answered, then exit 0",
+        (
+            "engine/test_engine_start.py::test_sigterm_under_load_answers_every_request_in_flight",
+            "dataplane/test_grpc_server.py::test_call_in_flight_is_answered_when_the_server_stops_with_grace",
+        ),
+    ),
+    Case(
+        "F17",
+        "an engine that crashes again and again",
+        "restarts back off and end, with the reason",
+        (
+            "engine/test_supervisor.py::test_supervisor_gives_up_when_the_engine_crashes_again_and_again",
+            "engine/test_supervisor.py::test_restarts_stay_below_nine_in_five_minutes_by_default",
+        ),
+    ),
+    Case(
+        "F18",
+        "a file system that hangs; a pipe where a file should be",
+        "requests go on: they touch no disk",
+        ("reliability/test_engine_faults.py::test_requests_go_on_when_the_models_folder_hangs",),
+    ),
+    Case(
+        "F19",
+        "a state folder that cannot be written",
+        "changes are refused with the reason; nothing claims to be saved",
+        (
+            "lifecycle/test_store.py::test_save_is_refused_when_the_folder_cannot_be_made",
+            "lifecycle/test_store.py::test_old_state_stays_when_a_save_fails",
+        ),
+    ),
+)
