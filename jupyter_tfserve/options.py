@@ -9,9 +9,11 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from jupyter_tfserve.errors import invalid_argument
+
+MAX_REPLICAS: Final = 64
 
 
 def _check(condition: bool, message: str) -> None:
@@ -112,6 +114,8 @@ class WorkerOptions:
     intra_op_parallelism: int = 0
     inter_op_parallelism: int = 0
     lanes: int = 2
+    replicas: int = 1
+    """Processes that serve each version; 0: one for each GPU."""
     load_timeout_s: float = 300.0
     stop_timeout_s: float = 5.0
     session_config: bytes = b""
@@ -124,6 +128,9 @@ class WorkerOptions:
     """Shared libraries of operations that a worker loads before its model."""
     max_worker_memory_mb: int = 0
     """What a model may take, above TensorFlow itself; 0: no limit. Linux only."""
+    gpu_memory_limit_mb: int = 0
+    """What one process may take of its GPU, over TensorFlow's own context; 0: by the session's config, half of it
+    where that says nothing."""
     memory_estimate_factor: float = 1.2
     """A model takes so many times the size of its files, and is not loaded if that is not left (upstream's
     estimate); 0: always loaded."""
@@ -134,8 +141,17 @@ class WorkerOptions:
         _check(
             self.num_tflite_pools >= 0, f"num_tflite_pools must not be negative; was {self.num_tflite_pools}"
         )
-        for name in ("max_worker_memory_mb", "memory_estimate_factor", "max_worker_deaths"):
+        for name in (
+            "max_worker_memory_mb",
+            "gpu_memory_limit_mb",
+            "memory_estimate_factor",
+            "max_worker_deaths",
+        ):
             _check(getattr(self, name) >= 0, f"{name} must not be negative; was {getattr(self, name)}")
+        _check(
+            0 <= self.replicas <= MAX_REPLICAS,
+            f"replicas must be from 0 to {MAX_REPLICAS}; was {self.replicas}",
+        )
         _check(self.lanes > 0, f"lanes must be positive; was {self.lanes}")
 
 

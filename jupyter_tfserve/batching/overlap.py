@@ -106,6 +106,7 @@ class LaneOverlap:
         "_phase",
         "_scores",
         "_since",
+        "is_spread",
         "turns",
     )
 
@@ -116,6 +117,8 @@ class LaneOverlap:
         self._formed = self._met = 0
         self.turns = Turns.SIDE_BY_SIDE
         """Other ways than this ask `next_at` when a batch may be sent off."""
+        self.is_spread = False
+        """The lanes are of several replicas, which need not take turns: nothing is tried, they run side by side."""
         self._hold = 0
         self._phase = -1
         self._batches = 0
@@ -135,6 +138,9 @@ class LaneOverlap:
         self._in_flight -= 1
         since, self._since = self._since, now
         self._last_end, self._last_s = now, seconds
+        if self.is_spread:
+            self._batches, self._phase, self.turns = 0, -1, Turns.SIDE_BY_SIDE
+            return
         if self._phase < 0:
             self._wait_for_trial(seconds)
             return

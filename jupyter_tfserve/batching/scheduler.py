@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from jupyter_tfserve.batching.caller import QUEUE_CALLER
 from jupyter_tfserve.batching.execution import BatchExecution
+from jupyter_tfserve.batching.free_lanes import FreeLanes
 from jupyter_tfserve.batching.lane import BatchLane, BatchObserver, LaneGone
 from jupyter_tfserve.batching.overlap import LaneOverlap, Running, Turns
 from jupyter_tfserve.batching.planner import BatchPlanner, LearnedBatching
@@ -91,9 +92,8 @@ class BatchScheduler:
         self._observer = observer
         self._clock = clock
         self._queue = BatchQueue(options, self._planner)
-        self._free: list[BatchLane] = []
+        self._free = FreeLanes()
         self._running: dict[asyncio.Task[None], RunningBatch] = {}
-        self._lanes: set[BatchLane] = set()
         self._dispatching = False
         self._wake_handle: asyncio.Handle | None = None
         self._sweep_handle: asyncio.Handle | None = None
@@ -101,17 +101,16 @@ class BatchScheduler:
         self._on_stuck = on_stuck
         self._abandoned_since: float | None = None
 
-    def add_lane(self, lane: BatchLane) -> None:
-        """The lane takes batches from now on."""
-        self._lanes.add(lane)
-        self._free.append(lane)
+    def add_lane(self, lane: BatchLane, replica: int = 0) -> None:
+        """The lane takes batches from now on; batches go to the replica that has the least to do."""
+        self._free.add(lane, replica)
+        self._overlap.is_spread = self._free.is_spread
         self._schedule()
 
     def remove_lane(self, lane: BatchLane) -> None:
         """The lane gets no further batch."""
-        self._lanes.discard(lane)
-        if lane in self._free:
-            self._free.remove(lane)
+        self._free.discard(lane)
+        self._overlap.is_spread = self._free.is_spread
 
     async def submit(
         self,
@@ -251,7 +250,7 @@ class BatchScheduler:
     def statistics(self) -> BatchStatistics:
         """A snapshot."""
         return BatchStatistics(
-            lanes=len(self._lanes),
+            lanes=self._free.lanes,
             busy_lanes=len(self._running),
             waiting_tasks=len(self._queue),
             waiting_rows=self._queue.rows,
@@ -291,7 +290,7 @@ class BatchScheduler:
                 return
             if self._observer is not None:
                 self._observer.dequeued(batch, now)
-            lane = self._free.pop()
+            lane = self._free.take()
             if self._overlap.turns is Turns.GATHERING:
                 rows = sum(running.rows for running in self._running.values())
                 self._overlap.formed(self._queue.rows + sum(task.rows for task in batch) + rows)
@@ -344,8 +343,7 @@ class BatchScheduler:
             for task in batch:
                 self._retry_lost(task, gone)
         finally:
-            if lane in self._lanes:
-                self._free.append(lane)
+            self._free.put_back(lane)
             self._schedule()
 
     def _retry_lost(self, task: BatchTask, gone: LaneGone) -> None:

@@ -98,6 +98,10 @@ class ControlClient:
         """Replace the model's settings; with none it is batched as the server was started. As `batching`."""
         return self._call("PUT", _model_path(model, "batching"), dict(settings))
 
+    def set_replicas(self, model: str, count: int | None) -> None:
+        """So many processes for each version of the model, 0: one for each GPU; None: as the server was started."""
+        self._call("PUT", _model_path(model, "replicas"), {"replicas": count})
+
     def refresh(self, model: str) -> None:
         """Have the engine look at the model's folder now."""
         self._call("POST", _model_path(model, "refresh"))

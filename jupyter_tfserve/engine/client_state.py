@@ -12,14 +12,33 @@ Json: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Device:
+    """A GPU; its memory is None where nobody says it."""
+
+    name: str
+    model: str
+    memory_bytes: int | None = None
+    used_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A process that serves a version, on a GPU or the `CPU`."""
+
+    pid: int
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
 class VersionState:
-    """One version as the engine sees it now; `pid` is its worker's process, if it has one."""
+    """One version as the engine sees it now; `pid` is its first process, if it has one."""
 
     version: int
     state: str
     error_code: str = "OK"
     error_message: str = ""
     pid: int | None = None
+    replicas: tuple[Replica, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +55,10 @@ class ModelState:
     first_load_pending: bool = False
     """Versions are there, or may be, and none has been up or has failed yet."""
     limits: Mapping[str, Any] = field(default_factory=dict)
-    batching: Mapping[str, Any] = field(default_factory=dict)
     """What may be asked of it: `requests_per_second`, `burst`, `max_in_flight`, `slow_start_s`; empty: anything."""
+    batching: Mapping[str, Any] = field(default_factory=dict)
+    replicas: int | None = None
+    """Processes for each version, 0: one for each GPU; None: as the server was started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +74,8 @@ class EngineState:
     ready: bool
     keys_required: bool = False
     """Whether the ports answer only those who show a key."""
+    devices: tuple[Device, ...] = ()
+    """The GPUs that workers may use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +98,10 @@ def parse_state(document: Json) -> State:
     """The control API's state document as values."""
     engine = document["engine"]
     return State(
-        engine=EngineState(**{name: engine.get(name) for name in EngineState.__dataclass_fields__}),
+        engine=EngineState(
+            **{name: engine.get(name) for name in EngineState.__dataclass_fields__ if name != "devices"},
+            devices=tuple(Device(**device) for device in engine.get("devices", ())),
+        ),
         models=tuple(_parse_model(model) for model in document["models"]),
     )
 
@@ -88,6 +114,7 @@ def parse_version_state(document: Json) -> VersionState:
         error_code=document.get("error_code") or "OK",
         error_message=document.get("error_message") or "",
         pid=document.get("pid"),
+        replicas=tuple(Replica(**replica) for replica in document.get("replicas", ())),
     )
 
 
@@ -116,6 +143,7 @@ def _parse_model(document: Json) -> ModelState:
         versions=tuple(parse_version_state(version) for version in document["versions"]),
         problem=document.get("problem") or "",
         first_load_pending=bool(document.get("first_load_pending")),
+        replicas=document.get("replicas"),
         batching=document.get("batching") or {},
         limits={name: value for name, value in (document.get("limits") or {}).items() if value is not None},
     )

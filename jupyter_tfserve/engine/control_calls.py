@@ -14,8 +14,9 @@ from jupyter_tfserve.engine.access_calls import AccessCalls, limits_of
 from jupyter_tfserve.engine.batching_calls import batching_of
 from jupyter_tfserve.engine.control import ControlRequest, ControlRouter, Reply
 from jupyter_tfserve.engine.figures import Figures
+from jupyter_tfserve.engine.replica_calls import replicas_of
 from jupyter_tfserve.engine.version_runtime import VersionRuntime
-from jupyter_tfserve.errors import ServingError, invalid_argument
+from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.lifecycle.config import ModelConfig, policy_from_json, policy_to_json
 from jupyter_tfserve.lifecycle.config_proto import parse_config
 from jupyter_tfserve.lifecycle.core import ModelState, ServerCore
@@ -152,26 +153,22 @@ class ControlCalls:
             "labels": dict(model.labels),
             "limits": limits_of(self._core.desired, model.config.name),
             "batching": batching_of(self._core.desired, model.config.name),
+            "replicas": self._core.desired.replicas.get(model.config.name),
             "problem": model.problem,
             "first_load_pending": self._core.first_load_pending(ModelSpec(model.config.name)),
             "versions": [self._version(model.config.name, status) for status in model.versions],
         }
 
     def _version(self, model: str, status: VersionStatus) -> Reply:
+        replicas = replicas_of(self._core, model, status.version)
         return {
             "version": status.version,
             "state": status.state.name,
             "error_code": status.code.name,
             "error_message": status.message,
-            "pid": self._pid(model, status.version),
+            "pid": replicas[0]["pid"] if replicas else None,
+            "replicas": replicas,
         }
-
-    def _pid(self, model: str, version: int) -> int | None:
-        try:
-            with self._core.serving_map.lookup(ModelSpec(model, version)) as handle:
-                return handle.loader.pid
-        except ServingError:
-            return None
 
 
 def _listed(model: ModelState) -> Reply:

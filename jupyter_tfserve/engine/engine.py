@@ -44,8 +44,10 @@ from jupyter_tfserve.engine.figures import Figures
 from jupyter_tfserve.engine.gauges import EngineMetrics
 from jupyter_tfserve.engine.initial_models import InitialModels
 from jupyter_tfserve.engine.live_batching import LiveBatching
+from jupyter_tfserve.engine.live_replicas import LiveReplicas
+from jupyter_tfserve.engine.replica_calls import ReplicaCalls
 from jupyter_tfserve.engine.request_log import RequestLog
-from jupyter_tfserve.engine.version_runtime import VersionRuntime
+from jupyter_tfserve.engine.version_runtime import LiveSettings, VersionRuntime
 from jupyter_tfserve.errors import ServingError
 from jupyter_tfserve.lifecycle.core import ServerCore
 from jupyter_tfserve.lifecycle.desired import DesiredState
@@ -83,6 +85,8 @@ class Engine:
         )
         self._live_batching = LiveBatching()
         self._core.add_state_listener(self._live_batching.configure)
+        self._live_replicas = LiveReplicas(options.worker.replicas)
+        self._core.add_state_listener(self._live_replicas.configure)
         self._request_log = RequestLog(options.worker.saved_model_tags, self._metrics.request_logged)
         self._engine_metrics = EngineMetrics(self._metrics, self._core, self._open_connections)
         self._figures = Figures(self._core)
@@ -122,6 +126,7 @@ class Engine:
         self._admit_by_state(data_plane, handler)
         router = calls.router()
         BatchingCalls(self._core, self._history, self._options.batching).add_routes(router)
+        ReplicaCalls(self._core, self._history).add_routes(router)
         # Whoever holds the token may always see the metrics.
         handler = with_metrics(path or DEFAULT_PATH, page, rest.handle)
         self._control = HttpServer(ControlApi(router, self._token, handler).handle, limits)
@@ -178,6 +183,7 @@ class Engine:
             "grpc_address": self.grpc_address,
             "ready": self.is_ready(),
             "keys_required": self._keys.required,
+            "devices": [gpu.to_json() for gpu in self._pool.gpus],
         }
 
     async def _start(self) -> None:
@@ -239,7 +245,7 @@ class Engine:
             self._options,
             self._record,
             self._metrics,
-            self._live_batching,
+            LiveSettings(self._live_batching, self._live_replicas),
             self._core.give_up,
         )
 

@@ -62,11 +62,15 @@ class Figures:
         figures = runtime.traffic.figures(now)
         return {
             **_traffic(figures),
-            "memory_bytes": None if runtime.pid is None else self._memory.get(runtime.pid),
+            "memory_bytes": self._memory_of(runtime),
             "disk_bytes": self._sizes.get(runtime.path),
             "available_since": runtime.available_since,
             "history": [_point(second) for second in figures.history],
         }
+
+    def _memory_of(self, runtime: VersionRuntime) -> int | None:
+        known = [self._memory.get(worker.pid) for worker in runtime.workers]
+        return sum(each for each in known if each is not None) if any(known) else None
 
     async def _read_system(self, served: list[Served]) -> None:
         paths = {version.loader.path for version in served}
@@ -74,12 +78,10 @@ class Figures:
         unknown = paths - self._sizes.keys()
         if unknown:
             self._sizes |= await asyncio.to_thread(lambda: {path: folder_bytes(path) for path in unknown})
-        pids = {version.loader.pid for version in served} - {None}
+        pids = {worker.pid for version in served for worker in version.loader.workers}
         is_old = time.monotonic() - self._memory_read >= MEMORY_KEPT_S
         if is_old or not pids <= self._memory.keys():
-            self._memory = await asyncio.to_thread(
-                lambda: {pid: private_bytes(pid) for pid in pids if pid is not None}
-            )
+            self._memory = await asyncio.to_thread(lambda: {pid: private_bytes(pid) for pid in pids})
             self._memory_read = time.monotonic()
 
     def _served(self) -> Iterator[Served]:

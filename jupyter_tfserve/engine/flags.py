@@ -78,6 +78,12 @@ FLAGS: Final[tuple[Flag, ...]] = (
     ),
     Flag("max_worker_memory_mb", 0, "memory that one version may take, in MiB; 0: no limit", ours=True),
     Flag(
+        "gpu_memory_limit_mb",
+        0,
+        "memory of its GPU that one process of a version may take, in MiB; 0: by --per_process_gpu_memory_fraction",
+        ours=True,
+    ),
+    Flag(
         "memory_estimate_factor",
         1.2,
         "refuse a version if so many times its files' size is not left of memory; 0: never",
@@ -90,7 +96,13 @@ FLAGS: Final[tuple[Flag, ...]] = (
         "kills is tried twice",
         ours=True,
     ),
-    Flag("lanes", 0, "batches that one version may run at once; 0: by the CPUs, two to eight", ours=True),
+    Flag(
+        "lanes",
+        0,
+        "batches that one process of a version may run at once; 0: by the CPUs, two to eight",
+        ours=True,
+    ),
+    Flag("replicas", 1, "processes that serve each version; 0: one for each GPU", ours=True),
     Flag(
         "target_p99_ms",
         0.0,
@@ -116,7 +128,11 @@ FLAGS: Final[tuple[Flag, ...]] = (
         "",
         "PlatformConfigMap text proto, in place of session, batching, warm-up flags",
     ),
-    Flag("per_process_gpu_memory_fraction", 0.0, "share of a GPU's memory that a version may use; 0: all"),
+    Flag(
+        "per_process_gpu_memory_fraction",
+        0.0,
+        "share of a GPU's memory that one process of a version may take; 0: half",
+    ),
     Flag("use_alts_credentials", False, "refused: ALTS exists on Google's cloud only"),
     Flag("ssl_config_file", "", "SSLConfig text proto: TLS for gRPC and REST"),
     Flag("grpc_channel_arguments", "", "gRPC server arguments, name=value,name=value"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -83,15 +83,16 @@ _GAUGES: Final = (
     _Gauge("padding_rows_total", "Rows computed for nobody", _statistic("padding_rows"), _COUNTER),
     _Gauge(
         "worker_restarts_total",
-        "Deaths of the version's process",
+        "Deaths of the version's processes",
         lambda served: served.loader.restarts,
         _COUNTER,
     ),
     _Gauge(
         "worker_resident_memory_bytes",
-        "Memory of the version's process, what it shares with others included",
-        lambda served: _resident_bytes(served.loader.pid),
+        "Memory of the version's processes, what they share with others included",
+        lambda served: _sum(_resident_bytes(worker.pid) for worker in served.loader.workers),
     ),
+    _Gauge("replicas", "Processes that serve the version", lambda served: len(served.loader.workers)),
 )
 
 
@@ -155,10 +156,14 @@ def _gauge(name: str, text: str, labels: Labels, cells: Mapping[Labels, float]) 
     return Metric(PREFIX + name, MetricKind.GAUGE, labels, cells, text)
 
 
-def _resident_bytes(pid: int | None) -> int | None:
+def _sum(numbers: Iterable[int | None]) -> int | None:
+    """The sum of those that are known; None if none is."""
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None
+
+
+def _resident_bytes(pid: int) -> int | None:
     """The resident memory of a process; None for one that is gone."""
-    if pid is None:
-        return None
     try:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:

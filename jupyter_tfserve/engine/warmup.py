@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from google.protobuf.message import DecodeError
 
@@ -34,7 +34,7 @@ from jupyter_tfserve.dataplane.inference import (
     multi_inference,
     regress,
 )
-from jupyter_tfserve.dataplane.predict import Bind, Prediction, RequestLog, Servable, SignatureNotFound
+from jupyter_tfserve.dataplane.predict import Bind, Prediction, RequestLog, SignatureNotFound
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.options import LimitOptions
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tensors
@@ -42,6 +42,24 @@ from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tenso
 MAX_RECORDS: Final = 1000
 _SHOWN_BYTES: Final = 256
 """Upstream repeats the whole record in its message; so much of it is enough to know it by."""
+
+
+class WarmServable(Protocol):
+    """A version, as its warm-up needs it."""
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        """The signatures by key."""
+
+    async def run(
+        self,
+        key: str,
+        inputs: Tensors,
+        outputs: tuple[str, ...],
+        timeout_s: float | None,
+        watch: Stopwatch | None = None,
+    ) -> Tensors:
+        """The outputs by alias."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +72,7 @@ class Replay:
     check_method_names: bool = False
 
 
-async def warm_up(version: Path, servable: Servable, replay: Replay) -> int:
+async def warm_up(version: Path, servable: WarmServable, replay: Replay) -> int:
     """Replays the version's records in order, one at a time; how many there were (0 without a file).
 
     The first that fails ends it with the request's own error. INVALID_ARGUMENT for a record that is no
@@ -109,7 +127,7 @@ async def _in_thread(logs: Iterator[Any]) -> AsyncGenerator[Any, None]:
 class _Player:
     """Sends logged requests to one version, whatever model and version they name."""
 
-    def __init__(self, servable: Servable, replay: Replay) -> None:
+    def __init__(self, servable: WarmServable, replay: Replay) -> None:
         self._replay = replay
         self._options = InferenceOptions(replay.limits, replay.check_method_names)
         self._predictor = _OneVersion(servable)
@@ -155,7 +173,7 @@ class _Player:
 class _OneVersion:
     """The data plane as the inference functions need it, with a single version behind it."""
 
-    def __init__(self, servable: Servable) -> None:
+    def __init__(self, servable: WarmServable) -> None:
         self._servable = servable
         self.request_log: RequestLog | None = None
 

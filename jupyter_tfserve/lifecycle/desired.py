@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from jupyter_tfserve.errors import Code, ServingError, not_found
+from jupyter_tfserve.errors import Code, ServingError, invalid_argument, not_found
 from jupyter_tfserve.lifecycle.batching_settings import ModelBatching
 from jupyter_tfserve.lifecycle.config import ModelConfig
 from jupyter_tfserve.lifecycle.keys import MAX_KEYS, PredictKey
 from jupyter_tfserve.lifecycle.limits import FlowLimits
 from jupyter_tfserve.lifecycle.policy import Latest, VersionPolicy
+from jupyter_tfserve.options import MAX_REPLICAS
 
 MAX_REMEMBERED: Final = 256
 MAX_LIMITED: Final = 1024
@@ -24,7 +25,7 @@ MAX_LIMITED: Final = 1024
 class DesiredState:
     """The models to serve, and the labels and policies of models that were closed, newest last.
 
-    Keys, limits and batching go by the models' names, whether these are served now or not.
+    Keys, limits, batching and replicas go by the models' names, whether these are served now or not.
     """
 
     models: tuple[ModelConfig, ...] = ()
@@ -32,6 +33,7 @@ class DesiredState:
     keys: tuple[PredictKey, ...] = ()
     limits: Mapping[str, FlowLimits] = field(default_factory=dict)
     batching: Mapping[str, ModelBatching] = field(default_factory=dict)
+    replicas: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def by_name(self) -> Mapping[str, ModelConfig]:
@@ -106,6 +108,19 @@ class DesiredState:
             )
         return replace(self, batching=others if batching.is_unchanged else {**others, name: batching})
 
+    def with_replicas(self, name: str, count: object) -> DesiredState:
+        """The state with so many processes for each version of one model; 0: one per GPU, None: the server's default.
+
+        INVALID_ARGUMENT for anything else, RESOURCE_EXHAUSTED over 1024 models that have such a number.
+        """
+        self.model(name)
+        others = {model: kept for model, kept in self.replicas.items() if model != name}
+        if count is None:
+            return replace(self, replicas=others)
+        if len(others) >= MAX_LIMITED:
+            raise ServingError(Code.RESOURCE_EXHAUSTED, f"{MAX_LIMITED} models have replicas set already")
+        return replace(self, replicas={**others, name: checked_replicas(count)})
+
     def with_key(self, key: PredictKey, now: float) -> DesiredState:
         """The state with one key more, without those that are expired. RESOURCE_EXHAUSTED over 1024 keys."""
         kept = tuple(known for known in self.keys if not known.is_expired(now))
@@ -149,6 +164,16 @@ class DesiredState:
 
     def _forgetting(self, model: ModelConfig) -> DesiredState:
         return replace(self, remembered=tuple(k for k in self.remembered if _place(k) != _place(model)))
+
+
+def checked_replicas(count: object) -> int:
+    """The number of replicas that somebody wrote; INVALID_ARGUMENT if it is none."""
+    # Not isinstance: True is an int.
+    if type(count) is not int or not 0 <= count <= MAX_REPLICAS:
+        raise invalid_argument(
+            f"'replicas' must be a whole number from 0 (one for each GPU) to {MAX_REPLICAS}, or null"
+        )
+    return count
 
 
 def _place(model: ModelConfig) -> tuple[str, str, int | None]:

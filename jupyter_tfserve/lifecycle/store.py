@@ -19,7 +19,7 @@ from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.batching_settings import batching_from_json
 from jupyter_tfserve.lifecycle.config import ModelConfig
 from jupyter_tfserve.lifecycle.config_proto import json_from_models, models_from_json
-from jupyter_tfserve.lifecycle.desired import DesiredState
+from jupyter_tfserve.lifecycle.desired import DesiredState, checked_replicas
 from jupyter_tfserve.lifecycle.keys import key_from_state, key_to_state
 from jupyter_tfserve.lifecycle.limits import limits_from_json
 
@@ -97,6 +97,7 @@ def _encode(state: DesiredState) -> bytes:
         "keys": [key_to_state(key) for key in state.keys],
         "limits": {name: limits.to_json() for name, limits in state.limits.items()},
         "batching": {name: batching.to_json() for name, batching in state.batching.items()},
+        "replicas": dict(state.replicas),
     }
     return json.dumps(document, indent=1).encode()
 
@@ -112,6 +113,7 @@ def _decode(content: bytes) -> DesiredState:
         tuple(key_from_state(key) for key in document.get("keys", ())),
         {name: limits_from_json(limits) for name, limits in document.get("limits", {}).items()},
         {name: batching_from_json(each) for name, each in document.get("batching", {}).items()},
+        {name: checked_replicas(count) for name, count in document.get("replicas", {}).items()},
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
 
+from jupyter_tfserve.notebook.device_view import describe_device
 from jupyter_tfserve.notebook.surroundings import Surroundings
 from jupyter_tfserve.worker.cpus import allowed_cpus
 
@@ -116,10 +117,18 @@ def check_ports(facts: Surroundings) -> Iterator[Finding]:
 
 
 def check_gpu(facts: Surroundings) -> Iterator[Finding]:
-    """Who holds the memory of the GPUs: a kernel that imported TensorFlow takes nearly all of it."""
+    """Which GPUs the server uses, and who holds their memory: a kernel with TensorFlow takes nearly all."""
+    devices = () if facts.engine is None else facts.engine.devices
+    for device in devices:
+        yield Finding(Health.GOOD, device.name, describe_device(device))
     if facts.gpu_processes is None:
-        yield Finding(Health.GOOD, "GPU", "none here; models run on the CPUs")
+        yield from [] if devices else [Finding(Health.GOOD, "GPU", "none here; models run on the CPUs")]
         return
+    if facts.engine is not None and not devices:
+        fix = "%pip install 'tensorflow[and-cuda]' where the server runs, then restart the server"
+        yield Finding(
+            Health.NOTE, "GPU", "the driver is here, but the server's TensorFlow has found no GPU", fix
+        )
     for process in facts.gpu_processes:
         if process.pid in facts.engine_pids or process.used_mib < HELD_MIB:
             continue

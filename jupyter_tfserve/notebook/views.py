@@ -12,6 +12,7 @@ from jupyter_tfserve.engine.client_figures import VersionFigures
 from jupyter_tfserve.engine.client_state import EngineState, ModelState, VersionState
 from jupyter_tfserve.notebook.amounts import describe_limits
 from jupyter_tfserve.notebook.card import CARD_MIME, card_document
+from jupyter_tfserve.notebook.device_view import describe_device, describe_replicas
 from jupyter_tfserve.notebook.figure_view import figures_html, figures_line
 from jupyter_tfserve.notebook.placement import describe_policy
 
@@ -39,6 +40,8 @@ class Version:
     error: str = ""
     figures: VersionFigures | None = None
     """What it answered in the last minute; None while it does not serve."""
+    replicas: str = ""
+    """Its processes and their devices, in words; empty for one process on the CPU."""
 
     def __str__(self) -> str:
         """`m version 2: AVAILABLE (production)`."""
@@ -108,13 +111,15 @@ def version_view(
     # A load that was no longer wanted is no failure.
     failed = version.error_code not in ("", "OK", "CANCELLED")
     error = f"{version.error_code}: {version.error_message}" if failed else ""
-    return Version(model, version.version, version.state, named, error, figures)
+    replicas = describe_replicas(version.replicas)
+    return Version(model, version.version, version.state, named, error, figures, replicas)
 
 
 def _text_lines(status: Status) -> Iterator[str]:
     engine = status.engine
     yield f"TensorFlow model server {engine.version} (process {engine.pid}, kept by {status.owner})"
     yield from (f"  {name:<8} {address}" for name, address in _addresses(status))
+    yield from (f"  {device.name:<8} {describe_device(device)}" for device in engine.devices)
     for model in status.models:
         limits = f"; at most {model.limits}" if model.limits else ""
         yield f"{model.name} (versions: {model.policy}{limits})"
@@ -140,8 +145,9 @@ def _addresses(status: Status) -> Iterator[tuple[str, str]]:
 
 def _version_line(version: Version) -> str:
     labels = f"  <- {', '.join(version.labels)}" if version.labels else ""
+    replicas = f"  {version.replicas}" if version.replicas else ""
     error = f"  {version.error}" if version.error else ""
-    return f"{version.version:>4}  {version.state}{labels}{error}"
+    return f"{version.version:>4}  {version.state}{replicas}{labels}{error}"
 
 
 def _html(status: Status) -> str:
@@ -152,7 +158,11 @@ def _html(status: Status) -> str:
     told = (*([NEEDS_KEY] if status.engine.keys_required else ()), *status.notes)
     notes = "".join(f"<p><em>{escape(note)}</em></p>" for note in told)
     heading = f"TensorFlow model server {escape(status.engine.version)}, kept by {escape(status.owner)}"
-    return f"<div><strong>{heading}</strong><p>{addresses}</p>{models}{notes}</div>"
+    devices = "".join(
+        f"<p>{escape(device.name)} &nbsp; {escape(describe_device(device))}</p>"
+        for device in status.engine.devices
+    )
+    return f"<div><strong>{heading}</strong><p>{addresses}</p>{devices}{models}{notes}</div>"
 
 
 def _model_html(model: Model, now: float) -> str:
@@ -170,10 +180,11 @@ def _model_html(model: Model, now: float) -> str:
 def _version_html(version: Version, now: float) -> str:
     colour = _ERROR_COLOUR if version.error else _COLOURS.get(version.state, "inherit")
     error = f"<br>{escape(version.error)}" if version.error else ""
+    state = f"{version.state}, {version.replicas}" if version.replicas else version.state
     labels = ", ".join(escape(label) for label in version.labels)
     figures = "" if version.figures is None else figures_html(version.figures, now)
     return (
         f"<tr><td style='text-align:left'>{version.version}</td>"
-        f"<td style='text-align:left;color:{colour}'>{escape(version.state)}{error}</td>"
+        f"<td style='text-align:left;color:{colour}'>{escape(state)}{error}</td>"
         f"<td style='text-align:left'>{labels}</td><td style='text-align:left'>{figures}</td></tr>"
     )

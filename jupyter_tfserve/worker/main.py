@@ -34,7 +34,7 @@ from jupyter_tfserve.worker.frame import (
     encode_result,
 )
 from jupyter_tfserve.worker.model import Model
-from jupyter_tfserve.worker.order import LITE_MODEL, WorkerOrder
+from jupyter_tfserve.worker.order import LITE_MODEL, VISIBLE_DEVICES, WorkerOrder
 from jupyter_tfserve.worker.profile import Profiler
 
 OOM_SCORE: Final = "500"
@@ -57,7 +57,11 @@ def serve(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the engine
     _offer_to_oom_killer()
     threading.Thread(target=_exit_with_engine, args=(control,), daemon=True).start()
+    _show_gpu(order.gpu)
     try:
+        if order.probes_gpus:
+            _send(control, encode_report(_probe_gpus()))
+            return
         _limit_memory(order.max_memory_bytes)
         model = _load(order, len(lanes))
     except ServingError as error:
@@ -97,11 +101,7 @@ def _answer(runner: Runner, frame: Frame) -> list[Buffer]:
 
 
 def _load(order: WorkerOrder, lanes: int) -> Model:
-    try:
-        import_quietly()
-    except Exception as error:  # the loader call: a broken installation raises anything, not only ImportError
-        reason = str(error).partition("\n")[0]
-        raise ServingError(Code.FAILED_PRECONDITION, f"TensorFlow cannot be imported: {reason}") from error
+    _import_tensorflow()
     from jupyter_tfserve.worker.lite import load_lite_model
     from jupyter_tfserve.worker.saved_model import LoadOptions, load_op_libraries, load_saved_model
 
@@ -116,8 +116,40 @@ def _load(order: WorkerOrder, lanes: int) -> Model:
     session_config = base64.b64decode(order.session_config)
     return load_saved_model(
         path,
-        LoadOptions(order.tags, order.intra_op_parallelism, order.inter_op_parallelism, session_config),
+        LoadOptions(
+            order.tags,
+            order.intra_op_parallelism,
+            order.inter_op_parallelism,
+            session_config,
+            order.gpu_memory_limit_mb,
+        ),
     )
+
+
+def _probe_gpus() -> bytes:
+    _import_tensorflow()
+    from jupyter_tfserve.worker.device_probe import probe_gpus
+
+    try:
+        with _silence():
+            return probe_gpus()
+    except Exception as error:  # the loader call: a driver that does not fit raises anything
+        reason = str(error).partition("\n")[0]
+        raise ServingError(Code.FAILED_PRECONDITION, f"TensorFlow cannot list the GPUs: {reason}") from error
+
+
+def _import_tensorflow() -> None:
+    try:
+        import_quietly()
+    except Exception as error:  # the loader call: a broken installation raises anything, not only ImportError
+        reason = str(error).partition("\n")[0]
+        raise ServingError(Code.FAILED_PRECONDITION, f"TensorFlow cannot be imported: {reason}") from error
+
+
+def _show_gpu(name: str) -> None:
+    """Hides the other GPUs from whatever the process runs; TensorFlow looks for them with its first session."""
+    if name:
+        os.environ[VISIBLE_DEVICES] = name
 
 
 def _send(sock: socket.socket, parts: list[Buffer]) -> None:
@@ -140,7 +172,7 @@ def import_quietly() -> None:
     with _silence():
         import tensorflow as tf
 
-        from jupyter_tfserve.worker import lite, saved_model  # noqa: F401
+        from jupyter_tfserve.worker import device_probe, lite, saved_model  # noqa: F401
 
     tf.get_logger().setLevel("ERROR")
 

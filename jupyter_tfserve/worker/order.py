@@ -15,6 +15,9 @@ MAX_SOCKETS: Final = 128
 LITE_MODEL: Final = "model.tflite"
 """The file in a version's folder that is served in its SavedModel's place where that is wished."""
 
+VISIBLE_DEVICES: Final = "CUDA_VISIBLE_DEVICES"
+"""The variable that names the GPUs which a process may see."""
+
 PROFILE_START: Final = "profile_start"
 """A call on the side lane: begin to record; its inputs are fields of TensorFlow's `ProfilerOptions`."""
 
@@ -40,3 +43,9 @@ class WorkerOrder:
     custom_op_libraries: tuple[str, ...] = ()
     max_memory_bytes: int = 0
     """What the model may take above what the process has before; 0: no limit."""
+    gpu: str = ""
+    """The one GPU that the process may see, as the driver calls it; empty: as the engine's environment has it."""
+    gpu_memory_limit_mb: int = 0
+    """What the process may take of its GPU; 0: what the session's config says, half of it if that says nothing."""
+    probes_gpus: bool = False
+    """Load nothing: report which GPUs TensorFlow sees, and end."""

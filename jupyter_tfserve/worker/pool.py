@@ -11,124 +11,40 @@ import base64
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
-
-import numpy as np
+from typing import Final
 
 from jupyter_tfserve.errors import Code, ModelDied, ServingError, invalid_argument
 from jupyter_tfserve.options import WorkerOptions
 from jupyter_tfserve.types import ServableId
 from jupyter_tfserve.worker.control import ControlConnection
 from jupyter_tfserve.worker.cpus import usable_cpus
-from jupyter_tfserve.worker.death import Death
+from jupyter_tfserve.worker.device_placement import Occupant, choose_gpu
+from jupyter_tfserve.worker.devices import CPU, Gpu, Gpus
 from jupyter_tfserve.worker.frame import FrameError, decode_report
 from jupyter_tfserve.worker.fresh import FreshLauncher
-from jupyter_tfserve.worker.lane import Call, Lane
+from jupyter_tfserve.worker.lane import Lane
 from jupyter_tfserve.worker.launcher import ForkServerLauncher
 from jupyter_tfserve.worker.memory import check_fits
 from jupyter_tfserve.worker.order import (
     LITE_MODEL,
     MAX_SOCKETS,
-    PROFILE,
-    PROFILE_START,
-    PROFILE_STOP,
     WorkerOrder,
 )
 from jupyter_tfserve.worker.process import Launcher, WorkerProcess
+from jupyter_tfserve.worker.worker import Connections, Worker, ended
 
 MAX_LANES: Final = MAX_SOCKETS - 2
-EXIT_TIMEOUT_S: Final = 2.0
-"""How long a process may take to end, or its end to be reported, after its control socket has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Connections:
-    """The engine's ends of a worker's sockets. The side lane carries what is no prediction."""
-
-    control: ControlConnection
-    side: Lane
-    lanes: Sequence[Lane]
-
-    def lose(self, reason: str) -> None:
-        """Fails whatever is in flight."""
-        for lane in (self.side, *self.lanes):
-            lane.lose(reason)
-
-
-class Worker:
-    """One loaded version's process. Made by `WorkerPool.spawn`.
-
-    `signature_defs` is a serialized SignatureDefMap. `died` resolves with one line when the process has
-    ended, asked or not; `is_own_fault` says then whether its model did it.
-    """
-
-    def __init__(
-        self,
-        servable: ServableId,
-        process: WorkerProcess,
-        connections: Connections,
-        signature_defs: bytes,
-        stop_timeout_s: float,
-    ) -> None:
-        self.servable = servable
-        self.pid = process.pid
-        self.signature_defs = signature_defs
-        self.lanes = connections.lanes
-        loop = asyncio.get_running_loop()
-        self.died: asyncio.Future[str] = loop.create_future()
-        self.is_own_fault = False
-        self._process = process
-        self._connections = connections
-        self._stop_timeout_s = stop_timeout_s
-        self._watching = loop.create_task(self._watch())
-
-    async def start_profile(self, options: Mapping[str, int]) -> None:
-        """Begins to record what the process does; `options` are fields of TensorFlow's `ProfilerOptions`.
-
-        ALREADY_EXISTS while another profile is taken.
-        """
-        side = self._connections.side
-        if side.busy:
-            raise ServingError(Code.ALREADY_EXISTS, "A profile of this model is being taken")
-        await side.run(Call(PROFILE_START, {name: np.array(value) for name, value in options.items()}))
-
-    async def stop_profile(self) -> bytes:
-        """What was recorded, a serialized XSpace; empty if that is nothing. Never cancel it half-way."""
-        result = await self._connections.side.run(Call(PROFILE_STOP, {}))
-        recorded = result.outputs.get(PROFILE)
-        return b"" if recorded is None else bytes(recorded[0])
-
-    async def stop(self) -> None:
-        """Lets batches in hand end, for at most `stop_timeout_s`, then kills. The process is gone then."""
-        for lane in self.lanes:
-            lane.finish()
-        await asyncio.wait([self.died], timeout=self._stop_timeout_s)
-        if not self.died.done():
-            self._process.kill()
-            await asyncio.wait([self.died])
-
-    def kill(self) -> None:
-        """Ends the process now; `died` resolves when it is gone."""
-        self._process.kill()
-
-    async def _watch(self) -> None:
-        control = self._connections.control
-        ends: list[asyncio.Future[Any]] = [control.ended, self._process.exited]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        death = await _ended(self._process, control)
-        self.is_own_fault = death.is_own_fault
-        reason = f"worker process died{death.how}"
-        self._connections.lose(reason)
-        self.died.set_result(reason)
+PROBE_TIMEOUT_S: Final = 60.0
 
 
 class WorkerPool:
     """Starts workers, from one fork server where that is safe; none outlives `close`, or the engine."""
 
-    def __init__(self, options: WorkerOptions, launcher: Launcher | None = None) -> None:
+    def __init__(
+        self, options: WorkerOptions, launcher: Launcher | None = None, gpus: Gpus | None = None
+    ) -> None:
         for name in ("lanes", "num_tflite_pools"):
             if getattr(options, name) > MAX_LANES:
                 raise invalid_argument(f"{name} must be at most {MAX_LANES}; was {getattr(options, name)}")
@@ -136,6 +52,8 @@ class WorkerPool:
         self._launcher = launcher or _best_launcher()
         self._spawning: set[asyncio.Task[Worker]] = set()
         self._workers: set[Worker] = set()
+        self._gpus = gpus or Gpus(self._probe_gpus)
+        self._occupants: list[Occupant] = []
         self._closed = False
 
     @property
@@ -143,9 +61,19 @@ class WorkerPool:
         """Those that have loaded their models and are alive."""
         return tuple(self._workers)
 
+    @property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """Those that are found by now."""
+        return self._gpus.known()
+
+    async def replica_count(self, wanted: int) -> int:
+        """How many processes a version gets for what was asked: 0 is one for each GPU."""
+        return wanted or max(len(await self._gpus.found()), 1)
+
     async def start(self) -> None:
-        """Starts the fork server; returns before it has imported TensorFlow."""
+        """Starts the fork server; returns before it has imported TensorFlow, or found GPUs."""
         await self._launcher.start()
+        self._gpus.start()
 
     async def spawn(self, servable: ServableId, path: Path, session_config: bytes | None = None) -> Worker:
         """A worker that has loaded the SavedModel in `path`; `session_config` counts instead of the options'.
@@ -159,8 +87,14 @@ class WorkerPool:
         await asyncio.to_thread(check_fits, servable, path, self._options.memory_estimate_factor)
         # TensorFlow's own import, seconds from a cold disk, does not count as the model's time.
         await self._launcher.ready()
-        order = self._order(path, self._options.session_config if session_config is None else session_config)
-        task = asyncio.get_running_loop().create_task(self._spawn(servable, path, order))
+        gpus = await self._gpus.found()
+        gpu = choose_gpu(gpus, self._occupants, servable)
+        order = self._order(
+            path, self._options.session_config if session_config is None else session_config, gpu
+        )
+        task = asyncio.get_running_loop().create_task(self._spawn(servable, path, order, gpu))
+        if gpu is not None:
+            self._occupy(gpu, servable, task)
         self._spawning.add(task)
         task.add_done_callback(self._spawning.discard)
         try:
@@ -186,10 +120,56 @@ class WorkerPool:
         if self._spawning:
             await asyncio.wait(self._spawning)
         await asyncio.gather(*(worker.stop() for worker in self._workers))
+        await self._gpus.close()
         await self._launcher.close()
 
-    async def _spawn(self, servable: ServableId, path: Path, order: WorkerOrder) -> Worker:
-        ours, theirs = _socket_pairs(2 + self._lane_count(path))
+    async def _spawn(self, servable: ServableId, path: Path, order: WorkerOrder, gpu: Gpu | None) -> Worker:
+        return await self._start(servable, order, self._lane_count(path), CPU if gpu is None else gpu.name)
+
+    def _occupy(self, gpu: Gpu, servable: ServableId, task: asyncio.Task[Worker]) -> None:
+        """The GPU counts as used until the worker that `task` gives is gone."""
+        occupant = Occupant(servable, gpu.name)
+        self._occupants.append(occupant)
+
+        def leave(_: object) -> None:
+            self._occupants.remove(occupant)
+
+        def spawned(task: asyncio.Task[Worker]) -> None:
+            if task.cancelled() or task.exception() is not None:
+                leave(task)
+            else:
+                task.result().died.add_done_callback(leave)
+
+        task.add_done_callback(spawned)
+
+    async def _probe_gpus(self) -> bytes:
+        """TensorFlow's list of GPUs, from a process that ends then; its ServingError."""
+        await self._launcher.ready()
+        order = WorkerOrder(
+            path="", tags=(), intra_op_parallelism=0, inter_op_parallelism=0, probes_gpus=True
+        )
+        task = asyncio.get_running_loop().create_task(self._report(order))
+        done, _ = await asyncio.wait([task], timeout=PROBE_TIMEOUT_S)
+        if not done:
+            task.cancel()
+            await asyncio.wait([task])
+            raise ServingError(
+                Code.DEADLINE_EXCEEDED, f"TensorFlow has not listed the GPUs in {PROBE_TIMEOUT_S:g} s"
+            )
+        return task.result()
+
+    async def _report(self, order: WorkerOrder) -> bytes:
+        """What a process without lanes reports; it is gone then."""
+        process, connections, ours = await self._launch(order, 0)
+        try:
+            return await self._load(process, connections, ours)
+        finally:
+            await _abandon(process, connections)
+
+    async def _launch(
+        self, order: WorkerOrder, lanes: int
+    ) -> tuple[WorkerProcess, Connections, list[socket.socket]]:
+        ours, theirs = _socket_pairs(2 + lanes)
         try:
             process = await self._launcher.launch(order, theirs)
         except BaseException:
@@ -197,14 +177,17 @@ class WorkerPool:
             raise
         finally:
             _close_all(theirs)
-        connections = Connections(ControlConnection(), Lane(), [Lane() for _ in ours[2:]])
+        return process, Connections(ControlConnection(), Lane(), [Lane() for _ in ours[2:]]), ours
+
+    async def _start(self, servable: ServableId, order: WorkerOrder, lanes: int, device: str) -> Worker:
+        process, connections, ours = await self._launch(order, lanes)
         try:
             signature_defs = await self._load(process, connections, ours)
         except BaseException:
             await _abandon(process, connections)
             _close_all(ours)
             raise
-        worker = Worker(servable, process, connections, signature_defs, self._options.stop_timeout_s)
+        worker = Worker(servable, process, connections, signature_defs, self._options.stop_timeout_s, device)
         self._workers.add(worker)
         worker.died.add_done_callback(lambda _: self._workers.discard(worker))
         return worker
@@ -219,7 +202,7 @@ class WorkerPool:
             await loop.create_unix_connection(lambda end=end: end, sock=sock)  # type: ignore[misc]
         frame = await control.report
         if frame is None:
-            death = await _ended(process, control)
+            death = await ended(process, control)
             kind = ModelDied if death.is_own_fault else ServingError
             raise kind(Code.INTERNAL, f"worker process died while loading{death.how}")
         try:
@@ -233,7 +216,7 @@ class WorkerPool:
             return options.num_tflite_pools
         return options.lanes
 
-    def _order(self, path: Path, session_config: bytes) -> WorkerOrder:
+    def _order(self, path: Path, session_config: bytes, gpu: Gpu | None) -> WorkerOrder:
         return WorkerOrder(
             path=os.path.abspath(path),
             tags=self._options.saved_model_tags,
@@ -245,6 +228,8 @@ class WorkerPool:
             prefer_tflite_model=self._options.prefer_tflite_model,
             custom_op_libraries=self._options.custom_op_libraries,
             max_memory_bytes=self._options.max_worker_memory_mb * 2**20,
+            gpu="" if gpu is None else gpu.visible,
+            gpu_memory_limit_mb=self._options.gpu_memory_limit_mb,
         )
 
 
@@ -267,15 +252,6 @@ async def _abandon(process: WorkerProcess, connections: Connections) -> None:
     connections.control.close()
     connections.lose("worker process died")
     await asyncio.wait([process.exited])
-
-
-async def _ended(process: WorkerProcess, control: ControlConnection) -> Death:
-    """Makes sure that a process whose sockets have ended is gone; how it ended."""
-    await asyncio.wait([process.exited], timeout=EXIT_TIMEOUT_S)
-    process.kill()
-    control.close()
-    await asyncio.wait([process.exited])
-    return process.death
 
 
 def _socket_pairs(count: int) -> tuple[list[socket.socket], list[socket.socket]]:

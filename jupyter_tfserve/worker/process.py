@@ -107,6 +107,10 @@ def _environment() -> dict[str, str]:
     kept["OPENBLAS_NUM_THREADS"] = "1"
     # The folder that the user works in must not shadow modules that we import.
     kept["PYTHONSAFEPATH"] = "1"
+    # GPUs are counted as the driver's own program does, and no session takes all of one's memory at its start,
+    # whoever made it.
+    kept.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    kept.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     root = str(PACKAGE_ROOT)
     if root not in [*site.getsitepackages(), site.getusersitepackages()]:
         kept["PYTHONPATH"] = os.pathsep.join(filter(None, [root, kept.get("PYTHONPATH")]))

@@ -20,6 +20,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2
 
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument, not_found
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, Tensor, Tensors
+from jupyter_tfserve.worker.device_session import limit_gpu_memory
 from jupyter_tfserve.worker.failures import op_error, run_error, without_stack
 from jupyter_tfserve.worker.frame import SESSION_RUN, Call
 from jupyter_tfserve.worker.functions import call_signatures, derive_signatures
@@ -34,12 +35,14 @@ _MAX_TIMEOUT_MS: Final = 2**30
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """How a model is loaded: an exact set of tags, thread counts (0: TensorFlow chooses), a ConfigProto."""
+    """How a model is loaded: an exact set of tags, thread counts (0: TensorFlow chooses), a ConfigProto, a limit of
+    GPU memory (0: the config's, or half)."""
 
     tags: Sequence[str]
     intra_op_parallelism: int = 0
     inter_op_parallelism: int = 0
     session_config: bytes = b""
+    gpu_memory_limit_mb: int = 0
 
 
 def load_saved_model(path: Path, options: LoadOptions) -> LoadedModel:
@@ -238,8 +241,7 @@ def _session_config(options: LoadOptions) -> Any:
     config.ParseFromString(options.session_config)
     config.intra_op_parallelism_threads = options.intra_op_parallelism
     config.inter_op_parallelism_threads = options.inter_op_parallelism
-    # Versions are processes that share a GPU: the first must not take all of its memory.
-    config.gpu_options.allow_growth = True
+    limit_gpu_memory(config, options.gpu_memory_limit_mb)
     return config
 
 

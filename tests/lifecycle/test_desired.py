@@ -140,3 +140,18 @@ def test_limits_are_set_and_taken_away_and_outlive_the_model():
     with pytest.raises(ServingError) as caught:
         state.with_limits("other", FlowLimits(5))
     assert caught.value.code is Code.NOT_FOUND
+
+
+@pytest.mark.parametrize("wrong", [-1, 65, 1.0, "2", True, []])
+def test_replicas_are_refused_when_they_are_no_count(wrong):
+    state = DesiredState(models=(ModelConfig("m", "/m"),))
+    with pytest.raises(ServingError, match="'replicas' must be a whole number from 0"):
+        state.with_replicas("m", wrong)
+
+
+def test_replicas_are_kept_and_taken_back_when_set():
+    state = DesiredState(models=(ModelConfig("m", "/m"),))
+    assert state.with_replicas("m", 0).replicas == {"m": 0}
+    assert state.with_replicas("m", 3).with_replicas("m", None) == state
+    with pytest.raises(ServingError, match="Could not find model none"):
+        state.with_replicas("none", 1)

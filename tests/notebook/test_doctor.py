@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from jupyter_tfserve.engine.client_state import EngineState
+from jupyter_tfserve.engine.client_state import Device, EngineState
 from jupyter_tfserve.notebook.api import doctor
 from jupyter_tfserve.notebook.discovery import Discovery
 from jupyter_tfserve.notebook.doctor import Health, diagnose
@@ -14,6 +15,7 @@ from jupyter_tfserve.notebook.surroundings import GpuProcess, Surroundings
 from jupyter_tfserve.notebook.views import Model, Version
 
 ENGINE = EngineState(7, "1.0", 1, 0.0, "http://127.0.0.1:8501", "127.0.0.1:8500", True)
+WITH_GPU = replace(ENGINE, devices=(Device("GPU:0", "NVIDIA H200"),))
 HEALTHY = {
     "engine": ENGINE,
     "owner": "this kernel",
@@ -66,12 +68,17 @@ def test_nothing_is_wrong_when_all_is_well():
             "end java",
         ),
         (
-            {"gpu_processes": (GpuProcess(5, 40_000),), "own_pid": 5},
+            {"engine": WITH_GPU, "gpu_processes": (GpuProcess(5, 40_000),), "own_pid": 5},
             Health.BAD,
             "this kernel holds 40000 MiB",
             "TF_FORCE_GPU_ALLOW_GROWTH",
         ),
-        ({"gpu_processes": (GpuProcess(6, 40_000),)}, Health.BAD, "process 6 holds", "restart that kernel"),
+        (
+            {"engine": WITH_GPU, "gpu_processes": (GpuProcess(6, 40_000),)},
+            Health.BAD,
+            "process 6 holds",
+            "restart that kernel",
+        ),
         ({"cpu_quota": 2.0, "cpu_count": 64}, Health.NOTE, "2 of the 64 CPUs", "parallelism_threads(2)"),
         ({"packages": {}}, Health.BAD, "not installed", "%pip install tensorflow"),
         ({"packages": {"tensorflow": "2.9.1"}}, Health.BAD, "2.9.1 is older than 2.18", "tensorflow>=2.18"),
@@ -117,7 +124,11 @@ def test_illness_is_found_with_its_fix_when_there_is_one(facts, health, text, fi
 @pytest.mark.parametrize(
     "facts",
     [
-        {"gpu_processes": (GpuProcess(8, 40_000), GpuProcess(5, 200)), "engine_pids": frozenset({8})},
+        {
+            "engine": WITH_GPU,
+            "gpu_processes": (GpuProcess(8, 40_000), GpuProcess(5, 200)),
+            "engine_pids": frozenset({8}),
+        },
         {"cpu_quota": 4.0},
         {"environment": {"http_proxy": "http://p", "no_proxy": "example.org, localhost"}},
         {"environment": {"TF_USE_LEGACY_KERAS": "1"}, "packages": {"tensorflow": "2.18", "tf_keras": "2.18"}},

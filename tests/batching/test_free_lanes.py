@@ -1,0 +1,103 @@
+"""Which replica's lane takes the next batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jupyter_tfserve.batching.free_lanes import FreeLanes
+from jupyter_tfserve.batching.overlap import PHASE_BATCHES, PHASES, LaneOverlap, Turns
+from jupyter_tfserve.batching.scheduler import BatchScheduler
+from jupyter_tfserve.options import BatchOptions
+from jupyter_tfserve.types import Tensors
+
+
+class Lane:
+    """Runs until it is told to stop."""
+
+    def __init__(self) -> None:
+        self.compute_s = 0.0
+        self.gate = asyncio.Event()
+        self.batches = 0
+
+    async def run_batch(
+        self, signature: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None
+    ) -> Tensors:
+        self.batches += 1
+        await self.gate.wait()
+        return inputs
+
+
+@given(st.integers(2, 5), st.integers(1, 4))
+def test_batches_differ_by_at_most_one_between_replicas_when_none_ends(replicas, lanes_each):
+    free = FreeLanes()
+    replica_of = {}
+    for replica in range(replicas):
+        for _ in range(lanes_each):
+            lane = Lane()
+            replica_of[lane] = replica
+            free.add(lane, replica)
+    taken: Counter[int] = Counter()
+    while free:
+        taken[replica_of[free.take()]] += 1
+        counts = [taken[replica] for replica in range(replicas)]
+        assert max(counts) - min(counts) <= 1
+    assert sum(taken.values()) == replicas * lanes_each == free.lanes
+
+
+def test_batch_goes_to_the_idle_replica_when_another_has_a_free_lane_too():
+    free, busy, idle = FreeLanes(), [Lane(), Lane()], [Lane(), Lane()]
+    for replica, lanes in enumerate((busy, idle)):
+        for lane in lanes:
+            free.add(lane, replica)
+    assert free.take() in busy
+    assert free.take() in idle
+    free.put_back(idle[0])
+    assert free.take() in idle
+
+
+def test_lane_is_not_put_back_when_it_was_discarded_while_it_ran():
+    free, lane = FreeLanes(), Lane()
+    free.add(lane, 0)
+    assert free.take() is lane
+    free.discard(lane)
+    free.put_back(lane)
+    assert (len(free), free.lanes, free.is_spread) == (0, 0, False)
+
+
+def test_lanes_run_side_by_side_when_they_are_of_several_replicas():
+    class Batch:
+        rows = 8
+
+    overlap = LaneOverlap()
+    seen = set()
+    for spread in (False, True):
+        overlap.is_spread = spread
+        for number in range(PHASES * PHASE_BATCHES + 2 * PHASE_BATCHES):
+            overlap.began(number, number)
+            overlap.ended(number + 0.5, 0.5, Batch())
+            seen.add((spread, overlap.turns))
+    assert {turns for spread, turns in seen if not spread} > {Turns.SIDE_BY_SIDE}
+    assert {turns for spread, turns in seen if spread} == {Turns.SIDE_BY_SIDE}
+
+
+async def test_requests_go_to_every_replica_when_all_are_idle():
+    scheduler = BatchScheduler(BatchOptions(enabled=False))
+    lanes = [Lane() for _ in range(4)]
+    for number, lane in enumerate(lanes):
+        scheduler.add_lane(lane, number // 2)
+    asked = []
+    for _ in range(2):
+        asked.append(asyncio.ensure_future(scheduler.submit("s", {}, (), batchable=False)))
+        for _ in range(5):
+            await asyncio.sleep(0)
+    assert [sum(lane.batches for lane in lanes[:2]), sum(lane.batches for lane in lanes[2:])] == [1, 1]
+    for lane in lanes:
+        lane.gate.set()
+    await asyncio.gather(*asked)
+    scheduler.remove_lane(lanes[2])
+    scheduler.remove_lane(lanes[3])
+    assert scheduler.statistics().lanes == 2
