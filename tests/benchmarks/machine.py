@@ -1,0 +1,50 @@
+"""Which cores servers and load run on, and the machine in words."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """The processors of servers and of the load; empty: wherever the system puts them."""
+
+    server: tuple[int, ...] = ()
+    load: tuple[int, ...] = ()
+
+
+def pick_cores(pinned: bool) -> Cores:
+    """One core for the server and another for the load, if this process may use two; else none is pinned."""
+    if not pinned or not hasattr(os, "sched_getaffinity"):
+        return Cores()
+    usable = sorted(os.sched_getaffinity(0))
+    return Cores((usable[0],), (usable[-1],)) if len(usable) > 1 else Cores()
+
+
+def pinned_to(cores: tuple[int, ...]) -> Callable[[], None] | None:
+    """What a new process calls before its program begins, so that all its threads and children stay there."""
+    return (lambda: os.sched_setaffinity(0, cores)) if cores else None
+
+
+def machine_words(cores: Cores) -> dict[str, str]:
+    """What a reader must know of the machine: no product's name, since figures are read as ratios."""
+    where = f"server on core {cores.server[0]}, load on core {cores.load[0]}" if cores.server else "not pinned"
+    return {
+        "cores": f"{psutil.cpu_count()} logical processors, {where}",
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "load average before": f"{os.getloadavg()[0]:.1f}",
+        "revision": _revision(),
+    }
+
+
+def _revision() -> str:
+    command = ["git", "describe", "--always", "--dirty"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"

@@ -1,0 +1,42 @@
+"""FastAPI as its documentation has machine learning: the model is loaded in the lifespan, the path operation calls it."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import AsyncIterator
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from tests.benchmarks.peers.arguments import arguments, load_model
+
+ARGUMENTS = arguments()
+MODELS: dict[str, Any] = {}
+
+
+class Rows(BaseModel):
+    instances: list[Any]
+
+
+@contextlib.asynccontextmanager
+async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    MODELS["model"] = load_model(ARGUMENTS.model)
+    if ARGUMENTS.gc_freeze:
+        gc.collect()
+        gc.freeze()
+    yield
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.post("/predict")
+async def predict(rows: Rows) -> dict[str, Any]:
+    return {"predictions": MODELS["model"](rows.instances).tolist()}
+
+
+if __name__ == "__main__":
+    uvicorn.run(app, port=ARGUMENTS.port, log_level="warning", access_log=False)

@@ -1,0 +1,40 @@
+"""MLServer as its documentation has it: a folder with settings, adaptive batching on, `mlserver start`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mlserver.cli import main
+
+from tests.benchmarks.models import ROOT
+from tests.benchmarks.peers.arguments import arguments
+
+
+def write_settings() -> str:
+    """The folder that MLServer is started on."""
+    told = arguments()
+    folder = Path(told.folder, "mlserver")
+    folder.mkdir()
+    settings = {
+        "host": "127.0.0.1",
+        "http_port": told.port,
+        "grpc_port": told.grpc_port,
+        "metrics_endpoint": None,
+        "debug": False,
+        "grpc_max_message_length": 2**28,
+    }
+    model = {
+        "name": told.name,
+        "implementation": "tests.benchmarks.peers.mlserver_runtime.Runtime",
+        "parameters": {"uri": told.model, "extra": {"root": str(ROOT)}},
+        "max_batch_size": 64,
+        "max_batch_time": 0.001,
+    }
+    (folder / "settings.json").write_text(json.dumps(settings))
+    (folder / "model-settings.json").write_text(json.dumps(model))
+    return str(folder)
+
+
+if __name__ == "__main__":
+    main(["start", write_settings()])

@@ -1,0 +1,108 @@
+"""Workload after workload: opens all targets, lets them take turns, notes what came of each and who could not take part."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.benchmarks.figures import Sample, turns
+from tests.benchmarks.loads import NoLoad
+from tests.benchmarks.models import read_model
+from tests.benchmarks.serving import NotStarted
+from tests.benchmarks.targets import Measured, Setting, Target, our_target, targets_of
+from tests.benchmarks.workloads import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long each turn takes, how many there are, and the first, uncounted one."""
+
+    seconds: float
+    repetitions: int
+    warm_up_s: float
+
+
+@dataclass(slots=True)
+class Result:
+    """All turns of one target at one workload and number of connections."""
+
+    workload: str
+    connections: int
+    target: str
+    samples: list[Sample] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a run found; `absent` has reasons by (workload, target)."""
+
+    results: list[Result] = field(default_factory=list)
+    absent: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def find(self, workload: str, connections: int, target: str) -> Result | None:
+        """One target's turns; None if it did not take part."""
+        for one in self.results:
+            if (one.workload, one.connections, one.target) == (workload, connections, target):
+                return one
+        return None
+
+
+def measure_all(
+    workloads: Iterable[Workload],
+    models: Path,
+    setting: Setting,
+    pace: Pace,
+    wanted: Callable[[str], bool],
+    say: Callable[[str], None],
+) -> Findings:
+    """Every workload with all its targets."""
+    findings = Findings()
+    for workload in workloads:
+        model = read_model(models, workload.model)
+        engine = our_target(workload, model, setting)
+        targets = targets_of(workload, model, setting, engine, wanted)
+        with contextlib.ExitStack() as stack:
+            ready = _open_all(workload, targets, stack, findings, say)
+            _measure(workload, ready, pace, findings, say)
+    return findings
+
+
+def _open_all(
+    workload: Workload,
+    targets: list[Target],
+    stack: contextlib.ExitStack,
+    findings: Findings,
+    say: Callable[[str], None],
+) -> dict[str, Measured]:
+    ready: dict[str, Measured] = {}
+    for target in targets:
+        try:
+            ready[target.name] = stack.enter_context(target.open())
+        except NotStarted as error:
+            findings.absent[workload.name, target.name] = str(error)
+            say(f"  {target.name} takes no part: {error}")
+    return ready
+
+
+def _measure(
+    workload: Workload, ready: dict[str, Measured], pace: Pace, findings: Findings, say: Callable[[str], None]
+) -> None:
+    for connections in workload.connections:
+        say(f"{workload.title}, {connections} connections")
+        results = {name: Result(workload.name, connections, name) for name in ready}
+        for name in list(ready):
+            with contextlib.suppress(NoLoad):
+                ready[name].turn(connections, pace.warm_up_s)
+        for name in turns(list(ready), pace.repetitions):
+            try:
+                results[name].samples.append(ready[name].turn(connections, pace.seconds))
+            except NoLoad as error:
+                findings.absent[workload.name, name] = f"no answer under load: {error}"
+        # Whoever missed a turn has no pairs with the others.
+        complete = [one for one in results.values() if len(one.samples) == pace.repetitions]
+        findings.results += complete
+        for one in complete:
+            last = one.samples[-1]
+            say(f"  {one.target:32} {last.per_s:10.1f}/s  p50 {last.p50_ms:.3f}  p99 {last.p99_ms:.3f}  errors {last.errors}")
