@@ -3,36 +3,137 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from tests.benchmarks.machine import pick_cores
-from tests.benchmarks.models import make_models
+from tests.benchmarks.chart import draw
+from tests.benchmarks.experiments import EXPERIMENTS, Lab
+from tests.benchmarks.loads import NoLoad
+from tests.benchmarks.machine import machine_words, pick_cores
+from tests.benchmarks.models import make_models, read_model
+from tests.benchmarks.peers.catalog import PEERS
+from tests.benchmarks.report import Report
+from tests.benchmarks.serving import NotStarted
 from tests.benchmarks.side_by_side import Pace, measure_all
+from tests.benchmarks.stages import grpc_stages, rest_stages
 from tests.benchmarks.targets import Setting
 from tests.benchmarks.workloads import WORKLOADS
 
-
-def _arguments() -> argparse.Namespace:
-    names = [workload.name for workload in WORKLOADS]
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
-    parser.add_argument("--quick", action="store_true", help="two short turns each: for trying out, not for figures")
-    parser.add_argument("--only", default=",".join(names))
-    parser.add_argument("--peers", default="all")
-    parser.add_argument("--peer-python", action="append", default=[])
-    parser.add_argument("--models", type=Path)
-    return parser.parse_args()
+_PACE, _QUICK = Pace(3, 5, 2), Pace(1, 2, 1)
+_NOTHING, _EVERYTHING = "none", "all"
 
 
-def main():
-    told = _arguments()
-    with tempfile.TemporaryDirectory() as folder:
+def main(arguments: list[str]) -> int:
+    """Measures what the command line asks for. 1 if there is nothing to show."""
+    told = _parser().parse_args(arguments)
+    pace = _QUICK if told.quick else Pace(told.seconds, told.repetitions, _PACE.warm_up_s)
+    only = None if told.only is None else set(told.only.split(","))
+    cores = pick_cores(pinned=not told.no_pinning)
+    machine = machine_words(cores)
+    with tempfile.TemporaryDirectory(prefix="bench") as folder:
         models = told.models or Path(folder, "models")
         make_models(models)
-        setting = Setting(Path(folder), pick_cores(True), dict(x.split("=",1) for x in told.peer_python))
-        wl = [w for w in WORKLOADS if w.name in told.only.split(",")]
-        f = measure_all(wl, models, setting, Pace(2, 2, 1), lambda n: told.peers == "all" or n in told.peers.split(","), lambda s: print(s, flush=True))
-        print(f.absent)
+        pythons = dict(pair.split("=", 1) for pair in told.peer_python)
+        setting = Setting(Path(folder), cores, pythons)
+        stages = _stages(models) if only is None or "stages" in only else {}
+        workloads = [one for one in WORKLOADS if only is None or one.name in only]
+        wanted = _chooser(told.peers)
+        findings = measure_all(workloads, models, setting, pace, wanted, _say)
+        lab = Lab(models, setting, pace, told.quick)
+        experiments = {
+            name: _experiment(name, make, lab)
+            for name, make in EXPERIMENTS.items()
+            if only is None or name in only
+        }
+    command = shlex.join(["python", "-m", "tests.benchmarks", *_published(arguments)])
+    report = Report(command, machine, findings, stages, experiments)
+    _say(report.as_markdown())
+    if told.out is not None:
+        report.write(told.out)
+        if findings.results:
+            draw(findings, frozenset(peer.name for peer in PEERS), told.out / "benchmark.svg")
+    return 0 if findings.results or stages or experiments else 1
 
-main()
+
+def _parser() -> argparse.ArgumentParser:
+    names = [*(workload.name for workload in WORKLOADS), *EXPERIMENTS, "stages"]
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="two turns of a second each, and small sizes: to try it, not for figures",
+    )
+    parser.add_argument("--only", metavar="NAME,…", help=f"of {', '.join(names)}")
+    parser.add_argument(
+        "--peers",
+        default=_EVERYTHING,
+        help="`all` that are installed, `none`, or their names: " + _peer_names(),
+    )
+    parser.add_argument(
+        "--peer-python",
+        action="append",
+        default=[],
+        metavar="PACKAGE=PATH",
+        help="the interpreter of a peer that is not installed in this one, by its package",
+    )
+    parser.add_argument("--repetitions", type=int, default=_PACE.repetitions, help="turns of each target")
+    parser.add_argument("--seconds", type=float, default=_PACE.seconds, help="of each turn")
+    parser.add_argument("--no-pinning", action="store_true", help="let server and load share all cores")
+    parser.add_argument("--models", type=Path, help="keep the models in this folder for the next run")
+    parser.add_argument("--out", type=Path, help="write benchmark.json, benchmark.md and benchmark.svg here")
+    return parser
+
+
+def _peer_names() -> str:
+    return "; ".join(peer.name for peer in PEERS)
+
+
+def _chooser(peers: str) -> Callable[[str], bool]:
+    if peers in (_NOTHING, _EVERYTHING):
+        return lambda _name: peers == _EVERYTHING
+    names = {name.strip() for name in peers.split(";")}
+    return lambda name: name in names
+
+
+def _stages(models: Path) -> dict[str, dict[str, float]]:
+    floats, dense, image = (read_model(models, name) for name in ("three_floats", "dense", "image"))
+    return {
+        "3 floats, REST": rest_stages(floats),
+        "dense row, REST": rest_stages(dense),
+        "image, JSON": rest_stages(image),
+        "3 floats, gRPC": grpc_stages(floats, False),
+        "image, gRPC float_val": grpc_stages(image, False),
+        "image, gRPC tensor_content": grpc_stages(image, True),
+    }
+
+
+def _experiment(name: str, make: Callable[[Lab], dict[str, Any]], lab: Lab) -> dict[str, Any]:
+    _say(f"experiment: {name}")
+    try:
+        return make(lab)
+    except (NotStarted, NoLoad) as error:
+        return {"failed": str(error)}
+
+
+def _published(arguments: list[str]) -> list[str]:
+    """The command without what holds for one machine only."""
+    published: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        if argument in ("--peer-python", "--models", "--out"):
+            next(left, None)
+        elif not argument.startswith(("--peer-python=", "--models=", "--out=")):
+            published.append(argument)
+    return published
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

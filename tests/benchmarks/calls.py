@@ -23,7 +23,7 @@ class WrongAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """`read` turns the answer's body into the model's output; None: any answer is right. `grpc`: the body is a message."""
+    """`read` turns the answer's body into the model's output; None: any answer is right. `grpc`: it is a message."""
 
     url: str
     body: bytes

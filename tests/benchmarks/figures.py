@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Iterator, Sequence
@@ -67,6 +68,5 @@ def linear_cost(sizes: Sequence[float], costs: Sequence[float]) -> float:
     """
     pairs = list(zip(sizes, costs, strict=True))
     return max(
-        math.log(later[1] / one[1]) / math.log(later[0] / one[0])
-        for one, later in zip(pairs, pairs[1:], strict=False)
+        math.log(later[1] / one[1]) / math.log(later[0] / one[0]) for one, later in itertools.pairwise(pairs)
     )

@@ -1,4 +1,4 @@
-"""Load on one server for some seconds: by wrk or h2load in a closed loop, by `own_load` in an open one or without these."""
+"""Load on one server for some seconds: closed loops by wrk and h2load, open ones, or without these, by `own_load`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ for path in string.gmatch(os.getenv("BENCH_PATHS"), "%S+") do
   local file = io.open(os.getenv("BENCH_BODY") .. #requests, "rb")
   wrk.method, wrk.body = "POST", file:read("*a")
   file:close()
-  wrk.headers["Content-Type"] = os.getenv("BENCH_TYPE")
+  for name, value in string.gmatch(os.getenv("BENCH_HEADERS"), "([^:\\n]+): ([^\\n]+)") do
+    wrk.headers[name] = value
+  end
   requests[#requests + 1] = wrk.format(nil, path)
 end
 local turn = 0
@@ -73,7 +75,7 @@ def _wrk(calls: list[Call], connections: int, seconds: float, cores: tuple[int, 
         told = {
             "BENCH_BODY": f"{folder}/body",
             "BENCH_PATHS": " ".join(call.path for call in calls),
-            "BENCH_TYPE": calls[0].headers["Content-Type"],
+            "BENCH_HEADERS": "\n".join(f"{name}: {value}" for name, value in calls[0].headers.items()),
         }
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "60s"]
         output = _run([*command, "-s", str(script), f"http://{calls[0].address}"], cores, seconds, told)
@@ -107,15 +109,21 @@ def _h2load(call: Call, connections: int, seconds: float, cores: tuple[int, ...]
     )
 
 
-def _own(
-    calls: list[Call], connections: int, seconds: float, rate: float, cores: tuple[int, ...]
-) -> Sample:
+def _own(calls: list[Call], connections: int, seconds: float, rate: float, cores: tuple[int, ...]) -> Sample:
     with tempfile.TemporaryDirectory() as folder:
         asked: list[dict[str, Any]] = []
         for number, call in enumerate(calls):
             body = Path(folder, f"body{number}")
             body.write_bytes(call.body)
-            asked.append({"address": call.address, "path": call.path, "body": str(body), "grpc": call.grpc})
+            asked.append(
+                {
+                    "address": call.address,
+                    "path": call.path,
+                    "body": str(body),
+                    "grpc": call.grpc,
+                    "headers": dict(call.headers),
+                }
+            )
         phase = {"calls": asked, "connections": connections, "seconds": seconds, "rate": rate}
         command = [sys.executable, "-m", "tests.benchmarks.own_load", json.dumps(phase)]
         told = json.loads(_run(command, cores, seconds))

@@ -34,7 +34,9 @@ def pinned_to(cores: tuple[int, ...]) -> Callable[[], None] | None:
 
 def machine_words(cores: Cores) -> dict[str, str]:
     """What a reader must know of the machine: no product's name, since figures are read as ratios."""
-    where = f"server on core {cores.server[0]}, load on core {cores.load[0]}" if cores.server else "not pinned"
+    where = (
+        f"server on core {cores.server[0]}, load on core {cores.load[0]}" if cores.server else "not pinned"
+    )
     return {
         "cores": f"{psutil.cpu_count()} logical processors, {where}",
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",

@@ -7,6 +7,7 @@ process of its own, which has TensorFlow; `read_model` is for those that have no
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import subprocess
 import sys
@@ -52,7 +53,7 @@ def _numbers(*shape: int) -> Any:
 
 
 def _matmul_net(tf: Any, *widths: int) -> tuple[Callable[[Any], Any], list[Any]]:
-    layers = [tf.Variable(_weights(*pair)) for pair in zip(widths, widths[1:], strict=False)]
+    layers = [tf.Variable(_weights(*pair)) for pair in itertools.pairwise(widths)]
 
     def serve(x: Any) -> Any:
         for layer in layers[:-1]:
@@ -111,7 +112,9 @@ def _make_all(base: Path) -> None:
     _save(tf, base, "compute", compute, [None, 784], "float32", _numbers(784), compute_kept)
     _save(tf, base, "image", _image_means(tf), image, "float32", _numbers(224, 224, 3), [])
     _save(tf, base, "jpeg", _jpeg_means(tf), [None], "string", jpeg, [])
-    _save(tf, base, "strings", lambda x: {"y": tf.strings.upper(x)}, [None], "string", "a few plain words", [])
+    _save(
+        tf, base, "strings", lambda x: {"y": tf.strings.upper(x)}, [None], "string", "a few plain words", []
+    )
     sums = lambda x: {"y": tf.reduce_sum(x, axis=1, keepdims=True)}  # noqa: E731
     _save(tf, base, "any_width", sums, [None, None], "float32", [1.0, 2.0], [])
     _save(tf, base, "large", large, [None, 3], "float32", [1.0, 2.0, 5.0], large_kept)

@@ -115,9 +115,9 @@ class GrpcWire:
         return ""
 
 
-async def run_phase(phase: dict[str, Any]) -> dict[str, Any]:
+async def run_phase(phase: dict[str, Any], bodies: list[bytes]) -> dict[str, Any]:
     """What came of `{"calls", "connections", "seconds", "rate"}`; a rate of 0 is the closed loop."""
-    wires = await _connect(phase["calls"], phase["connections"])
+    wires = await _connect(phase["calls"], bodies, phase["connections"])
     tally = Tally()
     # The first answers of each connection are not what is measured.
     await asyncio.gather(*(wire.ask(number) for number, wire in enumerate(wires)))
@@ -136,24 +136,23 @@ async def run_phase(phase: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def _connect(calls: list[dict[str, Any]], connections: int) -> list[Wire]:
-    bodies = [Path(call["body"]).read_bytes() for call in calls]
+async def _connect(calls: list[dict[str, Any]], bodies: list[bytes], connections: int) -> list[Wire]:
     if calls[0]["grpc"]:
         methods = [(call["path"], body) for call, body in zip(calls, bodies, strict=True)]
         return [GrpcWire(calls[0]["address"], methods) for _ in range(connections)]
     requests = [_request(call, body) for call, body in zip(calls, bodies, strict=True)]
     host, _, port = calls[0]["address"].rpartition(":")
     loop = asyncio.get_running_loop()
-    made = [await loop.create_connection(lambda: HttpWire(requests), host, int(port)) for _ in range(connections)]
+    made = [
+        await loop.create_connection(lambda: HttpWire(requests), host, int(port)) for _ in range(connections)
+    ]
     return [wire for _, wire in made]
 
 
 def _request(call: dict[str, Any], body: bytes) -> bytes:
-    head = (
-        f"POST {call['path']} HTTP/1.1\r\nHost: {call['address']}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode("ascii") + body
+    headers = {"Host": call["address"], **call["headers"], "Content-Length": len(body)}
+    lines = [f"POST {call['path']} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
 
 
 async def _closed(wire: Wire, tally: Tally, until: float) -> None:
@@ -194,7 +193,7 @@ async def _until(due: float) -> None:
     left = due - time.perf_counter()
     if left > _SPIN_S:
         await asyncio.sleep(left - _SPIN_S)
-    while time.perf_counter() < due:
+    while time.perf_counter() < due:  # noqa: ASYNC110 - no event comes for a time of day
         await asyncio.sleep(0)
 
 
@@ -204,7 +203,9 @@ def main() -> None:
         import uvloop
 
         uvloop.install()
-    print(json.dumps(asyncio.run(run_phase(json.loads(sys.argv[1])))))
+    phase = json.loads(sys.argv[1])
+    bodies = [Path(call["body"]).read_bytes() for call in phase["calls"]]
+    print(json.dumps(asyncio.run(run_phase(phase, bodies))))
 
 
 if __name__ == "__main__":

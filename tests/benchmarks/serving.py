@@ -19,7 +19,7 @@ from tests.benchmarks.calls import Call, WrongAnswer, check
 from tests.benchmarks.machine import pinned_to
 from tests.benchmarks.models import ROOT
 
-START_DEADLINE_S = 180
+START_DEADLINE_S = 60
 _LOG_TAIL = 400
 
 
@@ -41,7 +41,7 @@ def running(
             stdout=stream,
             stderr=stream,
             env=variables,
-            preexec_fn=pinned_to(cores),
+            preexec_fn=pinned_to(cores),  # noqa: PLW1509 - this process has one thread
         )
     try:
         yield process

@@ -1,4 +1,4 @@
-"""Workload after workload: opens all targets, lets them take turns, notes what came of each and who could not take part."""
+"""Workload after workload: opens all targets and lets them take turns; who cannot take part is named."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _open_all(
     for target in targets:
         try:
             ready[target.name] = stack.enter_context(target.open())
-        except NotStarted as error:
+        except NotStarted as error:  # noqa: PERF203 - each may fail by itself
             findings.absent[workload.name, target.name] = str(error)
             say(f"  {target.name} takes no part: {error}")
     return ready
@@ -98,11 +98,14 @@ def _measure(
         for name in turns(list(ready), pace.repetitions):
             try:
                 results[name].samples.append(ready[name].turn(connections, pace.seconds))
-            except NoLoad as error:
+            except NoLoad as error:  # noqa: PERF203 - the same
                 findings.absent[workload.name, name] = f"no answer under load: {error}"
         # Whoever missed a turn has no pairs with the others.
         complete = [one for one in results.values() if len(one.samples) == pace.repetitions]
         findings.results += complete
         for one in complete:
             last = one.samples[-1]
-            say(f"  {one.target:32} {last.per_s:10.1f}/s  p50 {last.p50_ms:.3f}  p99 {last.p99_ms:.3f}  errors {last.errors}")
+            figures = (
+                f"{last.per_s:10.1f}/s  p50 {last.p50_ms:.3f}  p99 {last.p99_ms:.3f} ms  errors {last.errors}"
+            )
+            say(f"  {one.target:32} {figures}")

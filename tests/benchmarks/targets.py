@@ -182,7 +182,7 @@ def _loop_opener(
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            preexec_fn=pinned_to(setting.cores.server),
+            preexec_fn=pinned_to(setting.cores.server),  # noqa: PLW1509 - this process has one thread
         )
         with process:
             try:
@@ -217,7 +217,11 @@ def _peer_opener(
 
 
 def _check_installed(python: str, package: str) -> None:
-    command = [python, "-c", f"import importlib.util, sys; sys.exit(importlib.util.find_spec({package!r}) is None)"]
+    command = [
+        python,
+        "-c",
+        f"import importlib.util, sys; sys.exit(importlib.util.find_spec({package!r}) is None)",
+    ]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         raise NotStarted("it is not installed")
 

@@ -37,9 +37,7 @@ WORKLOADS: Final = (
     Workload("compute", "compute-bound net, REST", "compute", (1, 64), best_batch=True),
     Workload("grpc_floats", "3 floats, gRPC float_val", "three_floats", (1, 64), grpc="float_val"),
     Workload("grpc_image", "image 224x224x3, gRPC float_val", "image", (16,), grpc="float_val"),
-    Workload(
-        "grpc_content", "image 224x224x3, gRPC tensor_content", "image", (16,), grpc="tensor_content"
-    ),
+    Workload("grpc_content", "image 224x224x3, gRPC tensor_content", "image", (16,), grpc="tensor_content"),
 )
 
 

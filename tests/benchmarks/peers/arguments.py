@@ -1,4 +1,4 @@
-"""What every peer's server is told on its command line, and the model as a function of arrays. Imports nothing of ours."""
+"""What every peer's server is told on its command line, and the model as a function of arrays."""
 
 from __future__ import annotations
 

@@ -8,7 +8,11 @@ import numpy as np
 from tests.benchmarks.peers.arguments import load_model
 
 
-@bentoml.service(traffic={"timeout": 60, "max_concurrency": 1024}, metrics={"enabled": False})
+@bentoml.service(
+    traffic={"timeout": 60, "max_concurrency": 1024},
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+)
 class Bench:
     def __init__(self) -> None:
         self.model = load_model(os.environ["BENCH_MODEL"])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tests.benchmarks.calls import Call, rest_predict
-from tests.benchmarks.models import Model
+from tests.benchmarks.models import ROOT, Model
 from tests.benchmarks.peers.v2_messages import METHOD, decode_response, encode_request
 
 
@@ -34,6 +34,21 @@ class Place:
         return f"http://127.0.0.1:{self.grpc_port}"
 
 
+def _module_command(peer: Any, place: Place, model: Model) -> list[str]:
+    module = f"tests.benchmarks.peers.{peer.package.partition('.')[0]}_server"
+    told = ["--model", str(model.path / "1"), "--name", model.name, "--folder", str(place.folder)]
+    return [
+        "-m",
+        module,
+        *told,
+        "--port",
+        str(place.rest_port),
+        "--grpc-port",
+        str(place.grpc_port),
+        *peer.flags,
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
     """One server. `package` is imported to see whether it is there; `rest` and `grpc` make one call."""
@@ -43,20 +58,12 @@ class Peer:
     rest: Callable[[Place, Model], Call]
     grpc: Callable[[Place, Model, bool], Call] | None = None
     flags: tuple[str, ...] = ()
-    command: Callable[[Peer, Place, Model], list[str]] = field(default=lambda *told: _module_command(*told))
+    command: Callable[[Peer, Place, Model], list[str]] = _module_command
     environment: Callable[[Place, Model], dict[str, str]] = lambda _place, _model: {}
-
-
-def _module_command(peer: Peer, place: Place, model: Model) -> list[str]:
-    module = f"tests.benchmarks.peers.{peer.package.partition('.')[0]}_server"
-    told = ["--model", str(model.path / "1"), "--name", model.name, "--folder", str(place.folder)]
-    return ["-m", module, *told, "--port", str(place.rest_port), "--grpc-port", str(place.grpc_port), *peer.flags]
 
 
 def _bentoml_command(_peer: Peer, place: Place, _model: Model) -> list[str]:
     service = "tests.benchmarks.peers.bentoml_server:Bench"
-    from tests.benchmarks.models import ROOT
-
     return ["-m", "bentoml", "serve", service, "--port", str(place.rest_port), "--working-dir", str(ROOT)]
 
 
@@ -97,6 +104,11 @@ def _v2_grpc(place: Place, model: Model, raw: bool) -> Call:
     return Call(f"{place.grpc_url}/{METHOD}", body, decode_response, grpc=True)
 
 
+def _ray_environment(_place: Place, _model: Model) -> dict[str, str]:
+    # One machine, one port of 127.0.0.1: a token would be written into the user's home.
+    return {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+
+
 def _bentoml_environment(place: Place, model: Model) -> dict[str, str]:
     home = {"BENTOML_HOME": str(place.folder / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
     return {"BENCH_MODEL": str(model.path / "1"), **home}
@@ -109,6 +121,6 @@ PEERS = (
     Peer("MLServer", "mlserver", _v2_call, _v2_grpc),
     Peer("KServe", "kserve", _kserve_call, _v2_grpc),
     Peer("LitServe", "litserve", _litserve_call),
-    Peer("Ray Serve", "ray.serve", _ray_call),
+    Peer("Ray Serve", "ray.serve", _ray_call, environment=_ray_environment),
     Peer("PyTriton", "pytriton", _v2_call, _v2_grpc),
 )

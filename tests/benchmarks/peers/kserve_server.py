@@ -32,5 +32,8 @@ if __name__ == "__main__":
     net = Net(ARGUMENTS.name)
     net.load()
     ModelServer(
-        http_port=ARGUMENTS.port, grpc_port=ARGUMENTS.grpc_port, workers=1, enable_docs_url=False, access_log_format=None
+        http_port=ARGUMENTS.port,
+        grpc_port=ARGUMENTS.grpc_port,
+        workers=1,
+        enable_latency_logging=False,
     ).start([net])

@@ -1,7 +1,5 @@
 """LitServe as its documentation has it: a LitAPI with batching on."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import litserve
@@ -14,7 +12,7 @@ class Api(litserve.LitAPI):
     def setup(self, _device: str) -> None:
         self.model = load_model(arguments().model)
 
-    def decode_request(self, request: dict[str, Any], **_more: Any) -> Any:
+    def decode_request(self, request) -> Any:
         return np.asarray(request["input"], np.float32)
 
     def batch(self, inputs: list[Any]) -> Any:

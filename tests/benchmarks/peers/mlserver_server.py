@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from mlserver.cli import main
@@ -37,4 +38,5 @@ def write_settings() -> str:
 
 
 if __name__ == "__main__":
-    main(["start", write_settings()])
+    sys.argv = ["mlserver", "start", write_settings()]
+    main()

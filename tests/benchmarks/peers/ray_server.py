@@ -29,6 +29,8 @@ class Net:
 if __name__ == "__main__":
     told = arguments()
     ray.init(address="local", num_cpus=2, include_dashboard=False, object_store_memory=2**28)
-    serve.start(http_options={"host": "127.0.0.1", "port": told.port}, logging_config={"enable_access_log": False})
+    serve.start(
+        http_options={"host": "127.0.0.1", "port": told.port}, logging_config={"enable_access_log": False}
+    )
     serve.run(Net.bind(told.model), name=told.name)
     threading.Event().wait()

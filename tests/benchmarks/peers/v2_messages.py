@@ -1,4 +1,4 @@
-"""The Open Inference Protocol's messages, version 2, as far as one float tensor needs them; no package of ours ships these."""
+"""The Open Inference Protocol's messages as far as one float tensor needs them: no package of ours has them."""
 
 from __future__ import annotations
 
