@@ -7,6 +7,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tests.benchmarks.serving import NotStarted
 from tests.benchmarks.side_by_side import Pace, measure_all
 from tests.benchmarks.stages import grpc_stages, rest_stages
 from tests.benchmarks.targets import Setting
-from tests.benchmarks.workloads import WORKLOADS
+from tests.benchmarks.workloads import WORKLOADS, Workload
 
 _PACE, _QUICK = Pace(3, 5, 2), Pace(1, 2, 1)
 _NOTHING, _EVERYTHING = "none", "all"
@@ -40,7 +41,7 @@ def main(arguments: list[str]) -> int:
         pythons = dict(pair.split("=", 1) for pair in told.peer_python)
         setting = Setting(Path(folder), cores, pythons)
         stages = _stages(models) if only is None or "stages" in only else {}
-        workloads = [one for one in WORKLOADS if only is None or one.name in only]
+        workloads = [_limited(one, told.connections) for one in WORKLOADS if only is None or one.name in only]
         wanted = _chooser(told.peers)
         findings = measure_all(workloads, models, setting, pace, wanted, _say)
         lab = Lab(models, setting, pace, told.quick)
@@ -80,12 +81,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PACKAGE=PATH",
         help="the interpreter of a peer that is not installed in this one, by its package",
     )
+    parser.add_argument(
+        "--connections", metavar="N,…", help="only these numbers of connections, where asked with any"
+    )
     parser.add_argument("--repetitions", type=int, default=_PACE.repetitions, help="turns of each target")
     parser.add_argument("--seconds", type=float, default=_PACE.seconds, help="of each turn")
     parser.add_argument("--no-pinning", action="store_true", help="let server and load share all cores")
     parser.add_argument("--models", type=Path, help="keep the models in this folder for the next run")
     parser.add_argument("--out", type=Path, help="write benchmark.json, benchmark.md and benchmark.svg here")
     return parser
+
+
+def _limited(workload: Workload, connections: str | None) -> Workload:
+    if connections is None:
+        return workload
+    kept = tuple(count for count in workload.connections if str(count) in connections.split(","))
+    return replace(workload, connections=kept or workload.connections[-1:])
 
 
 def _peer_names() -> str:

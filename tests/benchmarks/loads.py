@@ -77,7 +77,7 @@ def _wrk(calls: list[Call], connections: int, seconds: float, cores: tuple[int, 
             "BENCH_PATHS": " ".join(call.path for call in calls),
             "BENCH_HEADERS": "\n".join(f"{name}: {value}" for name, value in calls[0].headers.items()),
         }
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "60s"]
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "60s"]
         output = _run([*command, "-s", str(script), f"http://{calls[0].address}"], cores, seconds, told)
     found = re.search(r"^BENCH (.*)$", output, re.MULTILINE)
     if found is None:
@@ -92,7 +92,16 @@ def _h2load(call: Call, connections: int, seconds: float, cores: tuple[int, ...]
         body, log = Path(folder, "body"), Path(folder, "log")
         body.write_bytes(call.framed)
         headers = [part for name, value in _GRPC_HEADERS.items() for part in ("-H", f"{name}: {value}")]
-        command = ["h2load", "-t1", f"-c{connections}", "-m1", f"-D{seconds:.0f}", "-d", str(body), *headers]
+        command = [
+            "h2load",
+            "-t1",
+            f"-c{connections}",
+            "-m1",
+            f"-D{max(1, round(seconds))}",
+            "-d",
+            str(body),
+            *headers,
+        ]
         # Windows as large as a gRPC client's, so that large bodies are not sent in steps of 64 KiB.
         output = _run([*command, "-w24", "-W24", f"--log-file={log}", call.url], cores, seconds)
         lines = [line.split() for line in log.read_text().splitlines()]

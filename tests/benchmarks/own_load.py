@@ -67,6 +67,8 @@ class HttpWire(asyncio.Protocol):
         self._settle("the connection was closed")
 
     async def ask(self, number: int) -> str:
+        if self._transport.is_closing():
+            return "the connection was closed"
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(self._requests[number % len(self._requests)])
         return await self._answer

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from tests.benchmarks.peers.arguments import arguments, load_model
 def main() -> None:
     """Serves until it is told to end."""
     told = arguments()
+    # Triton runs the function in a Python of its own, which must be this one's library and not the system's.
+    known = os.environ.get("LD_LIBRARY_PATH", "")
+    os.environ["LD_LIBRARY_PATH"] = f"{sysconfig.get_config_var('LIBDIR')}:{known}"
     model = load_model(told.model)
     written = json.loads(Path(told.model).parent.with_suffix(".json").read_text())
     row, answer = np.asarray(written["row"]).shape, np.asarray(written["expected"]).shape[1:]
