@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -147,4 +148,6 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    # So that a run that is ended ends the servers it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     sys.exit(main(sys.argv[1:]))

@@ -19,7 +19,7 @@ from tests.benchmarks.calls import Call, check, rest_predict
 from tests.benchmarks.figures import Sample, paired_ratio, spread, turns
 from tests.benchmarks.loads import closed_loop, open_loop
 from tests.benchmarks.models import Model, read_model
-from tests.benchmarks.serving import running, wait_for
+from tests.benchmarks.serving import running, wait_for, wait_right
 from tests.benchmarks.side_by_side import Pace
 from tests.benchmarks.targets import Setting, our_engine
 
@@ -162,9 +162,9 @@ def _engine(lab: Lab, models: list[Model]) -> Iterator[Connection]:
     config = lab.setting.folder / "models.json"
     listed = [{"name": one.name, "basePath": str(one.path), "modelPlatform": "tensorflow"} for one in models]
     config.write_text(json.dumps({"modelConfigList": {"config": listed}}))
-    with our_engine(lab.setting, models[0], f"--model_config_file={config}") as (_, _, connection):
+    with our_engine(lab.setting, models[0], f"--model_config_file={config}") as (process, log, connection):
         for one in models:
-            check(_call(connection, one), one.expected)
+            wait_right(process, log, _call(connection, one), one.expected)
         yield connection
 
 

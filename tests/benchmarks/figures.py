@@ -11,13 +11,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One turn of one target. Latencies in milliseconds; `errors` are answers that were not right."""
+    """One turn of one target. Latencies in milliseconds; `errors` are answers that were not right.
+
+    `cpu_us` is what all processes of the server computed per answer: unlike a rate it is hardly changed by what else
+    the machine does.
+    """
 
     per_s: float
     p50_ms: float
     p99_ms: float
     answers: int = 0
     errors: int = 0
+    cpu_us: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

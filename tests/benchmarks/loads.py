@@ -147,16 +147,19 @@ def _own(calls: list[Call], connections: int, seconds: float, rate: float, cores
 def _run(
     command: list[str], cores: tuple[int, ...], seconds: float, told: dict[str, str] | None = None
 ) -> str:
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, **(told or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=seconds * 4 + 120,
-        preexec_fn=pinned_to(cores),
-    )
+    try:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **(told or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds * 4 + 120,
+            preexec_fn=pinned_to(cores),  # noqa: PLW1509 - this process has one thread
+        )
+    except subprocess.TimeoutExpired:
+        raise NoLoad("the load did not end") from None
     if done.returncode != 0:
         raise NoLoad((done.stdout + done.stderr)[-300:])
     return done.stdout

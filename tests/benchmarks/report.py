@@ -97,14 +97,14 @@ class Report:
         ]
         for one in sorted(here, key=lambda result: -_rates(result).median):
             rates = _rates(one)
-            p50, p99 = (
-                spread([getattr(turn, name) for turn in one.samples]).median for name in ("p50_ms", "p99_ms")
+            p50, p99, cpu = (
+                spread([getattr(turn, name) for turn in one.samples]).median
+                for name in ("p50_ms", "p99_ms", "cpu_us")
             )
             errors = sum(turn.errors for turn in one.samples)
             between = f"{_number(rates.low)} to {_number(rates.high)}"
-            rows.append(
-                f"| {one.target} | {_number(rates.median)} | {between} | {p50:.3g} | {p99:.3g} | {errors} |"
-            )
+            latencies = f"{p50:.3g} | {p99:.3g} | {_number(cpu) if cpu else ''}"
+            rows.append(f"| {one.target} | {_number(rates.median)} | {between} | {latencies} | {errors} |")
         return head + "\n" + "\n".join(rows)
 
     def _stages(self) -> str:

@@ -105,7 +105,5 @@ def _measure(
         findings.results += complete
         for one in complete:
             last = one.samples[-1]
-            figures = (
-                f"{last.per_s:10.1f}/s  p50 {last.p50_ms:.3f}  p99 {last.p99_ms:.3f} ms  errors {last.errors}"
-            )
-            say(f"  {one.target:32} {figures}")
+            times = f"p50 {last.p50_ms:.3f}  p99 {last.p99_ms:.3f} ms  cpu {last.cpu_us:.0f} us"
+            say(f"  {one.target:32} {last.per_s:10.1f}/s  {times}  errors {last.errors}")

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from tests.benchmarks.loads import closed_loop
 from tests.benchmarks.machine import Cores, pinned_to
 from tests.benchmarks.models import ROOT, Model
 from tests.benchmarks.peers.catalog import PEERS, Peer, Place
-from tests.benchmarks.serving import NotStarted, free_port, running, wait_for, wait_right
+from tests.benchmarks.serving import NotStarted, cpu_seconds, free_port, running, wait_for, wait_right
 from tests.benchmarks.workloads import Workload, our_call
 
 OURS = "jupyter_tfserve"
@@ -58,9 +58,13 @@ class Served:
 
     call: Call
     cores: Cores
+    pid: int
 
     def turn(self, connections: int, seconds: float) -> Sample:
-        return closed_loop([self.call], connections, seconds, self.cores.load)
+        before_s = cpu_seconds(self.pid)
+        sample = closed_loop([self.call], connections, seconds, self.cores.load)
+        spent_s = cpu_seconds(self.pid) - before_s
+        return replace(sample, cpu_us=1e6 * spent_s / max(sample.answers, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ def our_target(workload: Workload, model: Model, setting: Setting) -> Target:
         with our_engine(setting, model) as (process, log, connection):
             call = our_call(workload, model, connection.rest_url or "", connection.grpc_address or "")
             wait_right(process, log, call, model.expected)
-            yield Served(call, setting.cores)
+            yield Served(call, setting.cores, process.pid)
 
     return Target(OURS, opened)
 
@@ -165,7 +169,7 @@ def _server_opener(
         answered = Call(f"http://127.0.0.1:{port}{call.path}", call.body, None, call.headers, call.grpc)
         with running(command, log, setting.cores.server) as process:
             wait_right(process, log, answered, None)
-            yield Served(answered, setting.cores)
+            yield Served(answered, setting.cores, process.pid)
 
     return opened
 
@@ -211,7 +215,7 @@ def _peer_opener(
         log = place.folder / "log"
         with running(command, log, setting.cores.server, peer.environment(place, model)) as process:
             wait_right(process, log, call, model.expected)
-            yield Served(call, setting.cores)
+            yield Served(call, setting.cores, process.pid)
 
     return opened
 

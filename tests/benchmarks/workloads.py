@@ -31,7 +31,7 @@ class Workload:
 WORKLOADS: Final = (
     Workload("floats", "3 floats, REST", "three_floats", (1, 16, 64, 256), best_batch=True),
     Workload("dense", "dense row of 784, REST", "dense", (64,), best_batch=True),
-    Workload("image", "image 224x224x3 as nested JSON", "image", (1, 16), parsing=True),
+    Workload("image", "image 224x224x3 as nested JSON", "image", (16,), parsing=True),
     Workload("jpeg", "image 224x224x3 as b64 JPEG, REST", "jpeg", (16,), peers=False),
     Workload("strings", "strings, REST", "strings", (64,), peers=False),
     Workload("compute", "compute-bound net, REST", "compute", (1, 64), best_batch=True),
