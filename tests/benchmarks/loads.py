@@ -156,7 +156,7 @@ def _run(
             text=True,
             check=False,
             timeout=seconds * 4 + 120,
-            preexec_fn=pinned_to(cores),  # noqa: PLW1509 - this process has one thread
+            preexec_fn=pinned_to(cores),
         )
     except subprocess.TimeoutExpired:
         raise NoLoad("the load did not end") from None

@@ -59,16 +59,17 @@ class HttpWire(asyncio.Protocol):
         self._buffer = bytearray()
         self._want = 0
         self._status = b""
+        self._lost = "the connection was closed"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._settle("the connection was closed")
+        self._settle(self._lost)
 
     async def ask(self, number: int) -> str:
         if self._transport.is_closing():
-            return "the connection was closed"
+            return self._lost
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(self._requests[number % len(self._requests)])
         return await self._answer
@@ -82,7 +83,7 @@ class HttpWire(asyncio.Protocol):
             length = _LENGTH.search(self._buffer, 0, head)
             self._status = bytes(self._buffer[9:12])
             if length is None:
-                self._settle("an answer without a length")
+                self._lost = "an answer without a length"
                 self._transport.abort()
                 return
             self._want = head + 4 + int(length[1])

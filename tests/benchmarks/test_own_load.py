@@ -63,3 +63,5 @@ async def test_load_tells_right_answers_from_others(answer, error) -> None:
     found = await asyncio.wait_for(run_phase(phase, [b"{}"]), 30)
     server.close()
     assert (found["first_error"][: len(error)], bool(found["latencies_ms"])) == (error, not error)
+    assert found["first_error"].startswith(error)
+    assert bool(found["latencies_ms"]) is not bool(error)
