@@ -243,7 +243,7 @@ def test_text_that_is_no_json_is_told_where(engine, body: bytes, text: str) -> N
         b'{"instances": [1.0], "unknown": {"deep": [null]}}',
         b'{"instances": [1.0], "instances": 3}',
         b'{"signature_name": "", "instances": [1.0]}',
-        b'{"ignored": ' + b"[" * 500_000 + b"]" * 500_000 + b', "instances": [1.0]}',
+        b'{"ignored": ' + b"[" * 5_000 + b"]" * 5_000 + b', "instances": [1.0]}',
         b'{"ignored": "\xff\xfe", "instances": [1]}',
     ],
     ids=["trailing", "bom", "nul", "unknown key", "first wins", "empty signature", "deep", "not utf-8"],
