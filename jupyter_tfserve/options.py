@@ -61,6 +61,9 @@ class BatchOptions:
     max_enqueued_rows: int = 65_536
     max_enqueued_bytes: int = 512 * 2**20
     allowed_batch_sizes: tuple[int, ...] = ()
+    pad_to_powers_of_two: bool = False
+    """Where no sizes are allowed alone: a compiler or a GPU wants few. Only rows that have shown to be independent
+    are padded by this, and nothing with `strict`."""
     enabled: bool = True
     verify: bool = True
     strict: bool = False
@@ -121,6 +124,8 @@ class WorkerOptions:
     session_config: bytes = b""
     """A serialized ConfigProto; the parallelism above overwrites what it says of threads."""
     xla_cpu_compilation_enabled: bool = False
+    uses_xla: bool = False
+    """Whether the session compiles, on whatever device: batches are of few sizes then."""
     prefer_tflite_model: bool = False
     num_tflite_pools: int = 0
     """Interpreters of a TFLite model, one lane each; 0: as many as `lanes`."""

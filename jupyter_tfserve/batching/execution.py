@@ -122,7 +122,8 @@ class BatchExecution:
         rows = sum(task.rows for task in batch)
         first = batch[0]
         options = self._planner.options(first.signature)
-        padded = self._planner.padded(first.signature, rows) if rows else 0
+        is_proven = self.is_proven(first.signature, first.outputs)
+        padded = self._planner.padded(first.signature, rows, is_proven) if rows else 0
         self.batches += 1
         self.tasks += len(batch)
         self.rows += rows

@@ -141,13 +141,12 @@ class BatchPlanner:
         is_late = now + running_s > line.oldest + options.target_p99_ms / 1000
         return learned.limit if is_late else min(learned.limit, within)
 
-    def padded(self, signature: str, rows: int) -> int:
-        """How many rows the model is given for so many real ones."""
+    def padded(self, signature: str, rows: int, is_proven: bool = True) -> int:
+        """How many rows the model is given for so many real ones; `is_proven`: these are known to be independent."""
         options = self.options(signature)
         if options.allowed_batch_sizes:
             return padded_size(rows, options.allowed_batch_sizes)
-        learned = None if options.strict else self._learned.get(signature)
-        if learned is None or not learned.shapes.is_dear:
+        if options.strict or not is_proven or not self._pads(options, self._learned.get(signature)):
             return rows
         size: int = 1 << (rows - 1).bit_length()
         return size if size <= options.max_batch_size else rows
@@ -175,9 +174,15 @@ class BatchPlanner:
     def learned(self) -> dict[str, LearnedBatching]:
         """What is known, by signature."""
         return {
-            signature: LearnedBatching(self.limit(signature), known.curve.known(), known.shapes.is_dear)
+            signature: LearnedBatching(
+                self.limit(signature), known.curve.known(), self._pads(self.options(signature), known)
+            )
             for signature, known in self._learned.items()
         }
+
+    @staticmethod
+    def _pads(options: BatchOptions, learned: _Learned | None) -> bool:
+        return options.pad_to_powers_of_two or (learned is not None and learned.shapes.is_dear)
 
     def _best(self, signature: str, learned: _Learned) -> int:
         return learned.curve.best_rows(START_ROWS, self.options(signature).max_batch_size)

@@ -9,6 +9,7 @@ from jupyter_tfserve.codec.described_messages import parse_text
 from jupyter_tfserve.codec.protos import bare_tensorflow
 
 BFLOAT16: Final = "bfloat16"
+FLOAT16: Final = "float16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class SessionFlags:
     per_process_gpu_memory_fraction: float = 0.0
     use_xla: bool = False
     use_bfloat16: bool = False
+    use_float16: bool = False
 
 
 def session_config_class() -> Any:
@@ -42,6 +44,10 @@ def session_config(text: str, file: str, flags: SessionFlags) -> bytes:
         optimizer.global_jit_level = type(optimizer).ON_1
     if flags.use_bfloat16:
         use_bfloat16(config)
+    if flags.use_float16:
+        # GPUs with tensor cores only: elsewhere TensorFlow's rewriter leaves the graph as it is.
+        rewriter = config.graph_options.rewrite_options
+        rewriter.auto_mixed_precision = type(rewriter).ON
     serialized: bytes = config.SerializeToString(deterministic=True)
     return serialized
 

@@ -154,7 +154,11 @@ FLAGS: Final[tuple[Flag, ...]] = (
     Flag("xla_gpu_compilation_enabled", False, "compile clusters of operations just in time, on GPUs"),
     Flag("enable_profiler", True, "TensorBoard may profile the models over the gRPC port"),
     Flag("thread_pool_factory_config_file", "", "thread pools", inert="upstream ships no factory either"),
-    Flag("mixed_precision", "", "bfloat16: compute in it where TensorFlow thinks that is safe"),
+    Flag(
+        "mixed_precision",
+        "",
+        "bfloat16 (CPU) or float16 (GPU): compute in it where TensorFlow thinks that is safe",
+    ),
     Flag("skip_initialize_tpu", False, "TPU builds", inert="there is no TPU support"),
     Flag("enable_grpc_healthcheck_service", False, "serve grpc.health.v1"),
     Flag("enable_serialization_as_tensor_content", False, "gRPC Predict answers in tensor_content"),

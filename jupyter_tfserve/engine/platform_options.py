@@ -42,6 +42,7 @@ def with_platform(options: EngineOptions, platform: PlatformConfig) -> EngineOpt
         prefer_tflite_model=platform.prefer_tflite_model,
         num_tflite_pools=platform.num_tflite_pools,
         xla_cpu_compilation_enabled=False,
+        uses_xla=False,
     )
     if batching is not None and batching.lanes is not None:
         worker = replace(worker, lanes=batching.lanes)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from jupyter_tfserve.codec.batching_parameters import BatchingParameters, parse_batching_parameters
 from jupyter_tfserve.codec.monitoring_config import parse_monitoring_config
 from jupyter_tfserve.codec.platform_config import parse_platform_config
-from jupyter_tfserve.codec.session_config import BFLOAT16
+from jupyter_tfserve.codec.session_config import BFLOAT16, FLOAT16
 from jupyter_tfserve.dataplane.grpc_options import parse_channel_arguments
 from jupyter_tfserve.dataplane.tls import parse_ssl_config
 from jupyter_tfserve.engine.flag_values import FlagValues, read_text
@@ -147,6 +147,6 @@ def _notes(flags: FlagValues) -> list[str]:
     if flags.is_changed("target_p99_ms") and flags.is_set("enable_batching"):
         notes.append("--target_p99_ms has no effect with --enable_batching, which batches by its parameters")
     precision = flags.text("mixed_precision")
-    if precision not in ("", BFLOAT16):
-        notes.append(f"--mixed_precision={precision} has no effect: only {BFLOAT16} is known")
+    if precision not in ("", BFLOAT16, FLOAT16):
+        notes.append(f"--mixed_precision={precision} has no effect: only {BFLOAT16} and {FLOAT16} are known")
     return notes

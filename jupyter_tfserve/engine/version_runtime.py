@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,8 +26,10 @@ from jupyter_tfserve.dataplane.metrics import Metrics
 from jupyter_tfserve.dataplane.traffic import Traffic
 from jupyter_tfserve.engine.live_batching import LiveBatching
 from jupyter_tfserve.engine.live_replicas import LiveReplicas
-from jupyter_tfserve.engine.replicas import ReplicaSet, WorkerLane
+from jupyter_tfserve.engine.lone_worker import LoneWorker
+from jupyter_tfserve.engine.replicas import ReplicaSet
 from jupyter_tfserve.engine.version_options import batch_options, session_config
+from jupyter_tfserve.engine.warm_sizes import warm_sizes
 from jupyter_tfserve.engine.warmup import Replay, WarmServable, warm_up
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.batching_settings import ModelBatching
@@ -36,6 +38,7 @@ from jupyter_tfserve.lifecycle.quarantine import Deaths
 from jupyter_tfserve.lifecycle.roots import check_version
 from jupyter_tfserve.options import BatchOptions, EngineOptions
 from jupyter_tfserve.types import ServableId, Signature, Tensors
+from jupyter_tfserve.worker.devices import CPU
 from jupyter_tfserve.worker.pool import WorkerPool
 from jupyter_tfserve.worker.worker import Worker
 
@@ -141,11 +144,12 @@ class VersionRuntime:
         worker, *others = await self._replicas.start(wanted)
         try:
             self._understand(worker, batching)
+            await self._warm_sizes(worker)
             self._replicas.join(worker)
             await self._warm_up()
             await asyncio.gather(*(self.prepare(other) for other in others))
         except BaseException:  # also a load that is cancelled
-            await asyncio.gather(*(other.stop() for other in others))
+            await asyncio.gather(*(each.stop() for each in (worker, *others)))
             await self.unload()
             raise
         for other in others:
@@ -172,13 +176,24 @@ class VersionRuntime:
 
     async def prepare(self, worker: Worker) -> None:
         """See `ReplicaHost`: its own warm-up, beside those who are served."""
-        scheduler = BatchScheduler(self._batching)
-        for lane in worker.lanes:
-            scheduler.add_lane(WorkerLane(lane))
-        try:
-            await self._replay(_OneReplica(scheduler, self))
-        finally:
-            scheduler.close(ServingError(Code.UNAVAILABLE, f"Servable {self._id} is unloaded"))
+        await self._warm_sizes(worker)
+        await self._lone(worker).play(self._replay)
+
+    def _lone(self, worker: Worker) -> LoneWorker:
+        return LoneWorker(worker, self._batching, self.signatures, self._batchable)
+
+    async def _warm_sizes(self, worker: Worker) -> None:
+        """Lets a compiler or a GPU see the sizes of batches that it will be given."""
+        options = self._batching
+        is_padded = options.pad_to_powers_of_two and (options.allowed_batch_sizes or not options.strict)
+        if not is_padded or not self._options.warmup.enable_model_warmup:
+            return
+        began = time.monotonic()
+        lone = self._lone(worker)
+        count = await lone.play(lambda servable: warm_sizes(servable, self._batchable, options))
+        if count:
+            took = f"{count} batch sizes run ahead in {time.monotonic() - began:.2f} s"
+            self._record(EventKind.WARMUP, self._id, took)
 
     def crashed(self, reason: str) -> None:
         """See `ReplicaHost`."""
@@ -214,7 +229,8 @@ class VersionRuntime:
         """Takes up what the worker's model says of itself, and the settings that hold for it."""
         self.signature_defs = worker.signature_defs
         self.signatures = parse_signatures(worker.signature_defs)
-        self._own_batching = batching
+        is_compiled = worker.device != CPU or self._options.worker.uses_xla
+        self._own_batching = replace(batching, pad_to_powers_of_two=is_compiled)
         self._live.batching.follow(self)
         keys = self.signatures if batching.enabled else ()
         self._batchable = {key for key in keys if is_batchable(self.signatures[key])}
@@ -234,10 +250,6 @@ class VersionRuntime:
     ) -> Tensors:
         """The outputs by alias; errors as `BatchScheduler.submit` has them."""
         return await self._scheduler.submit(key, inputs, outputs, timeout_s, key in self._batchable, watch)
-
-    def is_batchable(self, key: str) -> bool:
-        """Whether requests of the signature may share a batch."""
-        return key in self._batchable
 
     def _cpu_s(self) -> float:
         """The processor time that the workers have used; 0 while there is none."""
@@ -282,26 +294,3 @@ class VersionRuntime:
         for worker in self._replicas.workers:
             logger.warning("A worker of %s computes only for callers that have gone; it is ended", self._id)
             worker.kill()
-
-
-class _OneReplica:
-    """A version as its warm-up sees it, with one worker's lanes alone."""
-
-    def __init__(self, scheduler: BatchScheduler, version: VersionRuntime) -> None:
-        self._scheduler = scheduler
-        self._version = version
-
-    @property
-    def signatures(self) -> Mapping[str, Signature]:
-        return self._version.signatures
-
-    async def run(
-        self,
-        key: str,
-        inputs: Tensors,
-        outputs: tuple[str, ...],
-        timeout_s: float | None,
-        watch: Stopwatch | None = None,
-    ) -> Tensors:
-        is_batchable = self._version.is_batchable(key)
-        return await self._scheduler.submit(key, inputs, outputs, timeout_s, is_batchable, watch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jupyter_tfserve.codec.session_config import BFLOAT16, SessionFlags, session_config
+from jupyter_tfserve.codec.session_config import BFLOAT16, FLOAT16, SessionFlags, session_config
 from jupyter_tfserve.engine.flag_values import FlagValues, read_text
 from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.options import WorkerOptions
@@ -33,6 +33,7 @@ def worker_options(flags: FlagValues) -> WorkerOptions:
         prefer_tflite_model=flags.is_set("prefer_tflite_model"),
         num_tflite_pools=flags.integer("num_tflite_pools"),
         session_config=_session_config(flags),
+        uses_xla=_uses_xla(flags),
         xla_cpu_compilation_enabled=flags.is_set("xla_cpu_compilation_enabled"),
         custom_op_libraries=_op_libraries(flags.text("custom_op_libraries")),
         max_worker_memory_mb=flags.integer("max_worker_memory_mb"),
@@ -46,10 +47,15 @@ def _session_config(flags: FlagValues) -> bytes:
     file = flags.text("tensorflow_session_config_file")
     overwrites = SessionFlags(
         per_process_gpu_memory_fraction=flags.number("per_process_gpu_memory_fraction"),
-        use_xla=any(flags.is_set(f"xla_{device}_compilation_enabled") for device in ("cpu", "gpu")),
+        use_xla=_uses_xla(flags),
         use_bfloat16=flags.text("mixed_precision") == BFLOAT16,
+        use_float16=flags.text("mixed_precision") == FLOAT16,
     )
     return session_config(read_text(file) if file else "", file, overwrites)
+
+
+def _uses_xla(flags: FlagValues) -> bool:
+    return any(flags.is_set(f"xla_{device}_compilation_enabled") for device in ("cpu", "gpu"))
 
 
 def _op_libraries(text: str) -> tuple[str, ...]:

@@ -203,3 +203,15 @@ async def test_caller_who_is_alone_is_waited_with_for_a_moment_only() -> None:
     for _ in range(3):
         await asyncio.wait_for(ask(scheduler, 9), 10)
     assert lane.batches == [[0, 1, 2, 3], [9], [9], [9]]
+
+
+async def test_rows_are_padded_only_when_they_are_proven_independent() -> None:
+    """A model that looks at all rows at once must not see rows that nobody sent, wherever few sizes are wanted."""
+    scheduler, lane = BatchScheduler(BatchOptions(pad_to_powers_of_two=True)), Lane()
+    scheduler.add_lane(lane)
+    await ask(scheduler, 1, 2, 3)
+    assert lane.batches == [[1, 2, 3]]
+    await prove(scheduler)
+    lane.batches.clear()
+    assert (await ask(scheduler, 1, 2, 3))["y"].tolist() == [10, 20, 30]
+    assert [len(batch) for batch in lane.batches] == [4]

@@ -127,3 +127,15 @@ def test_batches_are_not_padded_when_new_sizes_cost_little(first_s: float) -> No
         plan.learn("s", rows, first_s)
         plan.learn("s", rows, 0.002)
     assert plan.padded("s", 5) == 5
+
+
+def test_rows_are_padded_from_the_start_when_few_sizes_are_wanted_and_rows_are_proven():
+    few = BatchPlanner(BatchOptions(pad_to_powers_of_two=True, max_batch_size=48))
+    assert [few.padded("s", rows) for rows in (1, 2, 3, 5, 17, 32, 33, 48)] == [1, 2, 4, 8, 32, 32, 33, 48]
+    assert few.padded("s", 3, is_proven=False) == 3
+    strict = BatchPlanner(BatchOptions(pad_to_powers_of_two=True, strict=True))
+    assert strict.padded("s", 3) == 3
+    listed = BatchPlanner(
+        BatchOptions(pad_to_powers_of_two=True, allowed_batch_sizes=(6, 10), max_batch_size=10)
+    )
+    assert listed.padded("s", 3) == 6

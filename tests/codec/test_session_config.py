@@ -62,3 +62,12 @@ def test_tensorflow_is_not_imported_by_parsing():
         "sys.exit('tensorflow' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_float16_is_the_gpus_rewriter_when_asked_for():
+    rewriter = parsed("", use_float16=True).graph_options.rewrite_options
+    assert rewriter.auto_mixed_precision == rewriter.ON
+    assert rewriter.auto_mixed_precision_onednn_bfloat16 == rewriter.DEFAULT
+    assert (
+        parsed("", use_bfloat16=True).graph_options.rewrite_options.auto_mixed_precision == rewriter.DEFAULT
+    )

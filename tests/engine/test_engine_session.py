@@ -85,6 +85,9 @@ def test_model_is_compiled_when_xla_is_enabled(start_engine, dense, tmp_path, mo
     plain = run_once(start(start_engine, dense))
     assert list(dumped.iterdir())
     assert not has_clusters(dumped)
-    compiled = run_once(start(start_engine, dense, "--xla_cpu_compilation_enabled"))
+    engine = start(start_engine, dense, "--xla_cpu_compilation_enabled")
+    compiled = run_once(engine)
+    events = engine.call("GET", "/control/history?limit=50")["events"]
+    assert [e["detail"].split(" run")[0] for e in events if e["kind"] == "warmup"] == ["7 batch sizes"]
     assert compiled == pytest.approx(plain, abs=1e-5)
     assert has_clusters(dumped)

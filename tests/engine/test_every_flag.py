@@ -168,9 +168,9 @@ def test_flag_is_refused_when_going_on_would_be_unsafe(options_of):
 
 
 def test_mixed_precision_is_told_about_when_it_is_not_known(options_of):
-    options, notes = options_of("--model_base_path=/m", "--mixed_precision=float16")
+    options, notes = options_of("--model_base_path=/m", "--mixed_precision=float8")
     assert options.worker.session_config == b""
-    assert notes == ["--mixed_precision=float16 has no effect: only bfloat16 is known"]
+    assert notes == ["--mixed_precision=float8 has no effect: only bfloat16 and float16 are known"]
 
 
 def test_flags_are_told_about_when_the_platform_config_replaces_them(options_of):
