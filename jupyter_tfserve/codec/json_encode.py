@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from jupyter_tfserve.codec.dtypes import by_numpy
 from jupyter_tfserve.codec.json_debug import quote
 from jupyter_tfserve.codec.json_floats import printed_doubles
-from jupyter_tfserve.codec.json_layout import nested, spread, spread_object
-from jupyter_tfserve.codec.json_number_text import FLOAT_LOOP_SIZE, float32_text, float64_text
+from jupyter_tfserve.codec.json_layout import in_line, nested, spread, spread_object
+from jupyter_tfserve.codec.json_number_text import FLOAT_LOOP_SIZE, float32_texts, float64_texts
 from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.types import Tensor, Tensors
 
@@ -28,7 +28,7 @@ _NULL: Final = re.compile(rb"null")
 _NUMPY: Final = orjson.OPT_SERIALIZE_NUMPY
 _LAID_OUT_SIZE: Final = 4096
 """Beyond this many numbers white space would cost more than a tenth of the encoding (measured)."""
-_LOOP_TEXTS: Final = {"f": float32_text, "d": float64_text}
+_LOOP_TEXTS: Final = {"f": float32_texts, "d": float64_texts}
 
 _ROW_LEVEL: Final = 2
 """Of a row's text: the body's object and the list of predictions are open around it."""
@@ -112,9 +112,9 @@ def _text(name: str, tensor: Tensor, level: int, one_line: bool) -> bytes:
     if kind == "O":
         return nested(_string_texts(name, tensor, level), tensor.shape, level, one_line)
     if kind in _LOOP_TEXTS and tensor.size <= FLOAT_LOOP_SIZE:
-        texts = map(_LOOP_TEXTS[kind], tensor.reshape(-1).tolist())
-        if tensor.ndim == 1 and one_line:
-            return b"[%s]" % ", ".join(texts).encode()
+        texts = _LOOP_TEXTS[kind](tensor.ravel().tolist())
+        if one_line and (line := in_line(texts, tensor.shape)) is not None:
+            return line
         return nested([text.encode() for text in texts], tensor.shape, level, one_line)
     numbers = _numbers(tensor)
     text = _with_tokens(orjson.dumps(numbers if numbers.ndim else numbers.item(), option=_NUMPY), numbers)

@@ -16,7 +16,7 @@ from jupyter_tfserve.codec.classification import Classifications
 from jupyter_tfserve.codec.examples import ExampleInput
 from jupyter_tfserve.codec.json_debug import debug_text, quote
 from jupyter_tfserve.codec.json_floats import printed_doubles
-from jupyter_tfserve.codec.json_number_text import FLOAT_LOOP_SIZE, float32_text
+from jupyter_tfserve.codec.json_number_text import FLOAT_LOOP_SIZE, float32_text, float32_texts
 from jupyter_tfserve.codec.json_reader import BUFFER_BYTES, read_json
 from jupyter_tfserve.codec.json_text import parse_json
 from jupyter_tfserve.codec.json_values import (
@@ -181,7 +181,7 @@ def _element(name: str, element: JsonValue) -> bytes | float | int:
 def _float_texts(tensor: Tensor) -> list[bytes]:
     """The text of each float32, in order; NaN and infinities as bare tokens."""
     if tensor.size <= FLOAT_LOOP_SIZE:
-        return [float32_text(value).encode() for value in tensor.ravel().tolist()]
+        return [text.encode() for text in float32_texts(tensor.ravel().tolist())]
     values: list[float] = printed_doubles(tensor).ravel().tolist()
     texts = orjson.dumps(values)[1:-1].split(b",")
     # orjson has null for what JSON has no token for.

@@ -6,6 +6,7 @@ A whole number gets `.0`, NaN and the infinities are written bare. Pure.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Final
 
 FLOAT_LOOP_SIZE: Final = 64
@@ -24,9 +25,29 @@ def float32_text(value: float) -> str:
     return text if "." in text or "e" in text else _TOKENS.get(text) or text + ".0"
 
 
-def float64_text(value: float) -> str:
-    """The text of one double."""
-    text = "%.6g" % value  # noqa: UP031
-    if float(text) != value:
-        text = "%.17g" % value  # noqa: UP031
-    return text if "." in text or "e" in text else _TOKENS.get(text) or text + ".0"
+def float32_texts(values: Sequence[float]) -> list[str]:
+    """The texts of several: in one format and one pack, which takes two thirds of the time."""
+    if len(values) == 1:
+        return [float32_text(values[0])]
+    texts = ("%.6g " * len(values) % tuple(values)).split()
+    shorts = [*map(float, texts)]
+    if shorts != values:
+        layout = f"<{len(values)}f"
+        given_back = struct.unpack(layout, struct.pack(layout, *shorts))
+        texts = [
+            text if back == value else "%.9g" % value  # noqa: UP031
+            for text, back, value in zip(texts, given_back, values, strict=True)
+        ]
+    return [text if "." in text or "e" in text else _TOKENS.get(text) or text + ".0" for text in texts]
+
+
+def float64_texts(values: Sequence[float]) -> list[str]:
+    """The texts of doubles."""
+    texts = ("%.6g " * len(values) % tuple(values)).split()
+    shorts = [*map(float, texts)]
+    if shorts != values:
+        texts = [
+            text if short == value else "%.17g" % value  # noqa: UP031
+            for text, short, value in zip(texts, shorts, values, strict=True)
+        ]
+    return [text if "." in text or "e" in text else _TOKENS.get(text) or text + ".0" for text in texts]
