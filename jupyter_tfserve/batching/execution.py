@@ -119,8 +119,8 @@ class BatchExecution:
         return answer
 
     async def _execute(self, lane: BatchLane, batch: list[BatchTask]) -> tuple[Tensors, int]:
-        rows = sum(task.rows for task in batch)
         first = batch[0]
+        rows = first.rows if len(batch) == 1 else sum([task.rows for task in batch])
         options = self._planner.options(first.signature)
         is_proven = self.is_proven(first.signature, first.outputs)
         padded = self._planner.padded(first.signature, rows, is_proven) if rows else 0
@@ -131,16 +131,17 @@ class BatchExecution:
         if rows and self._observer is not None:
             self._observer.ran(rows, padded)
         timeout_s = self._remaining(batch)
-        for task in batch:
-            if task.watch is not None and not task.watch.compute_s:
-                task.watch.queue_s = self._clock() - task.enqueued
+        watched = [task for task in batch if task.watch is not None]
+        if watched:
+            _note_queue(watched, self._clock())
         if not options.strict:
             inputs = merge(batch, padded)
             began = self._clock()
             outputs = await lane.run_batch(first.signature, inputs, first.outputs, timeout_s)
             if rows:
                 self._planner.learn(first.signature, padded, self._clock() - began)
-            _note_compute(batch, lane)
+            if watched:
+                _note_compute(watched, lane)
             return outputs, padded
 
         def aligned(alias: str, parts: list[Tensor]) -> list[Tensor]:
@@ -149,20 +150,29 @@ class BatchExecution:
 
         inputs = merge(batch, padded, aligned)
         outputs = await lane.run_batch(first.signature, inputs, first.outputs, timeout_s)
-        _note_compute(batch, lane)
+        _note_compute(watched, lane)
         check_outputs(outputs, next(iter(inputs.values())).shape[0])
         return outputs, padded
 
     def _remaining(self, batch: list[BatchTask]) -> float | None:
         """The longest time that any caller of the batch still has."""
-        deadlines = [task.deadline for task in batch]
-        if None in deadlines:
-            return None
-        return max(max(deadline for deadline in deadlines if deadline is not None) - self._clock(), 0.001)
+        latest = 0.0
+        for task in batch:
+            if task.deadline is None:
+                return None
+            if task.deadline > latest:
+                latest = task.deadline
+        return max(latest - self._clock(), 0.001)
 
 
-def _note_compute(batch: list[BatchTask], lane: BatchLane) -> None:
-    for task in batch:
+def _note_queue(watched: list[BatchTask], now: float) -> None:
+    for task in watched:
+        if task.watch is not None and not task.watch.compute_s:
+            task.watch.queue_s = now - task.enqueued
+
+
+def _note_compute(watched: list[BatchTask], lane: BatchLane) -> None:
+    for task in watched:
         if task.watch is not None:
             # A sum: a large request runs in pieces, and a batch that is verified runs each of its rows again.
             task.watch.compute_s += lane.compute_s

@@ -59,7 +59,8 @@ class BatchQueue:
 
     def add(self, task: BatchTask) -> None:
         """Puts the task at the end of its line, behind its caller's others. REQUIRES: `check_bounds`."""
-        self._count(task, 1)
+        self.rows += task.rows or 1
+        self.bytes += task.size_bytes
         if self._strict:
             # Upstream's queues know neither shapes nor loners: order and bound are one for all of them.
             key: Hashable = task.queue

@@ -30,6 +30,8 @@ __all__ = ["BatchLane", "BatchObserver", "BatchScheduler", "BatchStatistics", "L
 
 SWEEP_INTERVAL_S = 0.02
 STUCK_AFTER_S = 1.0
+LONE_BATCHES = 8
+"""After so many batches of one task each, the next request that finds all lanes idle waits for no others."""
 MAX_PIECES = 256
 """A request of more rows than a batch is run in at most so many pieces."""
 
@@ -49,13 +51,14 @@ class BatchStatistics:
 
 
 class RunningBatch:
-    """A batch on a lane, since when."""
+    """A batch on a lane, since when, and who runs it."""
 
-    __slots__ = ("began", "tasks")
+    __slots__ = ("began", "runner", "tasks")
 
-    def __init__(self, tasks: list[BatchTask], began: float) -> None:
+    def __init__(self, tasks: list[BatchTask], began: float, runner: asyncio.Task[None]) -> None:
         self.tasks = tasks
         self.began = began
+        self.runner = runner
 
     @property
     def signature(self) -> str:
@@ -93,8 +96,9 @@ class BatchScheduler:
         self._clock = clock
         self._queue = BatchQueue(options, self._planner)
         self._free = FreeLanes()
-        self._running: dict[asyncio.Task[None], RunningBatch] = {}
+        self._running: dict[BatchLane, RunningBatch] = {}
         self._dispatching = False
+        self._lone_batches = 0
         self._wake_handle: asyncio.Handle | None = None
         self._sweep_handle: asyncio.Handle | None = None
         self._closed: ServingError | None = None
@@ -135,6 +139,11 @@ class BatchScheduler:
         rows = batch_rows(inputs) if batchable else 0
         task = self._task(signature, inputs, outputs, timeout_s, rows)
         task.watch = watch
+        if self._lone_batches >= LONE_BATCHES and self._may_go_at_once(task):
+            self._send([task], task.enqueued)
+            if task.deadline is not None:
+                self._start_sweep()
+            return await task.future
         if self._queue.rows:
             self._queue.check_bounds(rows, task.size_bytes)
         if task.alone and rows > 1 and self._execution.is_proven(signature, outputs):
@@ -197,17 +206,19 @@ class BatchScheduler:
         self, signature: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None, rows: int
     ) -> BatchTask:
         now = self._clock()
+        # Without names, which would take as long as all the rest.
         task = BatchTask(
-            signature=signature,
-            inputs=inputs,
-            outputs=outputs,
-            rows=rows,
-            size_bytes=size_bytes(inputs),
-            enqueued=now,
-            deadline=None if timeout_s is None else now + timeout_s,
-            future=asyncio.get_running_loop().create_future(),
-            caller=None if self._options.strict else QUEUE_CALLER.get(),
+            signature,
+            inputs,
+            outputs,
+            rows,
+            size_bytes(inputs),
+            now,
+            None if timeout_s is None else now + timeout_s,
+            asyncio.get_running_loop().create_future(),
         )
+        if not self._options.strict:
+            task.caller = QUEUE_CALLER.get()
         task.alone = self._must_run_alone(task)
         return task
 
@@ -268,9 +279,21 @@ class BatchScheduler:
             or self._execution.is_unmergeable(task)
         )
 
+    def _may_go_at_once(self, task: BatchTask) -> bool:
+        """Whether a request that comes alone, as those before it did, needs no turn of the loop and no queue."""
+        return (
+            not self._running
+            and not self._queue.rows
+            and bool(self._free)
+            and self._overlap.turns is Turns.SIDE_BY_SIDE
+            and (task.deadline is None or task.enqueued < task.deadline)
+            and not self._planner.options(task.signature).batch_timeout_micros
+            and (not task.alone or task.rows <= 1)
+        )
+
     def _schedule(self) -> None:
         # One turn of the loop later: every request that the loop is about to read joins the same batch.
-        if self._free and not self._dispatching:
+        if self._free and not self._dispatching and self._queue.rows:
             self._dispatching = True
             asyncio.get_running_loop().call_soon(self._dispatch)
 
@@ -279,7 +302,7 @@ class BatchScheduler:
         if self._wake_handle is not None:
             self._wake_handle.cancel()
             self._wake_handle = None
-        while self._free:
+        while self._free and self._queue.rows:
             now = self._clock()
             if self._overlap.turns is not Turns.SIDE_BY_SIDE and (next_at := self._next_at()) > now:
                 self._dispatch_later(next_at, now)
@@ -288,16 +311,20 @@ class BatchScheduler:
             if not batch:
                 self._dispatch_later(self._queue.ready_at(), now)
                 return
-            if self._observer is not None:
-                self._observer.dequeued(batch, now)
-            lane = self._free.take()
-            if self._overlap.turns is Turns.GATHERING:
-                rows = sum(running.rows for running in self._running.values())
-                self._overlap.formed(self._queue.rows + sum(task.rows for task in batch) + rows)
-            self._overlap.began(now, batch[0].enqueued)
-            running = asyncio.get_running_loop().create_task(self._run(lane, batch))
-            self._running[running] = RunningBatch(batch, now)
-            running.add_done_callback(self._ran)
+            self._send(batch, now)
+
+    def _send(self, batch: list[BatchTask], now: float) -> None:
+        """Gives the batch to a free lane."""
+        self._lone_batches = self._lone_batches + 1 if len(batch) == 1 else 0
+        if self._observer is not None:
+            self._observer.dequeued(batch, now)
+        lane = self._free.take()
+        if self._overlap.turns is Turns.GATHERING:
+            rows = sum(running.rows for running in self._running.values())
+            self._overlap.formed(self._queue.rows + sum(task.rows for task in batch) + rows)
+        self._overlap.began(now, batch[0].enqueued)
+        runner = asyncio.get_running_loop().create_task(self._run(lane, batch))
+        self._running[lane] = RunningBatch(batch, now, runner)
 
     def _next_at(self) -> float:
         """When the next batch may be sent off, by the way in which lanes take turns now."""
@@ -321,20 +348,6 @@ class BatchScheduler:
             delay_s = max(when - now, 0)
             self._wake_handle = asyncio.get_running_loop().call_later(delay_s, self._dispatch)
 
-    def _ran(self, running: asyncio.Task[None]) -> None:
-        batch = self._running.pop(running)
-        now = self._clock()
-        self._overlap.ended(now, now - batch.began, batch)
-        error = running.exception() if not running.cancelled() else None
-        if error is None and not running.cancelled():
-            return
-        # A fault of ours must not leave a caller waiting for ever.
-        for task in batch.tasks:
-            if not task.future.done():
-                task.future.set_exception(ServingError(Code.INTERNAL, "The batch could not be run"))
-        if error is not None:
-            raise error
-
     async def _run(self, lane: BatchLane, batch: list[BatchTask]) -> None:
         try:
             await self._execution.run(lane, batch)
@@ -342,7 +355,16 @@ class BatchScheduler:
             self.remove_lane(lane)
             for task in batch:
                 self._retry_lost(task, gone)
+        except BaseException:
+            # A fault of ours must not leave a caller waiting for ever.
+            for task in batch:
+                if not task.future.done():
+                    task.future.set_exception(ServingError(Code.INTERNAL, "The batch could not be run"))
+            raise
         finally:
+            ran = self._running.pop(lane)
+            now = self._clock()
+            self._overlap.ended(now, now - ran.began, ran)
             self._free.put_back(lane)
             self._schedule()
 

@@ -38,6 +38,9 @@ class BatchTask:
     @property
     def mates(self) -> Hashable:
         """What must agree for two tasks to share a batch: signature, outputs, dtypes and inner shapes."""
+        if len(self.inputs) == 1:
+            ((alias, tensor),) = self.inputs.items()
+            return (self.signature, self.outputs, alias, tensor.dtype.num, tensor.shape[1:])
         inner = tuple((alias, tensor.dtype.num, tensor.shape[1:]) for alias, tensor in self.inputs.items())
         return (self.signature, self.outputs, inner)
 
@@ -70,6 +73,6 @@ def size_bytes(inputs: Tensors) -> int:
     size = 0
     for tensor in inputs.values():
         size += tensor.nbytes
-        if tensor.dtype == object:
+        if tensor.dtype.hasobject:
             size += sum(map(len, tensor.flat))
     return size

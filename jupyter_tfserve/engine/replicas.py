@@ -63,7 +63,7 @@ class WorkerLane:
     ) -> Tensors:
         """See `BatchLane`."""
         try:
-            result = await self._lane.run(Call(signature, inputs, outputs, timeout_s))
+            result = await self._lane.submit(Call(signature, inputs, outputs, timeout_s))
         except LaneLost as lost:
             self._on_lost()
             raise LaneGone(lost.message) from None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from jupyter_tfserve.batching.planner import HALF, TRY_LARGER_EVERY, BatchPlanner
@@ -50,6 +50,7 @@ def simulate(planner: BatchPlanner, cost: Callable[[int], float], arrivals: list
     return latencies
 
 
+@settings(deadline=None)
 @given(cost=COSTS, goal_ms=st.floats(1, 200), load=st.floats(0.05, 0.8))
 def test_goal_is_kept_when_it_can_be(cost: tuple[float, float], goal_ms: float, load: float) -> None:
     """Steady arrivals below what batches of the goal's size can carry: no request takes longer than the goal."""
@@ -65,6 +66,7 @@ def test_goal_is_kept_when_it_can_be(cost: tuple[float, float], goal_ms: float, 
     assert max(latencies) <= goal_ms / 1000
 
 
+@settings(deadline=None)
 @given(cost=COSTS, goal_ms=st.floats(0, 50), gaps=st.lists(st.floats(0, 0.01), min_size=1, max_size=300))
 def test_everybody_is_served_whatever_the_goal(
     cost: tuple[float, float], goal_ms: float, gaps: list[float]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from jupyter_tfserve.batching.scheduler import BatchScheduler, LaneGone
+from jupyter_tfserve.batching.scheduler import LONE_BATCHES, BatchScheduler, LaneGone
 from jupyter_tfserve.batching.task import is_batchable
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import BatchOptions
@@ -68,6 +68,30 @@ async def test_requests_of_one_turn_share_a_batch_when_a_lane_is_free() -> None:
     answers = await asyncio.gather(*(ask(scheduler, n) for n in range(5)))
     assert lane.batches == [[0, 1, 2, 3, 4]]
     assert [float(answer["y"][0]) for answer in answers] == [0, 10, 20, 30, 40]
+
+
+async def test_request_waits_for_no_other_when_those_before_it_came_alone() -> None:
+    scheduler, lane = plain(), HeldLane(held=False)
+    scheduler.add_lane(lane)
+    for n in range(LONE_BATCHES):
+        await ask(scheduler, n)
+    await asyncio.gather(*(ask(scheduler, n) for n in (20, 21, 22)))
+    assert lane.batches[LONE_BATCHES:] == [[20], [21, 22]]
+    await asyncio.gather(*(ask(scheduler, n) for n in (30, 31, 32)))
+    assert lane.batches[LONE_BATCHES + 2 :] == [[30, 31, 32]]
+
+
+async def test_request_that_came_alone_is_ended_when_its_time_is_up() -> None:
+    scheduler, lane = plain(), HeldLane(held=False)
+    scheduler.add_lane(lane)
+    for n in range(LONE_BATCHES):
+        await ask(scheduler, n)
+    lane.gate.clear()
+    with pytest.raises(ServingError) as caught:
+        await ask(scheduler, 1, timeout_s=0.001)
+    assert caught.value.code is Code.DEADLINE_EXCEEDED
+    assert scheduler.statistics().busy_lanes == 1
+    lane.gate.set()
 
 
 async def test_requests_gather_while_the_lane_is_busy() -> None:

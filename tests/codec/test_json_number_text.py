@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_tfserve.codec.json_number_text import float32_text, float32_texts, float64_texts
@@ -14,11 +14,13 @@ from jupyter_tfserve.codec.json_number_text import float32_text, float32_texts, 
 VALUES = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(width=32), max_size=64))
 def test_float32_texts_are_each_numbers_own_when_many_are_spelled_at_once(values: list[float]) -> None:
     assert float32_texts(values) == [float32_text(value) for value in values]
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(), max_size=64))
 def test_float64_texts_give_the_doubles_back_when_read(values: list[float]) -> None:
     read = [VALUES[text] if text in VALUES else float(text) for text in float64_texts(values)]
