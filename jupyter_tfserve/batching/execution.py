@@ -160,8 +160,7 @@ class BatchExecution:
         for task in batch:
             if task.deadline is None:
                 return None
-            if task.deadline > latest:
-                latest = task.deadline
+            latest = max(latest, task.deadline)
         return max(latest - self._clock(), 0.001)
 
 

@@ -20,6 +20,7 @@ from jupyter_tfserve.batching.overlap import LaneOverlap, Running, Turns
 from jupyter_tfserve.batching.planner import BatchPlanner, LearnedBatching
 from jupyter_tfserve.batching.queue import BatchQueue, expire
 from jupyter_tfserve.batching.rules import checked_rows, join_rows, split_rows
+from jupyter_tfserve.batching.running import RunningBatch
 from jupyter_tfserve.batching.stopwatch import Stopwatch
 from jupyter_tfserve.batching.task import BatchTask, batch_rows, size_bytes
 from jupyter_tfserve.errors import Code, ServingError
@@ -48,27 +49,6 @@ class BatchStatistics:
     tasks: int
     rows: int
     padding_rows: int
-
-
-class RunningBatch:
-    """A batch on a lane, since when, and who runs it."""
-
-    __slots__ = ("began", "runner", "tasks")
-
-    def __init__(self, tasks: list[BatchTask], began: float, runner: asyncio.Task[None]) -> None:
-        self.tasks = tasks
-        self.began = began
-        self.runner = runner
-
-    @property
-    def signature(self) -> str:
-        """All tasks' own."""
-        return self.tasks[0].signature
-
-    @property
-    def rows(self) -> int:
-        """Those of all tasks."""
-        return sum(task.rows for task in self.tasks)
 
 
 class BatchScheduler:
