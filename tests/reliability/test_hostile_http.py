@@ -9,6 +9,7 @@ import time
 import psutil
 import pytest
 
+from tests.reliability.oracles import Oracles
 from tests.reliability.wire import Wire, post
 
 PREDICT = "/v1/models/half_plus_two:predict"
@@ -81,6 +82,7 @@ async def test_hostile_headers_are_answered(engine, oracles, record_case) -> Non
 @pytest.mark.nightly
 @pytest.mark.parametrize("count", [100_000, 1_000_000])
 async def test_large_lists_are_answered_right(engine, record_case, count) -> None:
+    oracles = Oracles(engine)
     numbers = [float(n % 1000) for n in range(count)]
     body = json.dumps({"instances": numbers}).encode()
     wire = await Wire.open(engine.connection.rest_url)
@@ -91,3 +93,4 @@ async def test_large_lists_are_answered_right(engine, record_case, count) -> Non
     assert status == 200
     assert json.loads(answer)["predictions"] == [x / 2 + 2 for x in numbers]
     record_case("L6", f"{count:,} rows, both ways", took * 1000, "ms")
+    record_case("L6", "event loop's largest lag meanwhile", oracles.loop_lag_s() * 1000, "ms")
