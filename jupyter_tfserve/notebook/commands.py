@@ -22,6 +22,9 @@ from jupyter_tfserve.notebook.line_parser import LineParser
 from jupyter_tfserve.notebook.tune import TUNE_S
 from jupyter_tfserve.types import parse_version
 
+PER_GPU: Final = "gpus"
+AS_STARTED: Final = "default"
+
 
 def _port(text: str) -> int:
     port = parse_version(text)
@@ -241,6 +244,23 @@ def _batching(parser: LineParser) -> None:
     parser.add_argument("--signature", metavar="KEY", help="for this signature only")
 
 
+def _replica_count(text: str) -> int | None:
+    """As `Server.replicas` has it."""
+    if text == AS_STARTED:
+        return None
+    return 0 if text == PER_GPU else _count(text)
+
+
+def _replicas(parser: LineParser) -> None:
+    parser.add_argument(
+        "count",
+        type=_replica_count,
+        metavar="N",
+        help=f"processes for each version; {PER_GPU}: one for each GPU; {AS_STARTED}: as the server was started",
+    )
+    _model(parser)
+
+
 def _panel(parser: LineParser) -> None:
     parser.add_argument(
         "model", nargs="?", metavar="MODEL", help="the model to show first; all can be chosen"
@@ -268,6 +288,7 @@ SUBCOMMANDS: Final[Mapping[str, tuple[str, Callable[[LineParser], None]]]] = {
         _limit,
     ),
     "batching": ("Show or change how a model's requests are batched, live.", _batching),
+    "replicas": ("Choose how many processes serve each version of a model, live.", _replicas),
     "tune": ("Try batch settings under load; recommend one for a latency goal.", _tune),
     "share": ("Make a key for others: it opens MODEL for a time, at a rate.", _share),
     "keys": ("Show the keys that were made.", _nothing),

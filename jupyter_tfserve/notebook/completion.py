@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from jupyter_tfserve.engine.client_state import ModelState
 from jupyter_tfserve.notebook.arguments import parser_of
-from jupyter_tfserve.notebook.commands import SUBCOMMANDS
+from jupyter_tfserve.notebook.commands import AS_STARTED, PER_GPU, SUBCOMMANDS
 
 MODEL_OPTIONS: Final = ("--model", "--name")
 
@@ -52,6 +52,7 @@ def _positional(command: str, last: str, models: Models, namespace: Mapping[str,
         "unload": lambda: _versions(models()),
         "panel": lambda: [model.name for model in models()],
         "versions": lambda: ["all", "latest", "specific"],
+        "replicas": lambda: [PER_GPU, AS_STARTED],
         "batching": lambda: _names(models()),
         "tune": lambda: _targets(last, models()),
         "limit": lambda: _names(models()),

@@ -152,6 +152,12 @@ class ServerHandle:
             document = self.client.set_batching(name, settings)
         return parse_batching(name, document)
 
+    def replicas(self, count: int | None, model: str | None = None) -> None:
+        """So many processes for each version of a model, spread over the GPUs; 0: one for each GPU, None: as the
+        server was started. At once, and after a restart.
+        """
+        self.client.set_replicas(self.model(model).name, count)
+
     def keys(self) -> Keys:
         """The keys that were made and not revoked."""
         return list_keys(self.client)

@@ -112,6 +112,11 @@ class TFServeMagics(Magics):  # type: ignore[misc]  # IPython's types are skippe
     def _batching(self, name: str, settings: list[str], signature: str | None) -> Batching:
         return self._running().batching(name, signature, **parse_changes(settings))
 
+    def _replicas(self, count: int | None, model: str | None) -> Any:
+        server = self._running()
+        server.replicas(count, model)
+        return server.status()
+
     def _tune(
         self, target: str, p99: float | None, rate: float | None, on: str | None, **rest: Any
     ) -> Tuning:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jupyter_tfserve.engine.client_state import Device, EngineState, Replica, VersionState, parse_state
+from jupyter_tfserve.errors import ServingError
+from jupyter_tfserve.notebook.arguments import parse_line
 from jupyter_tfserve.notebook.device_view import describe_device, describe_replicas
 from jupyter_tfserve.notebook.doctor import Health, check_gpu
 from jupyter_tfserve.notebook.surroundings import Surroundings
@@ -72,3 +74,14 @@ def test_state_is_read_when_it_has_devices_and_replicas_and_when_it_has_not():
 def test_doctor_tells_of_gpus_when_asked(facts, health, text):
     (finding,) = check_gpu(facts)
     assert (finding.health, text in finding.text) == (health, True)
+
+
+@pytest.mark.parametrize(("word", "count"), [("3", 3), ("gpus", 0), ("default", None)])
+def test_replicas_line_is_a_count_when_it_is_written_so(word, count):
+    assert parse_line(f"replicas {word} --model m") == ("replicas", {"count": count, "model": "m"})
+
+
+@pytest.mark.parametrize("word", ["0", "-1", "many", "1.5"])
+def test_replicas_line_is_refused_when_it_is_no_count(word):
+    with pytest.raises(ServingError):
+        parse_line(f"replicas {word}")
