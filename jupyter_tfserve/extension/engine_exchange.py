@@ -9,18 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Final, Protocol
-from urllib.parse import urlsplit
+from typing import Any, Final, Protocol
 
 from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 from tornado.iostream import IOStream, StreamClosedError
-from tornado.tcpclient import TCPClient
 
 from jupyter_tfserve.engine.control_call import unreachable
 from jupyter_tfserve.extension.body_pipe import BodyPipe
+from jupyter_tfserve.extension.engine_connections import EngineConnections
 
-CONNECT_TIMEOUT_S: Final = 5.0
 MAX_ANSWER_BYTES: Final = 2**50
 """No limit: the engine is ours, and its answer is never held whole."""
 
@@ -48,43 +46,55 @@ class EngineRequestHead:
 class EngineExchange(HTTPMessageDelegate):
     """Runs once. Cancelling `run` closes the connection to the engine, which drops the request there."""
 
-    def __init__(self, sink: AnswerSink) -> None:
+    def __init__(self, sink: AnswerSink, connections: EngineConnections) -> None:
         self._sink = sink
-        self._is_whole = asyncio.Event()
+        self._connections = connections
+        self._whole: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._stays_open = False
 
     async def run(self, head: EngineRequestHead, body: BodyPipe | None) -> None:
         """The whole answer has gone to the sink; UNAVAILABLE if the engine gave none, or not all of it."""
         try:
-            stream = await _connect(head.url)
+            stream = await self._connections.take(head.url)
+            is_clean = False
             try:
-                await self._talk(stream, head, body)
+                is_clean = await self._talk(stream, head, body)
             finally:
-                stream.close()
+                if is_clean:
+                    self._connections.put_back(head.url, stream)
+                else:
+                    stream.close()
         finally:
             if body is not None:
                 body.leave()
-        if not self._is_whole.is_set():
+        if not self._whole.done():
             raise unreachable()
 
-    async def _talk(self, stream: IOStream, head: EngineRequestHead, body: BodyPipe | None) -> None:
+    async def _talk(self, stream: IOStream, head: EngineRequestHead, body: BodyPipe | None) -> bool:
+        """Whether another request may follow on the stream."""
         parameters = HTTP1ConnectionParameters(no_keep_alive=True, max_body_size=MAX_ANSWER_BYTES)
         http = HTTP1Connection(stream, True, parameters)
         sending = asyncio.ensure_future(_send(http, head, body))
         receiving = asyncio.ensure_future(http.read_response(self))
-        whole = asyncio.ensure_future(self._is_whole.wait())
         try:
             # `receiving` lasts until the request is sent as well; an early answer need not wait for that.
-            await asyncio.wait({receiving, whole}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {receiving, self._whole}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (sending, receiving, whole):
-                task.cancel()
-            await asyncio.gather(sending, receiving, whole, return_exceptions=True)
+            is_over = sending.done() and receiving.done()
+            if not is_over:
+                sending.cancel()
+                receiving.cancel()
+            await asyncio.gather(sending, receiving, return_exceptions=True)
+        return is_over and self._stays_open and self._whole.done()
 
     async def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> None:
         """tornado's hook."""
         if isinstance(start_line, ResponseStartLine) and start_line.code >= 200:
+            is_current = start_line.version == "HTTP/1.1"
+            self._stays_open = is_current and headers.get("Connection", "").lower() != "close"
             self._sink.begin_answer(start_line.code, headers)
 
     async def data_received(self, chunk: bytes) -> None:
@@ -96,38 +106,8 @@ class EngineExchange(HTTPMessageDelegate):
 
     def finish(self) -> None:
         """tornado's hook: the answer is whole."""
-        self._is_whole.set()
-
-
-async def _connect(url: str) -> IOStream:
-    parts = urlsplit(url)
-    connecting = asyncio.ensure_future(TCPClient().connect(parts.hostname or "", parts.port or 80))
-    connecting.add_done_callback(_see)
-    try:
-        # Not `wait_for`: before Python 3.12 it forgets to be cancelled if the connection is there just then,
-        # and the request of a client that has gone would wait for its body for ever.
-        await asyncio.wait([connecting], timeout=CONNECT_TIMEOUT_S)
-    except asyncio.CancelledError:
-        connecting.add_done_callback(_close)
-        raise
-    finally:
-        connecting.cancel()
-    if connecting.cancelled() or not connecting.done() or connecting.exception() is not None:
-        raise unreachable()
-    stream = connecting.result()
-    stream.set_nodelay(True)
-    return stream
-
-
-def _see(connecting: asyncio.Future[IOStream]) -> None:
-    """Its failure is nobody's surprise."""
-    if not connecting.cancelled():
-        connecting.exception()
-
-
-def _close(connecting: asyncio.Future[IOStream]) -> None:
-    if not connecting.cancelled() and connecting.exception() is None:
-        connecting.result().close()
+        if not self._whole.done():
+            self._whole.set_result(None)
 
 
 async def _send(http: HTTP1Connection, head: EngineRequestHead, body: BodyPipe | None) -> None:

@@ -17,6 +17,7 @@ from jupyter_tfserve.engine.launch import Launched, LaunchOptions, prepare_engin
 from jupyter_tfserve.engine.supervisor import SupervisorOptions, SupervisorState, SupervisorStatus
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument, not_found
 from jupyter_tfserve.extension.config import LOOPBACK_HOSTS, ExtensionOptions
+from jupyter_tfserve.extension.engine_connections import EngineConnections
 
 DEFAULT_ENGINE: Final = "default"
 MAX_ENGINES: Final = 8
@@ -86,6 +87,8 @@ class Engines:
         self._last_request: float | None = None
         self._requests = 0
         self._caller: ControlCaller | None = None
+        self.connections = EngineConnections()
+        """Those of the data plane's requests."""
         self.on_change: Callable[[], None] = lambda: None
         """Called after whatever may have changed an engine; must not raise."""
 
@@ -178,6 +181,7 @@ class Engines:
         for result in results:
             if isinstance(result, BaseException):
                 self._log.warning("tfserve: an engine did not stop cleanly: %s", type(result).__name__)
+        self.connections.close()
         if self._caller is not None:
             self._caller.close()
             self._caller = None

@@ -141,7 +141,7 @@ class DataPlaneHandler(TFServeHandler):
         connection = self.engines.connection(DEFAULT_ENGINE)
         path = self.request.path.partition("/jupyter-tfserve/v1/")[2]
         names = REQUEST_HEADERS if self.request.method == "GET" else (*REQUEST_HEADERS, *BODY_HEADERS)
-        headers = HTTPHeaders({"Authorization": f"Bearer {connection.token}", "Connection": "close"})
+        headers = HTTPHeaders({"Authorization": f"Bearer {connection.token}"})
         headers["Host"] = urlsplit(connection.control_url).netloc
         for name in names:
             if name in self.request.headers:
@@ -153,8 +153,9 @@ class DataPlaneHandler(TFServeHandler):
 
     async def _exchange_in_time(self, head: EngineRequestHead) -> None:
         limit_s = self.extension_options.proxy_timeout_s
+        exchange = EngineExchange(self, self.engines.connections)
         try:
-            await asyncio.wait_for(EngineExchange(self).run(head, self._pipe), limit_s or None)
+            await asyncio.wait_for(exchange.run(head, self._pipe), limit_s or None)
         except asyncio.TimeoutError:
             raise ServingError(
                 Code.DEADLINE_EXCEEDED,

@@ -8,51 +8,62 @@ import pytest
 from tornado.httputil import HTTPHeaders
 
 from jupyter_tfserve.errors import ServingError
-from jupyter_tfserve.extension import engine_exchange
+from jupyter_tfserve.extension import engine_connections
+from jupyter_tfserve.extension.engine_connections import EngineConnections
 from jupyter_tfserve.extension.engine_exchange import EngineExchange, EngineRequestHead
 
 HEAD = EngineRequestHead("http://127.0.0.1:1", "POST", "/v1/m", HTTPHeaders())
 
 
-class Stream:
-    """A connection that only can be closed."""
+class Connecting(asyncio.Future):
+    """The future of a connection, and its stream."""
 
-    is_closed = False
-
-    def close(self):
-        self.is_closed = True
+    stream = None
 
 
 @pytest.fixture
 async def connecting(monkeypatch):
     """The connection that is being made."""
-    future = asyncio.get_running_loop().create_future()
+    future = Connecting(loop=asyncio.get_running_loop())
 
-    class Client:
-        def connect(self, _host, _port):
+    class Stream:
+        """A connection that comes when the test lets it."""
+
+        is_closed = False
+
+        def __init__(self, socket):
+            socket.close()
+            future.stream = self
+
+        def connect(self, _address):
             return future
 
-    monkeypatch.setattr(engine_exchange, "TCPClient", Client)
+        def set_nodelay(self, _value):
+            """Nothing."""
+
+        def close(self):
+            self.is_closed = True
+
+    monkeypatch.setattr(engine_connections, "IOStream", Stream)
     return future
 
 
 @pytest.mark.parametrize("is_connected", [True, False])
 async def test_exchange_ends_when_its_client_leaves_as_the_connection_comes(connecting, is_connected):
-    stream = Stream()
-    exchange = asyncio.ensure_future(EngineExchange(None).run(HEAD, None))
+    exchange = asyncio.ensure_future(EngineExchange(None, EngineConnections()).run(HEAD, None))
     for _ in range(5):
         await asyncio.sleep(0)
     assert connecting._callbacks
     if is_connected:
-        connecting.set_result(stream)
+        connecting.set_result(None)
     exchange.cancel()
     with pytest.raises(asyncio.CancelledError):
         await exchange
-    assert connecting.cancelled() or stream.is_closed
+    assert connecting.stream.is_closed
 
 
 async def test_engine_is_unreachable_when_no_connection_comes(connecting, monkeypatch):
-    monkeypatch.setattr(engine_exchange, "CONNECT_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(engine_connections, "CONNECT_TIMEOUT_S", 0.01)
     with pytest.raises(ServingError):
-        await EngineExchange(None).run(HEAD, None)
-    assert connecting.cancelled()
+        await EngineExchange(None, EngineConnections()).run(HEAD, None)
+    assert connecting.stream.is_closed
