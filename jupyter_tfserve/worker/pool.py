@@ -148,15 +148,11 @@ class WorkerPool:
         order = WorkerOrder(
             path="", tags=(), intra_op_parallelism=0, inter_op_parallelism=0, probes_gpus=True
         )
-        task = asyncio.get_running_loop().create_task(self._report(order))
-        done, _ = await asyncio.wait([task], timeout=PROBE_TIMEOUT_S)
-        if not done:
-            task.cancel()
-            await asyncio.wait([task])
-            raise ServingError(
-                Code.DEADLINE_EXCEEDED, f"TensorFlow has not listed the GPUs in {PROBE_TIMEOUT_S:g} s"
-            )
-        return task.result()
+        try:
+            return await asyncio.wait_for(self._report(order), PROBE_TIMEOUT_S)
+        except asyncio.TimeoutError:
+            text = f"TensorFlow has not listed the GPUs in {PROBE_TIMEOUT_S:g} s"
+            raise ServingError(Code.DEADLINE_EXCEEDED, text) from None
 
     async def _report(self, order: WorkerOrder) -> bytes:
         """What a process without lanes reports; it is gone then."""

@@ -96,3 +96,14 @@ def test_settings_are_changed_and_taken_back_on_a_live_server(server):
     finally:
         back = server.batching("version", **parse_changes(["off"]))
     assert back.settings == {}
+
+
+def test_replicas_are_changed_and_taken_back_on_a_real_server(server):
+    server.replicas(2, model="version")
+    try:
+        assert server.model("version").replicas == 2
+        with pytest.raises(ServingError, match="'replicas' must be a whole number"):
+            server.replicas(1000, model="version")
+    finally:
+        server.replicas(None, model="version")
+    assert server.model("version").replicas is None
