@@ -270,9 +270,12 @@ class EngineOptions:
     jupyter_server_pid: int | None = None
     exit_with_parent: bool = False
     """Stop when standard input reaches its end: the parent holds the other side."""
+    front_processes: int = 1
+    """How many processes take connections; 1: the engine does it itself."""
 
     def __post_init__(self) -> None:
         listen = self.listen
+        _check(self.front_processes > 0, f"front_processes must be positive; was {self.front_processes}")
         _check(
             listen.is_local or listen.allow_insecure_network or self.grpc.tls is not None,
             f"--host={listen.host} lets other machines in, which needs TLS (--ssl_config_file) and a key with each "

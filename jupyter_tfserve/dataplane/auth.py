@@ -51,7 +51,7 @@ class Caller:
 
 
 CALLER: Final[ContextVar[Caller | None]] = ContextVar("CALLER", default=None)
-"""Whose gRPC call is being answered; None where nobody showed a key. REST knows its caller before it begins."""
+"""Whose call is being answered; None where nobody showed a key."""
 
 
 class KeyRing:
@@ -97,6 +97,20 @@ class KeyRing:
             raise ServingError(Code.UNAUTHENTICATED, "This key is unknown, or it was revoked")
         if caller.key.is_expired(self._clock()):
             raise ServingError(Code.UNAUTHENTICATED, "This key has expired")
+        return caller
+
+    def holder(self, key_id: str | None) -> Caller | None:
+        """The holder of the key that a front process has recognised; None if it saw none and none is needed.
+
+        UNAUTHENTICATED for a key that counts no more.
+        """
+        if key_id is None:
+            if self.required:
+                raise ServingError(Code.UNAUTHENTICATED, NEEDS_KEY)
+            return None
+        caller = self._callers.get(key_id)
+        if caller is None or caller.key.is_expired(self._clock()):
+            raise ServingError(Code.UNAUTHENTICATED, "This key is unknown, or it was revoked")
         return caller
 
 

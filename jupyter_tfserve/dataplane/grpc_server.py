@@ -8,13 +8,12 @@ import logging
 import os
 import socket
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import grpc.aio
 
-from jupyter_tfserve.codec.protos import MODEL_SERVICE, PREDICTION_SERVICE
 from jupyter_tfserve.dataplane.auth import KeyRing
-from jupyter_tfserve.dataplane.grpc_door import KeyInterceptor
+from jupyter_tfserve.dataplane.grpc_door import KeyInterceptor, guarded
 from jupyter_tfserve.dataplane.grpc_edge import Handler, generic_handler
 from jupyter_tfserve.dataplane.grpc_health import HEALTH_SERVICE, HealthService
 from jupyter_tfserve.dataplane.grpc_reflection import reflection_handlers
@@ -32,6 +31,20 @@ _SOCKET_MODE: Final = 0o600
 logger = logging.getLogger(__name__)
 
 
+class Services(Protocol):
+    """What is served beside health and reflection: `GrpcServices`, or a front's."""
+
+    @property
+    def names(self) -> list[str]:
+        """The services' names."""
+
+    def handlers(self) -> Mapping[str, Mapping[str, Handler]]:
+        """Each service's methods by name."""
+
+    def generic_handlers(self, ring: KeyRing | None = None) -> list[Any]:
+        """The handlers to add to a grpc.aio server; `ring` has the keys that open them."""
+
+
 class GrpcServer:
     """A grpc.aio server on the running loop, on a TCP port, a Unix socket or both, as `listen` says."""
 
@@ -43,19 +56,30 @@ class GrpcServer:
         options: GrpcOptions | None = None,
         metrics: Metrics | None = None,
         keys: KeyRing | None = None,
+        services: Services | None = None,
     ) -> None:
         self._keys = keys
         self._options = options or GrpcOptions()
-        self._services = GrpcServices(predictor, limits, self._options, metrics)
+        self._services: Services = services or GrpcServices(predictor, limits, self._options, metrics)
         self._health = HealthService()
-        self._added: dict[str, Any] = {}
+        self._added: dict[str, Mapping[str, Handler]] = {}
         self._listen = listen
         self._limits = limits
         self._server: Any = None
 
     def add_service(self, name: str, handlers: Mapping[str, Handler]) -> None:
         """One more service of unary methods, which reflection lists. REQUIRES: not started."""
-        self._added[name] = generic_handler(name, handlers, self._keys)
+        self._added[name] = handlers
+
+    def methods(self) -> dict[str, Handler]:
+        """Every method by `/service/name`, held to the keys: what a front process asks in its callers' place."""
+        found = {**self._services.handlers(), **self._added}
+        return {
+            path: handler if self._keys is None else guarded(self._keys, path, handler)
+            for service, methods in found.items()
+            for name, handler in methods.items()
+            for path in [f"/{service}/{name}"]
+        }
 
     async def start(self) -> int:
         """The TCP port that it listens on now, or 0 if that is switched off.
@@ -90,11 +114,12 @@ class GrpcServer:
 
     def _handlers(self) -> list[Any]:
         handlers = self._services.generic_handlers(self._keys)
-        services = [PREDICTION_SERVICE, MODEL_SERVICE]
+        services = self._services.names
         if self._options.enable_grpc_healthcheck_service:
             handlers.append(self._health.generic_handler())
             services.append(HEALTH_SERVICE)
-        return [*handlers, *self._added.values(), *reflection_handlers([*services, *self._added])]
+        added = [generic_handler(name, methods, self._keys) for name, methods in self._added.items()]
+        return [*handlers, *added, *reflection_handlers([*services, *self._added])]
 
     def _interceptors(self) -> list[KeyInterceptor] | None:
         if self._keys is None or not self._keys.required:

@@ -76,10 +76,19 @@ class GrpcServices:
         self._metrics = metrics or Metrics()
         self._examples = ExampleMethods(predictor, limits, self._check_method_names, self._metrics)
 
+    @property
+    def names(self) -> list[str]:
+        """The services' names."""
+        return [PREDICTION_SERVICE, MODEL_SERVICE]
+
     def generic_handlers(self, ring: KeyRing | None = None) -> list[Any]:
         """The handlers to add to a grpc.aio server; `ring` has the keys that open them."""
+        return [generic_handler(name, methods, ring) for name, methods in self.handlers().items()]
+
+    def handlers(self) -> dict[str, dict[str, Handler]]:
+        """Each service's methods by name."""
         prediction: dict[str, Handler] = {
-            "Predict": self._predict,
+            "Predict": self.predict,
             "GetModelMetadata": self._metadata,
             **self._examples.handlers(),
         }
@@ -87,12 +96,10 @@ class GrpcServices:
             "GetModelStatus": self._status,
             "HandleReloadConfigRequest": self._reload_config,
         }
-        return [
-            generic_handler(PREDICTION_SERVICE, prediction, ring),
-            generic_handler(MODEL_SERVICE, model, ring),
-        ]
+        return {PREDICTION_SERVICE: prediction, MODEL_SERVICE: model}
 
-    async def _predict(self, body: bytes, context: Any) -> bytes:
+    async def predict(self, body: bytes, context: Any) -> bytes:
+        """PredictionService.Predict."""
         watch = Stopwatch(perf_counter()) if _is_timing_wanted(context) else None
         request = parse_message(PredictRequest, body)
         limits = self._limits

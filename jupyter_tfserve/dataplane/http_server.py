@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import socket
 import ssl
 import time
+from collections.abc import Sequence
 from email.utils import formatdate
 
 from jupyter_tfserve.dataplane.http_message import HeadDoor, HttpHandler
@@ -21,6 +23,7 @@ from jupyter_tfserve.options import LimitOptions
 logger = logging.getLogger(__name__)
 
 SWEEP_INTERVAL_S = 1.0
+BACKLOG = 1024
 
 
 class HttpServer:
@@ -40,42 +43,50 @@ class HttpServer:
         self._service = HttpService(handler, limits, local_only)
         self._service.foreign_pages = foreign_pages
         self._tls = tls
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._sweep_handle: asyncio.TimerHandle | None = None
 
     async def start(self, host: str, port: int) -> int:
         """The bound port (a port of 0 picks a free one). UNAVAILABLE naming the port when it is taken."""
+        sockets = await bind_sockets(host, port)
+        await self.serve(sockets)
+        return int(sockets[0].getsockname()[1])
+
+    async def serve(self, sockets: Sequence[socket.socket]) -> None:
+        """Accepts from listening sockets, which other processes may accept from as well; they are closed by `stop`."""
         loop = asyncio.get_running_loop()
-        try:
-            self._server = await loop.create_server(
+        for listening in sockets:
+            server = await loop.create_server(
                 lambda: HttpProtocol(self._service),
-                host,
-                port,
-                backlog=1024,
-                reuse_port=False,
+                sock=listening,
+                backlog=BACKLOG,
                 ssl=self._tls,
                 # A peer that never ends its handshake is none of the connections that the clock sees.
                 ssl_handshake_timeout=self._service.limits.header_timeout_s if self._tls else None,
             )
-        except OSError as error:
-            raise _bind_error(error, host, port) from None
+            self._servers.append(server)
         self._sweep()
-        return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self, grace_s: float) -> None:
         """Stops accepting, tells idle connections, lets running requests end for `grace_s`, then cuts."""
-        if self._server is None:
+        if not self._servers:
             return
-        self._server.close()
+        for server in self._servers:
+            server.close()
         if self._sweep_handle is not None:
             self._sweep_handle.cancel()
         await self._service.drain(grace_s)
-        self._server = None
+        self._servers = []
 
     def put_before(self, handler: HttpHandler, door: HeadDoor | None) -> None:
         """`handler` answers from the next request on; `door` may refuse one by its head, before the body is read."""
         self._service.handler = handler
         self._service.door = door
+
+    @property
+    def handler(self) -> HttpHandler:
+        """What answers now."""
+        return self._service.handler
 
     @property
     def open_connections(self) -> int:
@@ -87,6 +98,30 @@ class HttpServer:
         self._service.sweep(time.monotonic())
         loop = asyncio.get_running_loop()
         self._sweep_handle = loop.call_later(SWEEP_INTERVAL_S, self._sweep)
+
+
+async def bind_sockets(host: str, port: int) -> list[socket.socket]:
+    """Listening sockets on every address of `host`, all on one port (0: a free one). UNAVAILABLE if one is taken."""
+    bound: list[socket.socket] = []
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        for family, address in dict.fromkeys((one[0], one[4]) for one in found):
+            listening = socket.socket(family, socket.SOCK_STREAM)
+            bound.append(listening)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            chosen = bound[0].getsockname()[1] if port == 0 and len(bound) > 1 else port
+            listening.bind((address[0], chosen, *address[2:]))
+            listening.listen(BACKLOG)
+            listening.setblocking(False)
+    except OSError as error:
+        for one in bound:
+            one.close()
+        raise _bind_error(error, host, port) from None
+    return bound
 
 
 def _bind_error(error: OSError, host: str, port: int) -> ServingError:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from jupyter_tfserve.batching.caller import QUEUE_CALLER
-from jupyter_tfserve.dataplane.auth import Caller, KeyRing
+from jupyter_tfserve.dataplane.auth import CALLER, Caller, KeyRing
 from jupyter_tfserve.dataplane.http_message import HttpHandler, HttpRequest, HttpResponse
 from jupyter_tfserve.dataplane.rest import error_response
 from jupyter_tfserve.dataplane.rest_routes import METHODS, find_route
@@ -45,6 +45,7 @@ class KeyDoor:
             if caller is None:
                 return await self._handler(request)
             caller.check_model(_model_of(method, target))
+            CALLER.set(caller)
             QUEUE_CALLER.set(caller.key.id)
             with caller:
                 return await self._handler(request)

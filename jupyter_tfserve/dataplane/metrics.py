@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from jupyter_tfserve.batching.task import BatchTask
 from jupyter_tfserve.dataplane.metrics_cells import (
@@ -88,6 +88,28 @@ class RequestMetrics:
     def failed(self, model: str, error: BaseException) -> None:
         """Counts an answer that was an error, or that nobody waits for; `model` may be any text."""
         self.failures.add(model, _code(error).name)
+
+    def take(self) -> dict[str, list[Any]]:
+        """All that was counted since the last time, as JSON for `include` in another process; counts from zero again."""
+        answered = [
+            [*names, [[cell.counts, cell.sum] for cell in cells]] for names, cells in self._answered.items()
+        ]
+        failures = [[*labels, count] for labels, count in self.failures.items().items()]
+        self._answered.clear()
+        self.failures = Counters()
+        return {"answered": answered, "failures": failures}
+
+    def include(self, taken: Mapping[str, list[Any]]) -> None:
+        """Counts what another process has counted."""
+        for model, api, pairs in taken["answered"]:
+            cells = self._answered.setdefault(
+                (model, api), (Histogram(LATENCY_LIMITS), Histogram(LATENCY_LIMITS))
+            )
+            for cell, (counts, total) in zip(cells, pairs, strict=True):
+                cell.counts = [one + two for one, two in zip(cell.counts, counts, strict=True)]
+                cell.sum += total
+        for model, status, count in taken["failures"]:
+            self.failures.add(model, status, count=count)
 
     def timed(self, model: str, api: str) -> RequestTimer:
         """Counts and times what happens in its block; `run_s` and `traffic` are to be set on it."""

@@ -63,6 +63,15 @@ class SignatureNotFound(ServingError):
         self.key = key
 
 
+class StaleBinding(Exception):
+    """Raised by a `bind` whose tensors were made for another signature than the version's: no fault of the caller's."""
+
+    def __init__(self, signature: Signature, key: str) -> None:
+        super().__init__(key)
+        self.signature = signature
+        self.key = key
+
+
 @dataclass(slots=True)  # not frozen: every request makes one, and freezing triples what that costs
 class Prediction:
     """An answer, the version that gave it, and how long the model took, waiting for its batch included."""
@@ -137,6 +146,8 @@ class DataPlane:
                     began = perf_counter()
                     answer = await servable.run(key, inputs, outputs, timeout_s, watch)
                     run_s = perf_counter() - began
+                except StaleBinding:
+                    raise
                 except BaseException:
                     servable.traffic.errors += 1
                     raise

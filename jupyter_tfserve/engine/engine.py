@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from jupyter_tfserve.codec.protos import SESSION_SERVICE
 from jupyter_tfserve.dataplane.admission import ModelFlows
 from jupyter_tfserve.dataplane.auth import KeyRing
 from jupyter_tfserve.dataplane.grpc_server import GrpcServer
-from jupyter_tfserve.dataplane.http_message import HttpHandler
+from jupyter_tfserve.dataplane.http_message import HttpHandler, HttpRequest, HttpResponse
 from jupyter_tfserve.dataplane.http_server import HttpServer
 from jupyter_tfserve.dataplane.key_door import KeyDoor
 from jupyter_tfserve.dataplane.metrics import Metrics
@@ -41,6 +42,8 @@ from jupyter_tfserve.engine.connection import API_LEVEL, Connection, write_conne
 from jupyter_tfserve.engine.control import ControlApi
 from jupyter_tfserve.engine.control_calls import ControlCalls
 from jupyter_tfserve.engine.figures import Figures
+from jupyter_tfserve.engine.front_desk import FrontDesk
+from jupyter_tfserve.engine.fronts import Fronts
 from jupyter_tfserve.engine.gauges import EngineMetrics
 from jupyter_tfserve.engine.initial_models import InitialModels
 from jupyter_tfserve.engine.live_batching import LiveBatching
@@ -92,6 +95,7 @@ class Engine:
         self._figures = Figures(self._core)
         self._flows = ModelFlows()
         self._keys = KeyRing(options.listen.keys_required)
+        self._fronts: Fronts | None = None
         self._make_doors()
         self.rest_url: str | None = None
         self.grpc_address: str | None = None
@@ -129,8 +133,9 @@ class Engine:
         ReplicaCalls(self._core, self._history).add_routes(router)
         # Whoever holds the token may always see the metrics.
         handler = with_metrics(path or DEFAULT_PATH, page, rest.handle)
-        self._control = HttpServer(ControlApi(router, self._token, handler).handle, limits)
+        self._control = HttpServer(self._confirmed(ControlApi(router, self._token, handler).handle), limits)
         self._grpc = self._make_grpc(data_plane)
+        self._fronts = self._make_fronts(data_plane) if self._options.front_processes > 1 else None
 
     def _admit_by_state(self, data_plane: DataPlane, rest: HttpHandler) -> None:
         """Keys and limits are in the way of requests only while there are any."""
@@ -139,6 +144,8 @@ class Engine:
         def configure(state: DesiredState) -> None:
             data_plane.flows = self._flows if self._flows.configure(state.limits) else None
             self._keys.configure(state.keys)
+            if self._fronts is not None:
+                self._fronts.configure(state.keys)
             if self._keys.is_used:
                 self._rest.put_before(door.handle, door.refusal_of_head)
             else:
@@ -146,11 +153,31 @@ class Engine:
 
         self._core.add_state_listener(configure)
 
+    def _confirmed(self, handler: HttpHandler) -> HttpHandler:
+        """A change is acknowledged when every front goes by it."""
+
+        async def handle(request: HttpRequest) -> HttpResponse:
+            response = await handler(request)
+            if self._fronts is not None and request.method != "GET":
+                await self._fronts.confirmed()
+            return response
+
+        return handle
+
+    def _make_fronts(self, data_plane: DataPlane) -> Fronts:
+        methods = self._grpc.methods()
+        desk = FrontDesk(data_plane, self._keys, lambda: self._rest.handler, methods, self._metrics)
+        services: dict[str, tuple[str, ...]] = {}
+        for path in methods:
+            _, service, name = path.split("/")
+            services[service] = (*services.get(service, ()), name)
+        return Fronts(self._options, desk, services)
+
     def _make_grpc(self, data_plane: DataPlane) -> GrpcServer:
         options = self._options
-        server = GrpcServer(
-            data_plane, options.listen, options.limits, options.grpc, self._metrics, self._keys
-        )
+        # The fronts have the TCP port; a Unix socket is served by the engine itself.
+        listen = options.listen if options.front_processes == 1 else replace(options.listen, grpc_port=0)
+        server = GrpcServer(data_plane, listen, options.limits, options.grpc, self._metrics, self._keys)
         if options.grpc.enable_profiler:
             server.add_service(PROFILER_SERVICE, ProfilerService(lambda: self._pool.workers).handlers())
         if options.grpc.enable_session_run:
@@ -207,13 +234,19 @@ class Engine:
 
     async def _listen(self) -> int:
         listen = self._options.listen
-        if listen.rest_port:
-            port = await self._rest.start(listen.host, max(listen.rest_port, 0))
+        if self._fronts is None:
+            rest_port = (
+                await self._rest.start(listen.host, max(listen.rest_port, 0)) if listen.rest_port else 0
+            )
+            grpc_port = await self._grpc.start()
+        else:
+            await self._grpc.start()
+            rest_port, grpc_port = await self._fronts.start()
+        if rest_port:
             scheme = "https" if self._options.grpc.tls else "http"
-            self.rest_url = f"{scheme}://{_reachable(listen.host)}:{port}"
-        port = await self._grpc.start()
+            self.rest_url = f"{scheme}://{_reachable(listen.host)}:{rest_port}"
         if listen.grpc_port:
-            self.grpc_address = f"{_reachable(listen.host)}:{port}"
+            self.grpc_address = f"{_reachable(listen.host)}:{grpc_port}"
         return await self._control.start(LOOPBACK, 0)
 
     def _shut_down(self, keep_models: bool) -> None:
@@ -229,13 +262,16 @@ class Engine:
         self._figures.stop()
         for task in self._tasks:
             task.cancel()
+        if self._fronts is not None:
+            await self._fronts.stop(DRAIN_S)
         await asyncio.gather(self._rest.stop(DRAIN_S), self._grpc.stop(DRAIN_S), self._control.stop(DRAIN_S))
         await self._request_log.close()
         await self._core.close(self._keep_models, drain_timeout_s=DRAIN_S)
         await self._pool.close()
 
     def _open_connections(self) -> dict[str, int]:
-        return {"rest": self._rest.open_connections, "control": self._control.open_connections}
+        rest = self._rest.open_connections if self._fronts is None else self._fronts.open_connections
+        return {"rest": rest, "control": self._control.open_connections}
 
     def _make_version(self, servable: ServableId, path: Path) -> VersionRuntime:
         return VersionRuntime(

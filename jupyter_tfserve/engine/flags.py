@@ -97,6 +97,13 @@ FLAGS: Final[tuple[Flag, ...]] = (
         ours=True,
     ),
     Flag(
+        "front_processes",
+        0,
+        "processes that take connections, decode and encode; 1: the engine alone; 0: by the CPUs, one for each "
+        "four, and one for engines that a Jupyter server or a kernel starts",
+        ours=True,
+    ),
+    Flag(
         "lanes",
         0,
         "batches that one process of a version may run at once; 0: by the CPUs, two to eight",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import logging
 import sys
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from jupyter_tfserve._version import __version__
+from jupyter_tfserve.engine.event_loop import run_loop, tune_garbage_collection
 from jupyter_tfserve.engine.flags import parse_flags, usage
 from jupyter_tfserve.engine.initial_models import initial_models
 from jupyter_tfserve.engine.startup import engine_options
@@ -37,10 +35,10 @@ def serve(arguments: Sequence[str]) -> int:
         from jupyter_tfserve.engine.engine import Engine
 
         async def run() -> None:
-            _tune_garbage_collection()
+            tune_garbage_collection()
             await Engine(options, initial).run()
 
-        _run(run())
+        run_loop(run())
     except ServingError as error:
         print(_start_failure(error), flush=True)
         return EXIT_FAILURE
@@ -51,24 +49,6 @@ def _start_failure(error: ServingError) -> str:
     """The line that ends a failed start, as upstream prints it, with the next step below."""
     hint = f"\n{error.hint}" if error.hint else ""
     return f"Failed to start server. Error: {error}{hint}"
-
-
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(work)
-    else:
-        uvloop.run(work)
-
-
-def _tune_garbage_collection() -> None:
-    """Requests leave no cycles behind, and the default thresholds have the collector look at every one of them in
-    vain: that cost a quarter of a request's time. What was imported is never garbage.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def _versions() -> str:

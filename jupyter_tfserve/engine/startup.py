@@ -26,7 +26,7 @@ from jupyter_tfserve.options import (
     ListenOptions,
     WarmupOptions,
 )
-from jupyter_tfserve.worker.cpus import loads_for, usable_cpus
+from jupyter_tfserve.worker.cpus import fronts_for, loads_for, usable_cpus
 
 
 def engine_options(values: Mapping[str, Value]) -> tuple[EngineOptions, list[str]]:
@@ -53,6 +53,7 @@ def engine_options(values: Mapping[str, Value]) -> tuple[EngineOptions, list[str
         connection_file=flags.path("connection_file"),
         jupyter_server_pid=flags.integer("jupyter_server_pid") or None,
         exit_with_parent=flags.is_set("exit_with_parent"),
+        front_processes=_front_processes(flags),
     )
     if not (options.model_base_path or options.model_config_file or options.connection_file):
         raise invalid_argument(
@@ -64,6 +65,14 @@ def engine_options(values: Mapping[str, Value]) -> tuple[EngineOptions, list[str
         platform = parse_platform_config(read_text(file), file)
         return with_platform(options, platform), platform_notes(flags, platform)
     return options, _notes(flags)
+
+
+def _front_processes(flags: FlagValues) -> int:
+    """As many as were asked for. An engine beside a notebook has one user, whose memory it shares."""
+    asked = flags.integer("front_processes")
+    if asked or flags.is_set("exit_with_parent"):
+        return asked or 1
+    return fronts_for(usable_cpus())
 
 
 def _listen(flags: FlagValues) -> ListenOptions:

@@ -15,6 +15,7 @@ from jupyter_tfserve.worker.control_groups import CGROUPS, OWN_CGROUPS, group_fo
 
 MAX_LANES: Final = 8
 MAX_LOADS: Final = 4
+MAX_FRONTS: Final = 8
 
 
 def usable_cpus() -> int:
@@ -50,6 +51,11 @@ def lanes_for(cpus: int) -> int:
     each four CPUs above eight.
     """
     return max(2, min(MAX_LANES, cpus // 4))
+
+
+def fronts_for(cpus: int) -> int:
+    """The processes that take connections: one up to four CPUs, then one for each four."""
+    return max(1, min(MAX_FRONTS, -(-cpus // 4)))
 
 
 def loads_for(cpus: int) -> int:

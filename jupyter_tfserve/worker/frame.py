@@ -75,26 +75,26 @@ class Frame(NamedTuple):
 def encode_call(call: Call) -> list[Buffer]:
     """The frame as buffers to be written in order; a single one if it is small."""
     header = {"s": call.signature, "o": call.outputs, "t": call.timeout_s}
-    return _encode(header, call.inputs)
+    return encode_tensors(header, call.inputs)
 
 
 def decode_call(frame: Frame) -> Call:
     """The call in a frame; FrameError if it is none."""
     try:
         header = frame.header
-        return Call(header["s"], _decode_tensors(frame), tuple(header["o"]), header["t"])
+        return Call(header["s"], decode_tensors(frame), tuple(header["o"]), header["t"])
     except _MALFORMED as error:
         raise FrameError(f"no call in the frame: {error}") from error
 
 
 def encode_result(outputs: Tensors, compute_s: float) -> list[Buffer]:
     """The frame that answers a call that went well."""
-    return _encode({"c": compute_s}, outputs)
+    return encode_tensors({"c": compute_s}, outputs)
 
 
 def encode_error(error: ServingError) -> list[Buffer]:
     """The frame that answers a call that failed."""
-    return _encode({"e": [int(error.code), error.message]}, {})
+    return encode_tensors({"e": [int(error.code), error.message]}, {})
 
 
 def encode_report(signature_defs: bytes) -> list[Buffer]:
@@ -117,7 +117,7 @@ def decode_result(frame: Frame) -> LaneResult:
     try:
         if "e" in frame.header:
             _raise_error(frame.header["e"])
-        return LaneResult(_decode_tensors(frame), float(frame.header["c"]))
+        return LaneResult(decode_tensors(frame), float(frame.header["c"]))
     except _MALFORMED as error:
         raise FrameError(f"no answer in the frame: {error}") from error
 
@@ -208,7 +208,8 @@ def _raise_error(error: Any) -> NoReturn:
         raise FrameError("no error in the frame") from malformed
 
 
-def _encode(header: dict[str, Any], tensors: Tensors) -> list[Buffer]:
+def encode_tensors(header: dict[str, Any], tensors: Tensors) -> list[Buffer]:
+    """A frame of any header and tensors, as buffers to be written in order. ServingError if they cannot be sent."""
     described: list[tuple[str, str, Sequence[int], int]] = []
     parts: list[Buffer] = [b""]
     offset = 0
@@ -253,7 +254,8 @@ def _append_strings(parts: list[Buffer], tensor: Tensor) -> int:
     return len(lengths) + len(joined)
 
 
-def _decode_tensors(frame: Frame) -> dict[str, Tensor]:
+def decode_tensors(frame: Frame) -> dict[str, Tensor]:
+    """The tensors of a frame, read-only; FrameError, KeyError, TypeError or ValueError if it has none."""
     tensors: dict[str, Tensor] = {}
     body = frame.body
     offset = 0
