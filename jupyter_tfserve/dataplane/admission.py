@@ -80,6 +80,11 @@ class FlowController:
         """An admitted request is over, well or badly."""
         self._count -= 1
 
+    def give_back(self) -> None:
+        """An admitted request asked nothing of a model after all: its rate counts it not. It is still to be finished."""
+        if self._rate is not None:
+            self._tokens = min(self._burst, self._tokens + 1.0)
+
     def has_room(self) -> bool:
         """Whether `add_request` would admit one now; takes nothing."""
         if self._max_queue_length is not None and self._count >= self._max_queue_length:

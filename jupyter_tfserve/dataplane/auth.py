@@ -38,6 +38,10 @@ class Caller:
             names = ", ".join(self.key.models)
             raise ServingError(Code.PERMISSION_DENIED, f"This key is for {names}, and for nothing else")
 
+    def give_back(self) -> None:
+        """The request that is under way shall not count for the rate."""
+        self._flow.give_back()
+
     def __enter__(self) -> None:
         """One request begins."""
         if not self._flow.add_request():

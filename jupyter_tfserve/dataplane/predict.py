@@ -147,6 +147,8 @@ class DataPlane:
                     answer = await servable.run(key, inputs, outputs, timeout_s, watch)
                     run_s = perf_counter() - began
                 except StaleBinding:
+                    if flow is not None:
+                        flow.give_back()
                     raise
                 except BaseException:
                     servable.traffic.errors += 1

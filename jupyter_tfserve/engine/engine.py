@@ -121,8 +121,8 @@ class Engine:
             self._metrics.rest,
         )
         local_only = listen.host in (LOOPBACK, "::1", "localhost")
-        page, path = self._engine_metrics.page, listen.rest_metrics_path
-        handler = with_metrics(path, page, rest.handle) if path else rest.handle
+        path = listen.rest_metrics_path
+        handler = self._with_metrics(path, rest.handle) if path else rest.handle
         tls = self._options.grpc.tls
         context = server_context(tls) if tls else None
         # A page may make its visitor's browser ask; it cannot read the answer without CORS, but the model runs.
@@ -132,7 +132,7 @@ class Engine:
         BatchingCalls(self._core, self._history, self._options.batching).add_routes(router)
         ReplicaCalls(self._core, self._history).add_routes(router)
         # Whoever holds the token may always see the metrics.
-        handler = with_metrics(path or DEFAULT_PATH, page, rest.handle)
+        handler = self._with_metrics(path or DEFAULT_PATH, rest.handle)
         self._control = HttpServer(self._confirmed(ControlApi(router, self._token, handler).handle), limits)
         self._grpc = self._make_grpc(data_plane)
         self._fronts = self._make_fronts(data_plane) if self._options.front_processes > 1 else None
@@ -152,6 +152,17 @@ class Engine:
                 self._rest.put_before(rest, None)
 
         self._core.add_state_listener(configure)
+
+    def _with_metrics(self, path: str, handler: HttpHandler) -> HttpHandler:
+        """The metrics page at `path`, with all that the fronts have counted."""
+        page = with_metrics(path, self._engine_metrics.page, handler)
+
+        async def handle(request: HttpRequest) -> HttpResponse:
+            if self._fronts is not None and request.target.partition("?")[0] == path:
+                await self._fronts.counted()
+            return await page(request)
+
+        return page if self._options.front_processes == 1 else handle
 
     def _confirmed(self, handler: HttpHandler) -> HttpHandler:
         """A change is acknowledged when every front goes by it."""

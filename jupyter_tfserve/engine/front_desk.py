@@ -92,12 +92,15 @@ class FrontDesk:
                 raise error_from_json(header["e"])
             return decode_tensors(frame), tuple(header["o"])
 
+        caller = self._keys.holder(header["a"])
         try:
-            with self._keys.holder(header["a"]) or nullcontext():
+            with caller or nullcontext():
                 prediction = await self._data_plane.predict(
                     ModelSpec(*header["m"]), bind, header["t"], watch=watch
                 )
         except StaleBinding as stale:
+            if caller is not None:
+                caller.give_back()
             known = self._fingerprints.of(stale.signature), stale.key, signature_to_json(stale.signature)
             link.send_tensors({"i": number, "signature": known}, stale.signature.defaults)
             return
@@ -121,6 +124,7 @@ class FrontSession:
         self._desk = desk
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._told = 0
+        self._counts: asyncio.Future[None] | None = None
         self._confirmed = asyncio.Event()
         self._confirmed.set()
 
@@ -140,6 +144,15 @@ class FrontSession:
             )
             self.link.abort()
 
+    async def counted(self, timeout_s: float) -> None:
+        """Returns when the front has told what it has counted until now, or `timeout_s` are over."""
+        if not self.ready.done():
+            return
+        if self._counts is None:
+            self._counts = asyncio.get_running_loop().create_future()
+            self.link.send({"k": "count"})
+        await asyncio.wait([self._counts], timeout=timeout_s)
+
     def _received(self, frame: Frame) -> None:
         header = frame.header
         kind = header["k"]
@@ -155,6 +168,9 @@ class FrontSession:
         elif kind == "counts":
             self.open_connections = header["connections"]
             self._desk.count(header)
+            if header["asked"] and self._counts is not None:
+                self._counts.set_result(None)
+                self._counts = None
         elif kind == "confirmed" and header["n"] == self._told:
             self._confirmed.set()
         elif kind == "ready" and not self.ready.done():
@@ -167,6 +183,8 @@ class FrontSession:
             task.cancel()
         self.open_connections = 0
         self._confirmed.set()
+        if self._counts is not None:
+            self._counts.set_result(None)
         if not self.ready.done():
             self.ready.set_exception(ServingError(Code.UNAVAILABLE, "A front process ended while it started"))
             self.ready.exception()  # seen, also if nobody waits any more

@@ -85,6 +85,10 @@ class Fronts:
         """Returns when every front goes by what was configured last; one that does not answer is cut off."""
         await asyncio.gather(*(session.confirmed(CONFIRM_TIMEOUT_S) for session in self._sessions))
 
+    async def counted(self) -> None:
+        """Returns when every front has told what it has counted, or has had its time to."""
+        await asyncio.gather(*(session.counted(CONFIRM_TIMEOUT_S) for session in self._sessions))
+
     async def stop(self, grace_s: float) -> None:
         """No new connections, then answers, for at most `grace_s`; no process is left. Idempotent."""
         self._is_stopping = True
