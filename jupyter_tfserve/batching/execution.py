@@ -122,8 +122,14 @@ class BatchExecution:
         first = batch[0]
         rows = first.rows if len(batch) == 1 else sum([task.rows for task in batch])
         options = self._planner.options(first.signature)
-        is_proven = self.is_proven(first.signature, first.outputs)
-        padded = self._planner.padded(first.signature, rows, is_proven) if rows else 0
+        padded = self._planner.padded(first.signature, rows) if rows else 0
+        if (
+            padded > rows
+            and not options.allowed_batch_sizes
+            and not self.is_proven(first.signature, first.outputs)
+        ):
+            # Nobody asked for this: a model that looks at all rows must not see some that nobody sent.
+            padded = rows
         self.batches += 1
         self.tasks += len(batch)
         self.rows += rows

@@ -141,12 +141,12 @@ class BatchPlanner:
         is_late = now + running_s > line.oldest + options.target_p99_ms / 1000
         return learned.limit if is_late else min(learned.limit, within)
 
-    def padded(self, signature: str, rows: int, is_proven: bool = True) -> int:
-        """How many rows the model is given for so many real ones; `is_proven`: these are known to be independent."""
+    def padded(self, signature: str, rows: int) -> int:
+        """How many rows the model is given for so many real ones, if these are known to be independent."""
         options = self.options(signature)
         if options.allowed_batch_sizes:
             return padded_size(rows, options.allowed_batch_sizes)
-        if options.strict or not is_proven or not self._pads(options, self._learned.get(signature)):
+        if options.strict or not self._pads(options, self._learned.get(signature)):
             return rows
         size: int = 1 << (rows - 1).bit_length()
         return size if size <= options.max_batch_size else rows

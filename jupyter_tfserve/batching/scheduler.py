@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from jupyter_tfserve.batching.caller import QUEUE_CALLER
 from jupyter_tfserve.batching.execution import BatchExecution
-from jupyter_tfserve.batching.free_lanes import FreeLanes
+from jupyter_tfserve.batching.free_lanes import take_least_loaded
 from jupyter_tfserve.batching.lane import BatchLane, BatchObserver, LaneGone
 from jupyter_tfserve.batching.overlap import LaneOverlap, Running, Turns
 from jupyter_tfserve.batching.planner import BatchPlanner, LearnedBatching
@@ -75,7 +75,8 @@ class BatchScheduler:
         self._observer = observer
         self._clock = clock
         self._queue = BatchQueue(options, self._planner)
-        self._free = FreeLanes()
+        self._free: list[BatchLane] = []
+        self._replica_of: dict[BatchLane, int] = {}
         self._running: dict[BatchLane, RunningBatch] = {}
         self._dispatching = False
         self._lone_batches = 0
@@ -87,14 +88,17 @@ class BatchScheduler:
 
     def add_lane(self, lane: BatchLane, replica: int = 0) -> None:
         """The lane takes batches from now on; batches go to the replica that has the least to do."""
-        self._free.add(lane, replica)
-        self._overlap.is_spread = self._free.is_spread
+        self._replica_of[lane] = replica
+        self._free.append(lane)
+        self._overlap.is_spread = len(set(self._replica_of.values())) > 1
         self._schedule()
 
     def remove_lane(self, lane: BatchLane) -> None:
         """The lane gets no further batch."""
-        self._free.discard(lane)
-        self._overlap.is_spread = self._free.is_spread
+        self._replica_of.pop(lane, None)
+        if lane in self._free:
+            self._free.remove(lane)
+        self._overlap.is_spread = len(set(self._replica_of.values())) > 1
 
     async def submit(
         self,
@@ -241,7 +245,7 @@ class BatchScheduler:
     def statistics(self) -> BatchStatistics:
         """A snapshot."""
         return BatchStatistics(
-            lanes=self._free.lanes,
+            lanes=len(self._replica_of),
             busy_lanes=len(self._running),
             waiting_tasks=len(self._queue),
             waiting_rows=self._queue.rows,
@@ -298,7 +302,9 @@ class BatchScheduler:
         self._lone_batches = self._lone_batches + 1 if len(batch) == 1 else 0
         if self._observer is not None:
             self._observer.dequeued(batch, now)
-        lane = self._free.take()
+        lane = (
+            take_least_loaded(self._free, self._replica_of) if self._overlap.is_spread else self._free.pop()
+        )
         if self._overlap.turns is Turns.GATHERING:
             rows = sum(running.rows for running in self._running.values())
             self._overlap.formed(self._queue.rows + sum(task.rows for task in batch) + rows)
@@ -345,7 +351,8 @@ class BatchScheduler:
             ran = self._running.pop(lane)
             now = self._clock()
             self._overlap.ended(now, now - ran.began, ran)
-            self._free.put_back(lane)
+            if lane in self._replica_of:
+                self._free.append(lane)
             self._schedule()
 
     def _retry_lost(self, task: BatchTask, gone: LaneGone) -> None:

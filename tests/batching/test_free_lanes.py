@@ -8,7 +8,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_tfserve.batching.free_lanes import FreeLanes
+from jupyter_tfserve.batching.free_lanes import take_least_loaded
 from jupyter_tfserve.batching.overlap import PHASE_BATCHES, PHASES, LaneOverlap, Turns
 from jupyter_tfserve.batching.scheduler import BatchScheduler
 from jupyter_tfserve.options import BatchOptions
@@ -33,39 +33,24 @@ class Lane:
 
 @given(st.integers(2, 5), st.integers(1, 4))
 def test_batches_differ_by_at_most_one_between_replicas_when_none_ends(replicas, lanes_each):
-    free = FreeLanes()
-    replica_of = {}
-    for replica in range(replicas):
-        for _ in range(lanes_each):
-            lane = Lane()
-            replica_of[lane] = replica
-            free.add(lane, replica)
+    replica_of = {Lane(): replica for replica in range(replicas) for _ in range(lanes_each)}
+    free = list(replica_of)
     taken: Counter[int] = Counter()
     while free:
-        taken[replica_of[free.take()]] += 1
+        taken[replica_of[take_least_loaded(free, replica_of)]] += 1
         counts = [taken[replica] for replica in range(replicas)]
         assert max(counts) - min(counts) <= 1
-    assert sum(taken.values()) == replicas * lanes_each == free.lanes
+    assert sum(taken.values()) == replicas * lanes_each
 
 
 def test_batch_goes_to_the_idle_replica_when_another_has_a_free_lane_too():
-    free, busy, idle = FreeLanes(), [Lane(), Lane()], [Lane(), Lane()]
-    for replica, lanes in enumerate((busy, idle)):
-        for lane in lanes:
-            free.add(lane, replica)
-    assert free.take() in busy
-    assert free.take() in idle
-    free.put_back(idle[0])
-    assert free.take() in idle
-
-
-def test_lane_is_not_put_back_when_it_was_discarded_while_it_ran():
-    free, lane = FreeLanes(), Lane()
-    free.add(lane, 0)
-    assert free.take() is lane
-    free.discard(lane)
-    free.put_back(lane)
-    assert (len(free), free.lanes, free.is_spread) == (0, 0, False)
+    busy, idle = [Lane(), Lane()], [Lane(), Lane()]
+    replica_of = {**dict.fromkeys(busy, 0), **dict.fromkeys(idle, 1)}
+    free = [*busy, *idle]
+    assert take_least_loaded(free, replica_of) is busy[0]
+    assert take_least_loaded(free, replica_of) is idle[0]
+    free.append(idle[0])
+    assert take_least_loaded(free, replica_of) in idle
 
 
 def test_lanes_run_side_by_side_when_they_are_of_several_replicas():

@@ -131,10 +131,9 @@ def test_batches_are_not_padded_when_new_sizes_cost_little(first_s: float) -> No
     assert plan.padded("s", 5) == 5
 
 
-def test_rows_are_padded_from_the_start_when_few_sizes_are_wanted_and_rows_are_proven():
+def test_rows_are_padded_from_the_start_when_few_sizes_are_wanted():
     few = BatchPlanner(BatchOptions(pad_to_powers_of_two=True, max_batch_size=48))
     assert [few.padded("s", rows) for rows in (1, 2, 3, 5, 17, 32, 33, 48)] == [1, 2, 4, 8, 32, 32, 33, 48]
-    assert few.padded("s", 3, is_proven=False) == 3
     strict = BatchPlanner(BatchOptions(pad_to_powers_of_two=True, strict=True))
     assert strict.padded("s", 3) == 3
     listed = BatchPlanner(
