@@ -29,7 +29,7 @@ from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.notebook.device_view import describe_device
 from jupyter_tfserve.notebook.surroundings import gpu_processes
 from tests.benchmarks.models import make_models
-from tests.benchmarks.serving import running, wait_for
+from tests.benchmarks.serving import START_DEADLINE_S, running, wait_for
 
 MODEL = "compute"
 WIDTH = 784
@@ -84,7 +84,8 @@ def served(
 def rows_per_second(url: str, callers: int, seconds: float) -> float:
     """What so many callers get answered, each of which asks again at once."""
     batch = np.random.default_rng(3).random((ROWS, WIDTH), np.float32)
-    begin, done = threading.Barrier(callers + 1), [0] * callers
+    # With a limit: a caller that fails on its first request never comes to the barrier.
+    begin, done = threading.Barrier(callers + 1, timeout=START_DEADLINE_S), [0] * callers
     ends = 0.0
 
     def ask(number: int) -> None:
