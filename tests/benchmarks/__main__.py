@@ -20,7 +20,7 @@ from tests.benchmarks.models import make_models, read_model
 from tests.benchmarks.peers.catalog import PEERS
 from tests.benchmarks.report import Report
 from tests.benchmarks.serving import NotStarted
-from tests.benchmarks.side_by_side import Pace, measure_all
+from tests.benchmarks.side_by_side import Findings, Pace, measure_all
 from tests.benchmarks.stages import grpc_stages, rest_stages
 from tests.benchmarks.targets import Setting
 from tests.benchmarks.workloads import WORKLOADS, Workload
@@ -44,20 +44,23 @@ def main(arguments: list[str]) -> int:
         stages = _stages(models) if only is None or "stages" in only else {}
         workloads = [_limited(one, told.connections) for one in WORKLOADS if only is None or one.name in only]
         wanted = _chooser(told.peers)
-        findings = measure_all(workloads, models, setting, pace, wanted, _say)
+
+        def write(findings: Findings) -> None:
+            report = Report(command, machine, findings, stages, experiments)
+            if told.out is not None:
+                report.write(told.out)
+                if findings.results:
+                    draw(findings, frozenset(peer.name for peer in PEERS), told.out / "benchmark.svg")
+
+        command = shlex.join(["python", "-m", "tests.benchmarks", *_published(arguments)])
+        experiments: dict[str, Any] = {}
+        findings = measure_all(workloads, models, setting, pace, wanted, _say, write)
         lab = Lab(models, setting, pace, told.quick)
-        experiments = {
-            name: _experiment(name, make, lab)
-            for name, make in EXPERIMENTS.items()
-            if only is None or name in only
-        }
-    command = shlex.join(["python", "-m", "tests.benchmarks", *_published(arguments)])
-    report = Report(command, machine, findings, stages, experiments)
-    _say(report.as_markdown())
-    if told.out is not None:
-        report.write(told.out)
-        if findings.results:
-            draw(findings, frozenset(peer.name for peer in PEERS), told.out / "benchmark.svg")
+        for name, make in EXPERIMENTS.items():
+            if only is None or name in only:
+                experiments[name] = _experiment(name, make, lab)
+                write(findings)
+    _say(Report(command, machine, findings, stages, experiments).as_markdown())
     return 0 if findings.results or stages or experiments else 1
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.benchmarks.calls import Call
 from tests.benchmarks.figures import Sample, percentile
-from tests.benchmarks.machine import pinned_to
+from tests.benchmarks.machine import pin
 from tests.benchmarks.models import ROOT
 
 _WRK_SCRIPT = """
@@ -147,19 +147,21 @@ def _own(calls: list[Call], connections: int, seconds: float, rate: float, cores
 def _run(
     command: list[str], cores: tuple[int, ...], seconds: float, told: dict[str, str] | None = None
 ) -> str:
-    try:
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env={**os.environ, **(told or {})},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=seconds * 4 + 120,
-            preexec_fn=pinned_to(cores),
-        )
-    except subprocess.TimeoutExpired:
-        raise NoLoad("the load did not end") from None
-    if done.returncode != 0:
-        raise NoLoad((done.stdout + done.stderr)[-300:])
-    return done.stdout
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **(told or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    pin(process.pid, cores)
+    with process:
+        try:
+            output, errors = process.communicate(timeout=seconds * 4 + 60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise NoLoad("the load did not end") from None
+    if process.returncode != 0:
+        raise NoLoad((output + errors)[-300:])
+    return output

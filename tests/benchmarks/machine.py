@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import psutil
@@ -27,9 +27,11 @@ def pick_cores(pinned: bool) -> Cores:
     return Cores((usable[0],), (usable[-1],)) if len(usable) > 1 else Cores()
 
 
-def pinned_to(cores: tuple[int, ...]) -> Callable[[], None] | None:
-    """What a new process calls before its program begins, so that all its threads and children stay there."""
-    return (lambda: os.sched_setaffinity(0, cores)) if cores else None
+def pin(pid: int, cores: tuple[int, ...]) -> None:
+    """Keeps a process that has just been started, and all that it will start, on these cores; none: anywhere."""
+    if cores:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).cpu_affinity(list(cores))
 
 
 def machine_words(cores: Cores) -> dict[str, str]:

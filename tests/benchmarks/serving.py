@@ -16,7 +16,7 @@ import httpx
 import psutil
 
 from tests.benchmarks.calls import Call, WrongAnswer, check
-from tests.benchmarks.machine import pinned_to
+from tests.benchmarks.machine import pin
 from tests.benchmarks.models import ROOT
 
 START_DEADLINE_S = 120
@@ -41,8 +41,8 @@ def running(
             stdout=stream,
             stderr=stream,
             env=variables,
-            preexec_fn=pinned_to(cores),  # noqa: PLW1509 - this process has one thread
         )
+        pin(process.pid, cores)
     try:
         yield process
     finally:

@@ -15,7 +15,7 @@ from jupyter_tfserve.engine.connection import Connection, read_connection
 from tests.benchmarks.calls import Call
 from tests.benchmarks.figures import Sample
 from tests.benchmarks.loads import closed_loop
-from tests.benchmarks.machine import Cores, pinned_to
+from tests.benchmarks.machine import Cores, pin
 from tests.benchmarks.models import ROOT, Model
 from tests.benchmarks.peers.catalog import PEERS, Peer, Place
 from tests.benchmarks.serving import NotStarted, cpu_seconds, free_port, running, wait_for, wait_right
@@ -186,8 +186,8 @@ def _loop_opener(
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            preexec_fn=pinned_to(setting.cores.server),  # noqa: PLW1509 - this process has one thread
         )
+        pin(process.pid, setting.cores.server)
         with process:
             try:
                 yield Looped(process, _read_line(process)["rows"])
