@@ -19,7 +19,7 @@ from tests.benchmarks.calls import Call, WrongAnswer, check
 from tests.benchmarks.machine import pin
 from tests.benchmarks.models import ROOT
 
-START_DEADLINE_S = 120
+START_DEADLINE_S = 300
 _LOG_TAIL = 400
 
 
