@@ -33,6 +33,8 @@ class Promise:
     bound: float
     found: Found
     is_most: bool = False
+    by_cpu: Found | None = None
+    """The same by the processor time of an answer: on one core that is what a rate comes to, whatever else runs."""
 
     def holds(self, value: float) -> bool:
         """Whether the value keeps it."""
@@ -46,17 +48,33 @@ def _turns(findings: Findings, workload: str, connections: int, target: str) -> 
 
 def rate_over(workload: str, connections: int, *others: str) -> Found:
     """Our requests a second over those of the best of the others."""
+    return _ours_over(workload, connections, others, lambda turn: turn.per_s)
 
+
+def cpu_over(workload: str, connections: int, *others: str) -> Found:
+    """The processor time that an answer costs the thriftiest of the others, over what it costs us."""
+    return _ours_over(workload, connections, others, lambda turn: 1e6 / turn.cpu_us if turn.cpu_us else 0.0)
+
+
+def _ours_over(
+    workload: str, connections: int, others: tuple[str, ...], speed: Callable[[Sample], float]
+) -> Found:
     def found(findings: Findings, _experiments: Mapping[str, Any]) -> float | None:
         ours = _turns(findings, workload, connections, OURS)
         theirs = [_turns(findings, workload, connections, other) for other in others]
-        there = [samples for samples in theirs if samples is not None]
-        if ours is None or not there:
+        speeds = [[speed(turn) for turn in turns] for turns in theirs if turns is not None]
+        if ours is None or not any(map(any, speeds)):
             return None
-        best = max(there, key=lambda samples: spread([one.per_s for one in samples]).median)
-        return paired_ratio([one.per_s for one in ours], [one.per_s for one in best]).median
+        best = max(speeds, key=lambda values: spread(values).median)
+        return paired_ratio([speed(turn) for turn in ours], best).median
 
     return found
+
+
+def compared(text: str, bound: float, workload: str, connections: int, *others: str) -> Promise:
+    """A promise of how many times as fast as the best of the others we are."""
+    rate, cpu = (over(workload, connections, *others) for over in (rate_over, cpu_over))
+    return Promise(text, bound, rate, by_cpu=cpu)
 
 
 def p99_over_p50(workload: str, connections: int, *others: str) -> Found:
@@ -120,27 +138,23 @@ def growth_of(what: str, is_rate: bool) -> Found:
 
 
 PROMISES: Final = (
-    Promise(
-        "3 floats, 64 connections, over the best Python peer", 12, rate_over("floats", 64, *PYTHON_PEERS)
-    ),
-    Promise("the same over PyTriton", 4, rate_over("floats", 64, TRITON)),
-    Promise("the same over the constant answer of bare uvicorn", 0.65, rate_over("floats", 64, BARE_UVICORN)),
+    compared("3 floats, 64 connections, over the best Python peer", 12, "floats", 64, *PYTHON_PEERS),
+    compared("the same over PyTriton", 4, "floats", 64, TRITON),
+    compared("the same over the constant answer of bare uvicorn", 0.65, "floats", 64, BARE_UVICORN),
     Promise(
         "our p99 over the best peer's p50", 1, p99_over_p50("floats", 64, *PYTHON_PEERS, TRITON), is_most=True
     ),
-    Promise("dense row over the best Python peer", 6, rate_over("dense", 64, *PYTHON_PEERS)),
-    Promise("dense row over PyTriton", 2.5, rate_over("dense", 64, TRITON)),
-    Promise("image as JSON over FastAPI", 15, rate_over("image", 16, "FastAPI")),
-    Promise("image as JSON over KServe", 15, rate_over("image", 16, "KServe")),
-    Promise("image as JSON over FastAPI with gc.freeze()", 5, rate_over("image", 16, "FastAPI, gc.freeze()")),
-    Promise("image as JSON over simdjson alone", 0.6, rate_over("image", 16, SIMDJSON)),
-    Promise("gRPC over grpcio's empty echo, threads", 0.9, rate_over("grpc_floats", 64, ECHO_THREADS)),
-    Promise("gRPC over the empty echo of grpc.aio", 0.9, rate_over("grpc_floats", 64, ECHO_AIO)),
-    Promise("gRPC over KServe and MLServer", 3, rate_over("grpc_floats", 64, "KServe", "MLServer")),
-    Promise("gRPC over PyTriton", 1, rate_over("grpc_floats", 64, TRITON)),
-    Promise(
-        "compute-bound net over the callable at its best batch", 0.95, rate_over("compute", 64, CALLABLE_BEST)
-    ),
+    compared("dense row over the best Python peer", 6, "dense", 64, *PYTHON_PEERS),
+    compared("dense row over PyTriton", 2.5, "dense", 64, TRITON),
+    compared("image as JSON over FastAPI", 15, "image", 16, "FastAPI"),
+    compared("image as JSON over KServe", 15, "image", 16, "KServe"),
+    compared("image as JSON over FastAPI with gc.freeze()", 5, "image", 16, "FastAPI, gc.freeze()"),
+    compared("image as JSON over simdjson alone", 0.6, "image", 16, SIMDJSON),
+    compared("gRPC over grpcio's empty echo, threads", 0.9, "grpc_floats", 64, ECHO_THREADS),
+    compared("gRPC over the empty echo of grpc.aio", 0.9, "grpc_floats", 64, ECHO_AIO),
+    compared("gRPC over KServe and MLServer", 3, "grpc_floats", 64, "KServe", "MLServer"),
+    compared("gRPC over PyTriton", 1, "grpc_floats", 64, TRITON),
+    compared("compute-bound net over the callable at its best batch", 0.95, "compute", 64, CALLABLE_BEST),
     Promise("its p99 at half load over a single call", 2, half_load_p99, is_most=True),
     Promise("one connection above the callable, ms", 0.15, above_callable("floats"), is_most=True),
     Promise(

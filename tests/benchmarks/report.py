@@ -45,8 +45,8 @@ class Report:
             "stages_us": {name: dict(stages) for name, stages in self.stages.items()},
             "experiments": self.experiments,
             "promises": [
-                {"text": text, "bound": bound, "found": value, "holds": holds}
-                for text, bound, value, holds in self._kept()
+                {"text": text, "bound": bound, "found": value, "holds": holds, "by_cpu": by_cpu}
+                for text, bound, value, holds, by_cpu in self._kept()
             ],
         }
 
@@ -62,19 +62,20 @@ class Report:
         ]
         return "\n\n".join(parts) + "\n"
 
-    def _kept(self) -> list[tuple[str, str, float | None, bool | None]]:
+    def _kept(self) -> list[tuple[str, str, float | None, bool | None, float | None]]:
         kept = []
         for promise in PROMISES:
             value = promise.found(self.findings, self.experiments)
             bound = f"at {'most' if promise.is_most else 'least'} {promise.bound:g}"
-            kept.append((promise.text, bound, value, None if value is None else promise.holds(value)))
+            by_cpu = None if promise.by_cpu is None else promise.by_cpu(self.findings, self.experiments)
+            kept.append((promise.text, bound, value, None if value is None else promise.holds(value), by_cpu))
         return kept
 
     def _promises(self) -> str:
-        rows = ["| promise | bound | found | |", "|---|---|---|---|"]
-        for text, bound, value, holds in self._kept():
+        rows = ["| promise | bound | found | | by processor time |", "|---|---|---|---|---|"]
+        for text, bound, value, holds, by_cpu in self._kept():
             word = "not measured" if holds is None else "kept" if holds else "**missed**"
-            rows.append(f"| {text} | {bound} | {'' if value is None else f'{value:.3g}'} | {word} |")
+            rows.append(f"| {text} | {bound} | {_ratio(value)} | {word} | {_ratio(by_cpu)} |")
         return "\n".join(rows)
 
     def _workloads(self) -> list[str]:
@@ -118,6 +119,10 @@ class Report:
 
 def _rates(result: Result) -> Spread:
     return spread([turn.per_s for turn in result.samples])
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
 
 
 def _number(value: float) -> str:

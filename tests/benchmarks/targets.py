@@ -76,7 +76,7 @@ class Looped:
 
     def turn(self, connections: int, seconds: float) -> Sample:
         told = _exchange(self.process, str(seconds))
-        return Sample(told["per_s"], told["p50_ms"], told["p99_ms"], told["answers"])
+        return Sample(told["per_s"], told["p50_ms"], told["p99_ms"], told["answers"], 0, told["cpu_us"])
 
 
 def targets_of(

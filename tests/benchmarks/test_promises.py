@@ -16,8 +16,8 @@ from tests.benchmarks.targets import BARE_UVICORN, CALLABLE_ONE, OURS
 from tests.benchmarks.workloads import WORKLOADS
 
 
-def samples(*rates: float, p50_ms: float = 1, p99_ms: float = 2) -> list[Sample]:
-    return [Sample(rate, p50_ms, p99_ms, int(rate)) for rate in rates]
+def samples(*rates: float, p50_ms: float = 1, p99_ms: float = 2, cpu_us: float = 0) -> list[Sample]:
+    return [Sample(rate, p50_ms, p99_ms, int(rate), cpu_us=cpu_us) for rate in rates]
 
 
 @pytest.fixture
@@ -25,10 +25,10 @@ def findings() -> Findings:
     """Ours at 1200, FastAPI at 100, PyTriton at 400, uvicorn at 2000."""
     return Findings(
         [
-            Result("floats", 64, OURS, samples(1200, 600, p99_ms=5)),
+            Result("floats", 64, OURS, samples(1200, 600, p99_ms=5, cpu_us=50)),
             Result("floats", 64, "FastAPI", samples(100, 50, p50_ms=20)),
             Result("floats", 64, "BentoML", samples(20, 10, p50_ms=4)),
-            Result("floats", 64, TRITON, samples(400, 200, p50_ms=9)),
+            Result("floats", 64, TRITON, samples(400, 200, p50_ms=9, cpu_us=250)),
             Result("floats", 64, BARE_UVICORN, samples(2000, 1000)),
             Result("floats", 1, OURS, samples(10, 10, p50_ms=0.2)),
             Result("floats", 1, CALLABLE_ONE, samples(10, 10, p50_ms=0.01)),
@@ -84,7 +84,7 @@ def test_report_names_what_is_missed_what_is_absent_and_every_turn(findings, tmp
     assert [turn["per_s"] for turn in told["results"][0]["samples"]] == [1200, 600]
     assert told["absent"] == [{"workload": "dense", "target": "Ray Serve", "reason": "it is not installed"}]
     text = (tmp_path / "benchmark.md").read_text()
-    assert "| the same over PyTriton | at least 4 | 3 | **missed** |" in text
+    assert "| the same over PyTriton | at least 4 | 3 | **missed** | 5 |" in text
     assert "Ray Serve, dense row of 784, REST: it is not installed" in text
     assert "| jupyter_tfserve | 900 | 600 to 1,200 |" in text
 

@@ -27,6 +27,7 @@ _SIZES = [2**power for power in range(11)]
 def timed(work: Callable[[], Any], rows: int, seconds: float) -> dict[str, Any]:
     """Calls `work` for some seconds; `rows` is how many rows each call is worth."""
     latencies = []
+    cpu_s = time.process_time()
     began = now = time.perf_counter()
     while now - began < seconds:
         since = now
@@ -39,6 +40,7 @@ def timed(work: Callable[[], Any], rows: int, seconds: float) -> dict[str, Any]:
         "p50_ms": percentile(ordered, 50),
         "p99_ms": percentile(ordered, 99),
         "answers": len(latencies),
+        "cpu_us": (time.process_time() - cpu_s) * 1e6 / (rows * len(latencies)),
         "rows": rows,
     }
 
