@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.chart import draw
+from tests.benchmarks.chart import CPU, draw
 from tests.benchmarks.experiments import EXPERIMENTS, Lab
 from tests.benchmarks.loads import NoLoad
 from tests.benchmarks.machine import machine_words, pick_cores
@@ -50,7 +50,9 @@ def main(arguments: list[str]) -> int:
             if told.out is not None:
                 report.write(told.out)
                 if findings.results:
-                    draw(findings, frozenset(peer.name for peer in PEERS), told.out / "benchmark.svg")
+                    names = frozenset(peer.name for peer in PEERS)
+                    draw(findings, names, told.out / "benchmark.svg")
+                    draw(findings, names, told.out / "benchmark_cpu.svg", CPU)
 
         command = shlex.join(["python", "-m", "tests.benchmarks", *_published(arguments)])
         experiments: dict[str, Any] = {}
@@ -92,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=_PACE.seconds, help="of each turn")
     parser.add_argument("--no-pinning", action="store_true", help="let server and load share all cores")
     parser.add_argument("--models", type=Path, help="keep the models in this folder for the next run")
-    parser.add_argument("--out", type=Path, help="write benchmark.json, benchmark.md and benchmark.svg here")
+    parser.add_argument("--out", type=Path, help="write JSON, Markdown and charts here")
     return parser
 
 
