@@ -83,6 +83,8 @@ def _wrk(calls: list[Call], connections: int, seconds: float, cores: tuple[int, 
     if found is None:
         raise NoLoad(output[-300:])
     told = json.loads(found[1])
+    if not told["answers"]:
+        raise NoLoad(f"none in {seconds:g} s")
     per_s = told["answers"] / told["us"] * 1e6
     return Sample(per_s, told["p50_us"] / 1000, told["p99_us"] / 1000, told["answers"], told["errors"])
 
