@@ -18,11 +18,6 @@ class Media(enum.Enum):
     PROTOBUF = "application/x-protobuf"
 
 
-JSON_TYPES: Final = frozenset({None, "application/json", "application/x-www-form-urlencoded", "text/plain"})
-"""Content-Types that are JSON at first sight, curl's among them; every unknown one is JSON as well."""
-ANY_TYPES: Final = frozenset({None, "*/*", "application/json", "application/json, text/plain, */*"})
-"""Accepts that leave JSON as it is at first sight."""
-
 _MEDIA: Final = {media.value: media for media in Media}
 
 

@@ -24,7 +24,7 @@ from jupyter_tfserve.codec.json_examples import (
 )
 from jupyter_tfserve.codec.json_models import encode_error, encode_metadata, encode_status
 from jupyter_tfserve.codec.json_predict import bind_predict, encode_predict, parse_predict
-from jupyter_tfserve.codec.media_types import ANY_TYPES, JSON_TYPES, Media, accepts_gzip, exchanged_media
+from jupyter_tfserve.codec.media_types import Media, accepts_gzip, exchanged_media
 from jupyter_tfserve.codec.protos import SignatureDefMap
 from jupyter_tfserve.codec.signatures import check_predict_method
 from jupyter_tfserve.dataplane.admission import Overloaded, retry_after_seconds
@@ -113,7 +113,8 @@ class RestApi:
                 sent = request.headers
                 watch = Stopwatch(began) if TIMING_HEADER in sent else None
                 content_type, accept = sent.get("content-type"), sent.get("accept")
-                if content_type in JSON_TYPES and accept in ANY_TYPES:
+                # What nearly everyone sends, told by comparisons: a look-up in a set would cost twice as much.
+                if (content_type is None or content_type == JSON) and (accept is None or accept == "*/*"):
                     answer, run = await self._predict(route.spec, body, watch)
                 else:
                     answer, media_type, run = await self._predict_by_type(route.spec, request, body, watch)
