@@ -1,6 +1,6 @@
 """Makes docs/reliability.md and README's promises of the lines that a run wrote.
 
-    python -m tests.reliability.report LINES.jsonl
+    python -m tests.reliability.report [--note TEXT] LINES.jsonl …
 
 A promise stands in the README only if every test of its cases was run and passed.
 """
@@ -33,7 +33,7 @@ PROMISES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Memory and time are bounded by options, not by the sender", ("L3", "L4", "L5", "L10", "L15")),
     ("Overload is refused quickly, and as much as ever is answered", ("L13", "L17")),
     ("Nothing is open off this machine by default, and no door without its token", ("S1", "S2", "S4", "S5")),
-    ("Nothing grows: hours of load, hundreds of loads", ("L18", "M1")),
+    ("Nothing grows under all of this at once, nor over a hundred loads", ("L18", "M1")),
     ("Kernels and Jupyter servers come and go, and leave no process behind", ("F13", "F14")),
 )
 
@@ -77,14 +77,14 @@ def outcome(case: Case, lines: Lines) -> str:
         return "not run"
     failed = sorted({line["test"].rpartition("::")[2] for line in ran if not line["pass"]})
     if failed:
-        return "**does not hold**: " + ", ".join(f"`{name}`" for name in failed)
+        return "**failed in this run**: " + ", ".join(f"`{name}`" for name in failed)
     missing = len(case.tests) - len({line["test"].partition("[")[0] for line in ran})
     holds_in = "holds" if not missing else f"holds as far as run ({missing} of {len(case.tests)} tests not)"
     return "; ".join([holds_in, *figures(case, lines)])
 
 
-def page(lines: Lines) -> str:
-    """docs/reliability.md."""
+def page(lines: Lines, note: str = "") -> str:
+    """docs/reliability.md; `note` is what a reader must know of the run."""
     every = [line for of_case in lines.values() for line in of_case]
     where = sorted({f"{line['machine']}, {line['cores']} cores" for line in every})
     commits = sorted({line["commit"] for line in every})
@@ -98,6 +98,7 @@ What may happen to a server, what is promised then, and what was measured. The t
     TFSERVE_RELIABILITY_LINES=lines.jsonl pytest -m nightly
 
 Measured on: {"; ".join(where) or "not measured"}. Commits: {", ".join(commits) or "none"}.
+{note}
 The nightly tests took {nightly_s / 60:.0f} minutes. The soak lasts `TFSERVE_SOAK_S` seconds, 120 by default; an
 hour before a release. Tests that need strace, slowhttptest, h2load, faketime, testssl.sh or atheris
 (`pip install '.[fuzz]'`) are skipped without them, and say so.
@@ -123,10 +124,12 @@ def promises(lines: Lines) -> str:
     return "\n".join(rows)
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Writes both files."""
-    lines = read_lines(text for name in arguments for text in Path(name).read_text("utf-8").splitlines())
-    PAGE.write_text(page(lines), encoding="utf-8")
+    note = arguments[1] if arguments[:1] == ["--note"] else ""
+    names = arguments[2:] if note else arguments
+    lines = read_lines(text for name in names for text in Path(name).read_text("utf-8").splitlines())
+    PAGE.write_text(page(lines, note), encoding="utf-8")
     readme = README.read_text(encoding="utf-8")
     before, _, rest = readme.partition(BEGIN)
     _, _, after = rest.partition(END)

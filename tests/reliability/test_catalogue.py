@@ -58,7 +58,7 @@ def test_outcome_tells_figures_failures_and_what_was_not_run():
         == "holds as far as run (1 of 3 tests not)" + "; states lost: 0 of 9"
     )
     broken = read_lines([*good, line("F2", third, passed=False)])
-    assert outcome(case, broken) == f"**does not hold**: `{third.partition('::')[2]}`"
+    assert outcome(case, broken) == f"**failed in this run**: `{third.partition('::')[2]}`"
     assert outcome(case, read_lines([])) == "not run"
 
 

@@ -24,7 +24,18 @@ CERTIFICATES_OWN = (
 def test_tls_has_no_serious_weakness(tool, tmp_path, half_plus_two, record_case) -> None:
     testssl, openssl = tool("testssl"), tool("openssl")
     key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
-    make = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost"]
+    make = [
+        openssl,
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "365",
+        "-subj",
+        "/CN=localhost",
+    ]
     names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
     subprocess.run([*make, *names, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
     config = tmp_path / "ssl.config"
