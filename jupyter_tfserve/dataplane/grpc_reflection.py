@@ -13,11 +13,25 @@ REFLECTION_SERVICES: Final = ("grpc.reflection.v1.ServerReflection", reflection.
 """`v1` and `v1alpha` differ in their name alone, so one servicer answers both."""
 
 
+class _Servicer(reflection.aio.ReflectionServicer):  # type: ignore[misc,name-defined,unused-ignore]
+    """The package's servicer, which does not find methods: protobuf's pool knows files by their top-level names."""
+
+    def _file_containing_symbol(self, request: Any, fully_qualified_name: str) -> Any:
+        """The file of a symbol; for `package.Service.Method` that of its service."""
+        answer = super()._file_containing_symbol(request, fully_qualified_name)
+        if not answer.HasField("error_response"):
+            return answer
+        service, _, method = fully_qualified_name.rpartition(".")
+        try:
+            known = method in self._pool.FindServiceByName(service).methods_by_name
+        except KeyError:
+            return answer
+        return super()._file_containing_symbol(request, service) if known else answer
+
+
 def reflection_handlers(services: Iterable[str]) -> list[Any]:
     """What a grpc.aio server is given; descriptors come from the generated messages that are in use."""
-    servicer = reflection.aio.ReflectionServicer(  # type: ignore[attr-defined,unused-ignore]
-        (*services, reflection.SERVICE_NAME)
-    )
+    servicer = _Servicer((*services, reflection.SERVICE_NAME))
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         request_deserializer=_request,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import enum
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
@@ -23,6 +23,7 @@ from jupyter_tfserve.dataplane.metrics_cells import (
     MAX_CELLS,
     QUEUING_LIMITS,
     Counters,
+    FailureCounts,
     Histogram,
     Histograms,
     Labels,
@@ -53,12 +54,21 @@ class Metric:
     help: str = ""
 
 
-class RequestMetrics:
-    """What one protocol's requests came to. `entrypoint` is GRPC or REST."""
+def _no_model(model: str) -> bool:
+    return False
 
-    def __init__(self, entrypoint: str) -> None:
+
+class RequestMetrics:
+    """What one protocol's requests came to. `entrypoint` is GRPC or REST; `is_served` knows the models' names.
+
+    A model that has answered is known by that, so a process that has no list of models needs no `is_served`.
+    """
+
+    def __init__(self, entrypoint: str, is_served: Callable[[str], bool] = _no_model) -> None:
         self.entrypoint = entrypoint
-        self.failures = Counters()
+        self._is_served = is_served
+        self._have_answered: set[str] = set()
+        self.failures = FailureCounts(self._is_known)
         self._answered: dict[tuple[str, str], tuple[Histogram, Histogram]] = {}
 
     def succeeded(
@@ -74,6 +84,7 @@ class RequestMetrics:
         cells = self._answered.get((model, api))
         if cells is None:
             cells = self._answered[model, api] = (Histogram(LATENCY_LIMITS), Histogram(LATENCY_LIMITS))
+            self._have_answered.add(model)
         latency, runtime = cells
         micros = (perf_counter() - began) * 1e6
         latency.counts[bisect_right(LATENCY_LIMITS, micros)] += 1
@@ -96,12 +107,13 @@ class RequestMetrics:
         ]
         failures = [[*labels, count] for labels, count in self.failures.items().items()]
         self._answered.clear()
-        self.failures = Counters()
+        self.failures = FailureCounts(self._is_known)
         return {"answered": answered, "failures": failures}
 
     def include(self, taken: Mapping[str, list[Any]]) -> None:
         """Counts what another process has counted."""
         for model, api, pairs in taken["answered"]:
+            self._have_answered.add(model)
             cells = self._answered.setdefault(
                 (model, api), (Histogram(LATENCY_LIMITS), Histogram(LATENCY_LIMITS))
             )
@@ -110,6 +122,9 @@ class RequestMetrics:
                 cell.sum += total
         for model, status, count in taken["failures"]:
             self.failures.add(model, status, count=count)
+
+    def _is_known(self, model: str) -> bool:
+        return model in self._have_answered or self._is_served(model)
 
     def timed(self, model: str, api: str) -> RequestTimer:
         """Counts and times what happens in its block; `run_s` and `traffic` are to be set on it."""
@@ -187,11 +202,11 @@ class BatchingMetrics:
 
 
 class Metrics:
-    """All of TensorFlow Serving's metrics of one engine. Belongs to its event loop."""
+    """All of TensorFlow Serving's metrics of one engine, whose models `is_served` knows. Belongs to its event loop."""
 
-    def __init__(self) -> None:
-        self.rest = RequestMetrics("REST")
-        self.grpc = RequestMetrics("GRPC")
+    def __init__(self, is_served: Callable[[str], bool] = _no_model) -> None:
+        self.rest = RequestMetrics("REST", is_served)
+        self.grpc = RequestMetrics("GRPC", is_served)
         self.batching = BatchingMetrics()
         self._example_counts = Histograms(EXAMPLE_LIMITS)
         self._examples = Counters()

@@ -7,7 +7,7 @@ next bucket, unlike Prometheus's own custom.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Generic, TypeAlias, TypeVar
 
 Labels: TypeAlias = "tuple[str, ...]"
@@ -78,6 +78,31 @@ class Counters(Cells[int]):
         """Counts under the label values."""
         key = self.key(*labels)
         self._cells[key] = self._cells.get(key, 0) + count
+
+
+class FailureCounts(Counters):
+    """Failed requests by model and status. `is_served` tells the names of models that we have from others.
+
+    A served model is counted under its name whatever strangers ask for: their names have `MAX_CELLS` cells of their
+    own, from there on one for each status, without a name.
+    """
+
+    __slots__ = ("_is_served", "_strangers")
+
+    def __init__(self, is_served: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._is_served = is_served
+        self._strangers = 0
+
+    def key(self, *labels: str) -> Labels:
+        """(model, status), or ("", status) for a stranger whose name would cost too much to remember."""
+        model, status = labels
+        if labels in self._cells or not model or self._is_served(model):
+            return labels
+        if self._strangers >= MAX_CELLS or len(model) > MAX_LABEL_LENGTH:
+            return ("", status)
+        self._strangers += 1
+        return labels
 
 
 class Histograms(Cells[Histogram]):

@@ -80,7 +80,7 @@ class Engine:
         self._started = time.time()
         self._token = secrets.token_urlsafe(32)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._metrics = Metrics()
+        self._metrics = Metrics(self._is_served)
         self._pool = WorkerPool(options.worker)
         self._history = History(options.state_dir)
         self._core: ServerCore[VersionRuntime] = ServerCore(
@@ -99,6 +99,9 @@ class Engine:
         self._make_doors()
         self.rest_url: str | None = None
         self.grpc_address: str | None = None
+
+    def _is_served(self, model: str) -> bool:
+        return any(served.name == model for served in self._core.desired.models)
 
     def _make_doors(self) -> None:
         listen, limits = self._options.listen, self._options.limits

@@ -77,8 +77,16 @@ async def test_methods_and_their_messages_are_described_when_a_service_is_asked_
     assert {needed for file in files for needed in file.dependency} <= {file.name for file in files}
 
 
-async def test_symbol_is_not_found_when_unknown(ask):
-    response = await ask(file_containing_symbol="no.such.Service")
+async def test_file_of_the_service_is_told_when_a_method_is_asked_for(ask):
+    of_method = await ask(file_containing_symbol="tensorflow.serving.PredictionService.Predict")
+    of_service = await ask(file_containing_symbol="tensorflow.serving.PredictionService")
+    assert of_service.file_descriptor_response.file_descriptor_proto
+    assert of_method.file_descriptor_response == of_service.file_descriptor_response
+
+
+@pytest.mark.parametrize("symbol", ["no.such.Service", "tensorflow.serving.PredictionService.Guess", ""])
+async def test_symbol_is_not_found_when_unknown(ask, symbol):
+    response = await ask(file_containing_symbol=symbol)
     assert response.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
 
 

@@ -188,6 +188,30 @@ def test_cells_are_bounded_when_a_sender_makes_names_up():
     assert cells["", ""] == MAX_CELLS + 1
 
 
+@pytest.mark.parametrize("name", ["bought", "x" * 300])
+def test_failures_of_a_served_model_are_counted_by_its_name_when_strangers_filled_their_cells(name):
+    metrics = Metrics(is_served=name.__eq__)
+    for number in range(MAX_CELLS + 5):
+        metrics.rest.failed(f"model-{number}", not_found("no"))
+    metrics.rest.failed("y" * 300, ServingError(Code.UNAUTHENTICATED, "no"))
+    metrics.rest.failed(name, ServingError(Code.INTERNAL, "bad"))
+    cells = metric(metrics, "request_count").cells
+    assert cells[name, "INTERNAL"] == 1
+    assert cells["", "NOT_FOUND"] == 5
+    assert cells["", "UNAUTHENTICATED"] == 1
+    assert len(cells) == MAX_CELLS + 3
+
+
+def test_failures_of_a_model_that_answered_keep_its_name_when_no_list_of_models_is_known():
+    requests = RequestMetrics("REST")
+    requests.succeeded("m", "predict", perf_counter())
+    requests.take()
+    for number in range(MAX_CELLS + 5):
+        requests.failed(f"model-{number}", not_found("no"))
+    requests.failed("m", not_found("no"))
+    assert requests.failures.items()["m", "NOT_FOUND"] == 1
+
+
 def test_padding_cells_are_bounded_when_batches_have_many_sizes():
     metrics = Metrics()
     for size in range(1, 2 * MAX_CELLS):
