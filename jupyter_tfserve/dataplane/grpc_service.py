@@ -165,7 +165,7 @@ class GrpcServices:
 
 def _is_timing_wanted(context: Any) -> bool:
     # A loop: making a generator would take as long as looking.
-    for name, _ in context.invocation_metadata() or ():
+    for name, _ in context.invocation_metadata() or ():  # noqa: SIM110
         if name == TIMING_METADATA:
             return True
     return False
