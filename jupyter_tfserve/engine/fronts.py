@@ -92,6 +92,10 @@ class Fronts:
     async def stop(self, grace_s: float) -> None:
         """No new connections, then answers, for at most `grace_s`; no process is left. Idempotent."""
         self._is_stopping = True
+        # Before the fronts close theirs: who connects from then on is refused, not kept waiting for nobody.
+        for one in self._listening:
+            one.close()
+        self._listening = []
         for session in self._sessions:
             session.link.send({"k": "drain", "grace_s": grace_s})
         if self._keepers:
@@ -99,9 +103,9 @@ class Fronts:
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
-        for one in (*self._listening, *([self._reserved] if self._reserved else [])):
-            one.close()
-        self._listening, self._reserved, self._keepers = [], None, []
+        if self._reserved is not None:
+            self._reserved.close()
+        self._reserved, self._keepers = None, []
 
     async def _keep(self, started: asyncio.Future[None]) -> None:
         """One front after the other; `started` gets what came of the first."""
