@@ -78,7 +78,7 @@ async def load(url: str, model: str, rate: float | None, connections: int) -> Ou
 
 @pytest.mark.nightly
 async def test_goodput_holds_and_refusals_are_quick_at_ten_times_the_capacity(
-    make_saved_models, start_engine
+    make_saved_models, start_engine, record_case
 ):
     """L13 and L17: a model with a limit answers as much as ever, and its neighbour does not notice."""
     models = make_saved_models("slow=1", "half_plus_two=1")
@@ -105,6 +105,10 @@ async def test_goodput_holds_and_refusals_are_quick_at_ten_times_the_capacity(
         "neighbour_p99_ms": [round(alone.percentile(200, 99), 2), round(calm.percentile(200, 99), 2)],
     }
     print(json.dumps(figures))
+    record_case("L13", "answered at ten times the capacity", 100 * stormy.rate(200) / peak, "% of the peak")
+    record_case("L13", "a refusal, median", stormy.percentile(503, 50), "ms")
+    record_case("L17", "the neighbour's median before", alone.percentile(200, 50), "ms")
+    record_case("L17", "the same meanwhile", calm.percentile(200, 50), "ms")
     assert stormy.by_status.keys() == {200, 503}
     assert stormy.rate(200) >= 0.85 * peak
     assert stormy.percentile(503, 50) < 5
