@@ -72,7 +72,10 @@ class RunningEngine:
 
 @pytest.fixture
 def start_engine(tmp_path: Path) -> Iterator[Callable[..., RunningEngine]]:
-    """Starts an engine with the flags given, on free ports unless they name some; returns when its ports answer."""
+    """Starts an engine with the flags given, on free ports unless they name some; returns when its ports answer.
+
+    One process takes the connections unless a flag says otherwise: what a test sees is the same on every machine.
+    """
     running: list[RunningEngine] = []
 
     def start(*flags: str, stdin: int = subprocess.DEVNULL) -> RunningEngine:
@@ -80,9 +83,10 @@ def start_engine(tmp_path: Path) -> Iterator[Callable[..., RunningEngine]]:
         log = tmp_path / f"engine-{len(running)}.log"
         command = [sys.executable, "-m", "jupyter_tfserve", "serve", f"--connection_file={file}"]
         named = {flag.partition("=")[0] for flag in flags}
-        ports = [f"{name}=-1" for name in ("--port", "--rest_api_port") if name not in named]
+        defaults = {"--port": -1, "--rest_api_port": -1, "--front_processes": 1}
+        others = [f"{name}={value}" for name, value in defaults.items() if name not in named]
         with log.open("wb") as stream:
-            process = subprocess.Popen([*command, *ports, *flags], stdin=stdin, stdout=stream, stderr=stream)
+            process = subprocess.Popen([*command, *others, *flags], stdin=stdin, stdout=stream, stderr=stream)
         deadline = time.monotonic() + START_DEADLINE_S
         while not file.exists():
             assert process.poll() is None, log.read_text()
