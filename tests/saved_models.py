@@ -158,6 +158,17 @@ def make_keras(base: Path, version: int) -> Path:
     return path
 
 
+def make_keras_picture(base: Path, version: int) -> Path:
+    """A Keras Conv2D: image float [-1,8,8,1] -> [-1,2]. TensorFlow aborts when an image has no channel."""
+    import keras
+
+    layers = [keras.layers.Conv2D(2, 3), keras.layers.Flatten(), keras.layers.Dense(2)]
+    model = keras.Sequential([keras.Input((8, 8, 1), name="image"), *layers])
+    path = base / str(version)
+    model.export(path, verbose=False)
+    return path
+
+
 def make_keras_ones(base: Path, version: int) -> Path:
     """A sequential Keras model of one weight that is one: float [-1,1] -> the same."""
     import keras

@@ -16,6 +16,7 @@ from jupyter_tfserve.batching.caller import QUEUE_CALLER
 from jupyter_tfserve.batching.execution import BatchExecution
 from jupyter_tfserve.batching.free_lanes import take_least_loaded
 from jupyter_tfserve.batching.lane import BatchLane, BatchObserver, LaneGone
+from jupyter_tfserve.batching.lost import Refusal, refuse_nothing, refuse_waiting, take_lost
 from jupyter_tfserve.batching.overlap import LaneOverlap, Running, Turns
 from jupyter_tfserve.batching.planner import BatchPlanner, LearnedBatching
 from jupyter_tfserve.batching.queue import BatchQueue, expire
@@ -62,11 +63,13 @@ class BatchScheduler:
         tensor_name: Callable[[str, str], str] = lambda _signature, alias: alias,
         on_stuck: Callable[[], None] = lambda: None,
         cpu_s: Callable[[], float] = lambda: 0.0,
+        refusal: Refusal = refuse_nothing,
     ) -> None:
         """`tensor_name` gives an input's own name by (signature, alias), for strict batching's errors.
 
         `on_stuck` is called when requests wait while every lane has computed for nobody for `STUCK_AFTER_S`:
         callers gave up, the model did not. `cpu_s` is the processor time that the model's process has used.
+        `refusal` is asked when a worker has died, about what it ran and what waits.
         """
         self._options = options
         self._planner = BatchPlanner(options)
@@ -84,6 +87,7 @@ class BatchScheduler:
         self._sweep_handle: asyncio.Handle | None = None
         self._closed: ServingError | None = None
         self._on_stuck = on_stuck
+        self._refusal = refusal
         self._abandoned_since: float | None = None
 
     def add_lane(self, lane: BatchLane, replica: int = 0) -> None:
@@ -114,7 +118,8 @@ class BatchScheduler:
         `watch` is told how long the request waited and the model computed.
 
         DEADLINE_EXCEEDED after `timeout_s`, UNAVAILABLE when the queue is full, the scheduler is closed, or the
-        model's process died twice under this request; otherwise the model's own error. Cancelling leaves the queue.
+        model's process died twice under this request; after one death what `refusal` says; otherwise the model's
+        own error. Cancelling leaves the queue.
         """
         if self._closed is not None:
             raise self._closed
@@ -339,8 +344,9 @@ class BatchScheduler:
             await self._execution.run(lane, batch)
         except LaneGone as gone:
             self.remove_lane(lane)
-            for task in batch:
-                self._retry_lost(task, gone)
+            for task in take_lost(batch, gone, self._refusal, self._closed is None):
+                self._queue.add_first(task)
+            refuse_waiting(self._queue, self._refusal)
         except BaseException:
             # A fault of ours must not leave a caller waiting for ever.
             for task in batch:
@@ -354,19 +360,6 @@ class BatchScheduler:
             if lane in self._replica_of:
                 self._free.append(lane)
             self._schedule()
-
-    def _retry_lost(self, task: BatchTask, gone: LaneGone) -> None:
-        if task.future.done():
-            return
-        if task.was_lost or self._closed is not None:
-            task.future.set_exception(
-                ServingError(
-                    Code.UNAVAILABLE, f"The model's worker died while it ran the request: {gone.reason}"
-                )
-            )
-            return
-        task.was_lost = True
-        self._queue.add_first(task)
 
     def _start_sweep(self) -> None:
         if self._sweep_handle is None:

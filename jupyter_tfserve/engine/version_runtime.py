@@ -21,6 +21,7 @@ from jupyter_tfserve.batching.planner import LearnedBatching
 from jupyter_tfserve.batching.scheduler import BatchScheduler, BatchStatistics
 from jupyter_tfserve.batching.stopwatch import Stopwatch
 from jupyter_tfserve.batching.task import is_batchable
+from jupyter_tfserve.codec.contradiction import refusal
 from jupyter_tfserve.codec.signatures import parse_signatures
 from jupyter_tfserve.dataplane.metrics import Metrics
 from jupyter_tfserve.dataplane.traffic import Traffic
@@ -91,6 +92,7 @@ class VersionRuntime:
         self._replicas = ReplicaSet(self._scheduler, self)
         self.signatures: Mapping[str, Signature] = {}
         self._batchable: set[str] = set()
+        self._checks_shapes = False
         self.signature_defs = b""
 
     @property
@@ -222,6 +224,7 @@ class VersionRuntime:
             tensor_name=self._tensor_name,
             on_stuck=self._end_stuck_workers,
             cpu_s=self._cpu_s,
+            refusal=self._refusal,
         )
         self._replicas = ReplicaSet(self._scheduler, self)
 
@@ -249,7 +252,16 @@ class VersionRuntime:
         watch: Stopwatch | None = None,
     ) -> Tensors:
         """The outputs by alias; errors as `BatchScheduler.submit` has them."""
+        if self._checks_shapes and (refused := self._refusal(key, inputs)) is not None:
+            raise refused
         return await self._scheduler.submit(key, inputs, outputs, timeout_s, key in self._batchable, watch)
+
+    def _refusal(self, key: str, inputs: Tensors) -> ServingError | None:
+        """Asked when a request has ended a worker. If its shapes are why, no other of the kind ends the next one."""
+        signature = self.signatures.get(key)
+        refused = None if signature is None else refusal(inputs, signature)
+        self._checks_shapes = self._checks_shapes or refused is not None
+        return refused
 
     def _cpu_s(self) -> float:
         """The processor time that the workers have used; 0 while there is none."""

@@ -14,11 +14,11 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
+from jupyter_tfserve.codec.mismatch import describe_spec
 from jupyter_tfserve.engine.client import ControlClient
 from jupyter_tfserve.engine.client_state import ModelState
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.notebook.label_steps import lost_labels
-from jupyter_tfserve.notebook.mismatch import describe_spec
 from jupyter_tfserve.notebook.placement import choose_model, place_version
 from jupyter_tfserve.notebook.progress import Say
 from jupyter_tfserve.notebook.save import folder_bytes, save_version, withdraw_version

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from jupyter_tfserve.codec.mismatch import explain
 from jupyter_tfserve.engine.client import ControlClient
 from jupyter_tfserve.errors import Code, ServingError
-from jupyter_tfserve.notebook.mismatch import explain
 from jupyter_tfserve.notebook.time_split import split_stages
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tensor
 

@@ -11,7 +11,7 @@ import pytest
 
 from jupyter_tfserve.batching.scheduler import LONE_BATCHES, BatchScheduler, LaneGone
 from jupyter_tfserve.batching.task import is_batchable
-from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.options import BatchOptions
 from jupyter_tfserve.types import Signature, Tensors, TensorSpec
 
@@ -277,6 +277,33 @@ async def test_request_that_kills_two_workers_is_unavailable() -> None:
     with pytest.raises(ServingError, match="signal 6") as error:
         await request
     assert error.value.code is Code.UNAVAILABLE
+
+
+async def test_request_whose_shape_kills_is_refused_and_its_neighbours_are_tried_again() -> None:
+    """One death: neither the killer nor its like in the queue reaches the next worker."""
+
+    class DyingLane(HeldLane):
+        async def run_batch(self, *call: object) -> Tensors:
+            await self.gate.wait()
+            raise LaneGone("signal 6")
+
+    def refusal(_signature: str, inputs: Tensors) -> ServingError | None:
+        return invalid_argument("has no channel") if inputs["x"][0] < 0 else None
+
+    scheduler, dying = BatchScheduler(BatchOptions(verify=False), refusal=refusal), DyingLane()
+    scheduler.add_lane(dying)
+    ran = [ask(scheduler, n) for n in (1, -1, 2)]
+    await turns()
+    ran[0].cancel()
+    waited = [ask(scheduler, n) for n in (-2, 3)]
+    await turns()
+    dying.gate.set()
+    answers = await asyncio.gather(ran[1], waited[0], return_exceptions=True)
+    assert [getattr(answer, "code", None) for answer in answers] == [Code.INVALID_ARGUMENT] * 2
+    lane = HeldLane(held=False)
+    scheduler.add_lane(lane)
+    assert [float((await request)["y"][0]) for request in (ran[2], waited[1])] == [20, 30]
+    assert lane.batches == [[2], [3]]
 
 
 async def test_signatures_take_turns_when_one_is_busy() -> None:

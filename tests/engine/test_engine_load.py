@@ -192,6 +192,26 @@ def test_poison_request_fails_alone_and_the_model_serves_on(saved_models, start_
 
 @pytest.mark.slow
 @pytest.mark.fault
+def test_request_whose_shape_aborts_the_model_costs_one_death_and_nobody_else(
+    saved_models, start_engine, eventually
+) -> None:
+    engine = start_engine(f"--model_base_path={saved_models}/keras_picture", "--model_name=m")
+    engine.wait_version("m", 1)
+    picture = [[[0.0]] * 8] * 8
+    flat = json.dumps({"instances": [[[0.0] * 8] * 8] * 5})
+    for _ in range(4):
+        refused = engine.rest.post("/v1/models/m:predict", content=flat)
+        assert refused.status_code == 400, refused.text
+        assert "shape [5,8,8], and the signature wants [?,8,8,1] float32" in refused.json()["error"]
+    eventually(
+        lambda: engine.rest.post("/v1/models/m:predict", json={"instances": [picture]}).status_code == 200
+    )
+    kinds = [event["kind"] for event in engine.call("GET", "/control/history")["events"]]
+    assert kinds.count("crash") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.fault
 def test_version_below_serves_when_the_newest_keeps_killing_its_process(
     saved_models, start_engine, tmp_path, eventually
 ) -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jupyter_tfserve.codec.mismatch import explain, find_mismatches
 from jupyter_tfserve.codec.sample_request import PREDICT_METHOD
-from jupyter_tfserve.notebook.mismatch import explain, find_mismatches
 from jupyter_tfserve.notebook.query import predict_document
 from jupyter_tfserve.types import Signature, TensorSpec
 

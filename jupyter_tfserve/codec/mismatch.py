@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from jupyter_tfserve.codec.dtypes import DTYPES
-from jupyter_tfserve.notebook.value_shape import Shape, describe_shape, is_b64, look, shape_fits
+from jupyter_tfserve.codec.value_shape import Shape, describe_shape, is_b64, look, shape_fits
 from jupyter_tfserve.types import Signature, TensorSpec
 
 MOST_SHOWN: Final = 3
