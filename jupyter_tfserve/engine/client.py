@@ -124,9 +124,12 @@ class ControlClient:
         reply = self._call("GET", _model_path(model, "signatures") + query)
         return int(reply["version"]), {k: parse_signature(v) for k, v in reply["signatures"].items()}
 
-    def set_config(self, text: str) -> None:
-        """Apply a ModelServerConfig, as text proto or JSON."""
-        self._call("POST", "/control/config", {"text": text})
+    def set_config(self, text: str) -> tuple[str, ...]:
+        """Apply a ModelServerConfig, as text proto or JSON; notes about models that are not up yet.
+
+        A refusal changes nothing; UNKNOWN: it is applied, and models of it failed.
+        """
+        return tuple(self._call("POST", "/control/config", {"text": text}).get("notes", ()))
 
     def history(self, limit: int = 50) -> list[Json]:
         """The engine's latest events, newest first."""

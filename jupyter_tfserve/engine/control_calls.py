@@ -12,13 +12,13 @@ from typing import Any
 
 from jupyter_tfserve.engine.access_calls import AccessCalls, limits_of
 from jupyter_tfserve.engine.batching_calls import batching_of
+from jupyter_tfserve.engine.config_calls import apply_text
 from jupyter_tfserve.engine.control import ControlRequest, ControlRouter, Reply
 from jupyter_tfserve.engine.figures import Figures
 from jupyter_tfserve.engine.replica_calls import replicas_of
 from jupyter_tfserve.engine.version_runtime import VersionRuntime
 from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.lifecycle.config import ModelConfig, policy_from_json, policy_to_json
-from jupyter_tfserve.lifecycle.config_proto import parse_config
 from jupyter_tfserve.lifecycle.core import ModelState, ServerCore
 from jupyter_tfserve.lifecycle.history import History
 from jupyter_tfserve.lifecycle.labels import check_label
@@ -132,10 +132,7 @@ class ControlCalls:
             return {"version": handle.id.version, "signatures": documents}
 
     async def _config(self, request: ControlRequest) -> Reply:
-        models = parse_config(request.field("text", str))
-        if models is not None:
-            await self._core.apply_config(models)
-        return {}
+        return {"notes": [*await apply_text(self._core, request.field("text", str))]}
 
     async def _events(self, request: ControlRequest) -> Reply:
         limit = max(1, min(int(request.number("limit", 50)), MAX_HISTORY))

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,7 @@ from typing import Any, Final
 from jupyter_tfserve.engine.flag_values import read_text
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.lifecycle.config import ModelConfig
+from jupyter_tfserve.lifecycle.config_places import refused_entry, with_place
 from jupyter_tfserve.lifecycle.config_proto import parse_config
 from jupyter_tfserve.lifecycle.core import ServerCore
 from jupyter_tfserve.lifecycle.resolve import ResolvedModels, resolve_base_path
@@ -44,7 +46,7 @@ class ConfigFile:
         """Applies the file, then every change of it, for as long as the engine runs."""
         restored = bool(core.states())
         if not restored or _digest(self._text) != self._applied:
-            await self._apply(core, self._text)
+            await self._apply(core, self._text, self._tell_start)
         while self._poll_s > 0:
             await asyncio.sleep(self._poll_s)
             await self._reload(core)
@@ -54,17 +56,57 @@ class ConfigFile:
         try:
             text = await asyncio.to_thread(read_text, self._file)
             if _digest(text) != self._applied:
-                await self._apply(core, text)
+                await self._apply(core, text, self._tell_reload)
         except ServingError as error:
             logger.error("Failed to read ModelServerConfig file: %s", error)
 
-    async def _apply(self, core: ServerCore[Any], text: str) -> None:
-        """Applies what parses; what can't be applied is tried again by the next poll."""
+    async def _apply(self, core: ServerCore[Any], text: str, tell: Callable[[ServingError], None]) -> None:
+        """Applies what parses; what can't be applied is tried again by the next poll. `tell` is told why."""
         models = parse_config(text)
-        if models is None or await _is_applied(core, models, self._poll_s):
+        if models is None or await self._is_applied(core, models, text, tell):
             self._applied = _digest(text)
             if self._digest_file is not None:
                 await asyncio.to_thread(_write_digest, self._digest_file, self._applied)
+
+    async def _is_applied(
+        self,
+        core: ServerCore[Any],
+        models: tuple[ModelConfig, ...],
+        text: str,
+        tell: Callable[[ServingError], None],
+    ) -> bool:
+        """Whether the configuration holds now, even if some of its models failed or have no version yet."""
+        current, poll_s = core.desired.by_name, self._poll_s
+        try:
+            # A model without a version is waited for without limit; the next poll must not wait for it.
+            await asyncio.wait_for(core.apply_config(models), max(poll_s, 1.0) if poll_s > 0 else None)
+        except asyncio.TimeoutError:
+            return True
+        except ServingError as error:
+            tell(with_place(error, text, refused_entry(models, current, error)))
+            # The configuration stands, and some of its models failed; any other code has changed nothing.
+            return error.code is Code.UNKNOWN
+        return True
+
+    def _tell_start(self, error: ServingError) -> None:
+        if error.code is Code.UNKNOWN:
+            logger.error("Of the models in '%s', which is applied: %s", self._file, error)
+            return
+        again = (
+            f"it is read again every {self._poll_s:g} s"
+            if self._poll_s > 0
+            else "start the server again, or apply it with `%tfserve config FILE`"
+        )
+        text = "The configuration in '%s' was refused, so none of its models is served: %s.%s Correct the file; %s."
+        logger.error(text, self._file, error, _hint_text(error), again)
+
+    def _tell_reload(self, error: ServingError) -> None:
+        text = "PollFilesystemAndReloadConfig failed to ReloadConfig: %s ['%s'%s]"
+        logger.error(text, error, self._file, _hint_text(error))
+
+
+def _hint_text(error: ServingError) -> str:
+    return f" {error.hint}" if error.hint else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +168,8 @@ def _from_config_file(options: EngineOptions) -> InitialModels:
     except ServingError as error:
         # As upstream: where the text is wrong stands above the line that ends the start.
         print(error.message, file=sys.stderr)
-        raise invalid_argument(f"Invalid protobuf file: '{file}'", error.message) from None
+        hint = f"{error.message}{_hint_text(error)}"
+        raise invalid_argument(f"Invalid protobuf file: '{file}'", hint) from None
     config_file = ConfigFile(file, text, options.model_config_file_poll_wait_seconds, options.state_dir)
     return InitialModels(config_file=config_file, names=frozenset(model.name for model in models))
 
@@ -139,20 +182,6 @@ def _with_default_name(resolved: ResolvedModels, options: EngineOptions) -> Reso
         for model in resolved.models
     )
     return replace(resolved, models=tuple(models))
-
-
-async def _is_applied(core: ServerCore[Any], models: tuple[ModelConfig, ...], poll_s: float) -> bool:
-    """Whether the configuration holds now, even if some of its models failed or have no version yet."""
-    try:
-        # A model without a version is waited for without limit; the next poll must not wait for it.
-        await asyncio.wait_for(core.apply_config(models), max(poll_s, 1.0) if poll_s > 0 else None)
-    except asyncio.TimeoutError:
-        return True
-    except ServingError as error:
-        logger.error("PollFilesystemAndReloadConfig failed to ReloadConfig: %s", error)
-        # The configuration stands, and some of its models failed; any other code has changed nothing.
-        return error.code is Code.UNKNOWN
-    return True
 
 
 def _digest(text: str) -> str:

@@ -16,6 +16,7 @@ from jupyter_tfserve.codec.json_lines import json_lines, path_text, refused_path
 from jupyter_tfserve.codec.protos import ModelServerConfig
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.lifecycle.config import TENSORFLOW, ModelConfig
+from jupyter_tfserve.lifecycle.config_places import with_place
 from jupyter_tfserve.lifecycle.policy import All, Latest, Specific, VersionPolicy
 from jupyter_tfserve.lifecycle.request_logging import fill_logging, logging_from_message
 
@@ -28,14 +29,17 @@ _NESTED: Final = re.compile(r"^(?:Failed to (?:load JSON|parse \w+ field): )+")
 def parse_config(text: str) -> tuple[ModelConfig, ...] | None:
     """The models that a config file lists; None if it says nothing (an empty file), which is no error.
 
-    INVALID_ARGUMENT that names the line when it does not parse; else as `models_from_message`.
+    INVALID_ARGUMENT that names the line when it does not parse; else as `models_from_message`, the line in the hint.
     """
     message = ModelServerConfig()
     if text.lstrip().startswith("{"):
         _parse_json(text, message)
     else:
         _parse_text(text, message)
-    return models_from_message(message)
+    try:
+        return models_from_message(message)
+    except ServingError as error:
+        raise with_place(error, text, _refused_entry(message)) from None
 
 
 def models_from_message(message: Any) -> tuple[ModelConfig, ...] | None:
@@ -139,6 +143,20 @@ def _raise_unparsable(form: str, reason: str) -> NoReturn:
     """The reason starts with `line:column`, or names the line and the field (JSON)."""
     lines = reason.splitlines() or [""]
     raise invalid_argument(f"Error parsing {form} tensorflow.serving.ModelServerConfig: {lines[0]}")
+
+
+def _refused_entry(message: Any) -> int | None:
+    """The first entry that is no model by itself; None if all are."""
+    entries = message.model_config_list.config
+    return next((index for index, entry in enumerate(entries) if not _is_model(entry)), None)
+
+
+def _is_model(entry: Any) -> bool:
+    try:
+        _model_from_message(entry)
+    except ServingError:
+        return False
+    return True
 
 
 def _model_from_message(message: Any) -> ModelConfig:

@@ -19,7 +19,7 @@ from jupyter_tfserve.lifecycle.clock import Clock, SystemClock
 from jupyter_tfserve.lifecycle.config import ModelConfig, policy_to_json, validate_models
 from jupyter_tfserve.lifecycle.desired import DesiredState
 from jupyter_tfserve.lifecycle.fleet import ModelFleet
-from jupyter_tfserve.lifecycle.history import EventKind, History
+from jupyter_tfserve.lifecycle.history import EventKind, History, event_kind
 from jupyter_tfserve.lifecycle.labels import validate_labels
 from jupyter_tfserve.lifecycle.manager import Manager
 from jupyter_tfserve.lifecycle.policy import VersionPolicy
@@ -152,11 +152,13 @@ class ServerCore(Generic[LoaderT]):
     # What should be.
 
     async def apply_config(self, models: Iterable[ModelConfig]) -> None:
-        """Serves `models` and nothing else; returns when each newly named one is up or has failed.
+        """`set_config`, then `wait_added`."""
+        await self.wait_added(*await self.set_config(models))
 
-        INVALID_ARGUMENT, FAILED_PRECONDITION (labels), PERMISSION_DENIED (roots): nothing has changed. UNKNOWN:
-        new models failed, the configuration stays. Waits without limit for a model that has no version; may be
-        cancelled then.
+    async def set_config(self, models: Iterable[ModelConfig]) -> tuple[tuple[str, ...], str]:
+        """Serves `models` and nothing else; the names of the new ones, and what `wait_added` is to call them.
+
+        INVALID_ARGUMENT, FAILED_PRECONDITION (labels), PERMISSION_DENIED (roots): nothing has changed.
         """
         listed = tuple(models)
         await self._check_roots(listed)
@@ -175,9 +177,20 @@ class ServerCore(Generic[LoaderT]):
             self._history.record(EventKind.CONFIG, None, None, f"serve {names}")
 
         await self.change(edit, on_saved)
-        added = [model.name for model in listed if model.name not in before[0].by_name]
+        added = tuple(model.name for model in listed if model.name not in before[0].by_name)
         # Upstream's first configuration goes another way and says another word.
-        await self._fleet.wait_added(added, "model(s)" if before[0].models else "servable(s)")
+        return added, "model(s)" if before[0].models else "servable(s)"
+
+    async def wait_added(self, models: tuple[str, ...], noun: str) -> None:
+        """Returns when each of `models` is up or has failed; UNKNOWN if one failed, the configuration stays.
+
+        Waits without limit for a model that has no version; may be cancelled then.
+        """
+        await self._fleet.wait_added(models, noun)
+
+    def first_outcome(self, model: str) -> VersionStatus | None:
+        """The first version of a served model that was up or failed; None if there was none yet."""
+        return self._fleet.first_outcome(model)
 
     async def open_models(self, resolved: ResolvedModels) -> tuple[str, ...]:
         """Serves these models too, and looks at their folders once; the names of those that are new.
@@ -361,7 +374,7 @@ class ServerCore(Generic[LoaderT]):
     ) -> None:
         if after is LifecycleState.AVAILABLE:
             self._bring_back_labels(servable)
-        kind = _event_kind(before, after, message)
+        kind = event_kind(before, after, message)
         if kind is not None:
             self._history.record(kind, servable.name, servable.version, message)
 
@@ -373,18 +386,3 @@ class ServerCore(Generic[LoaderT]):
         if back & self._awaiting:
             self._awaiting -= back
             self._show_labels()
-
-
-def _event_kind(before: LifecycleState | None, after: LifecycleState, message: str) -> EventKind | None:
-    """What a change of state is in the history; None for the steps between."""
-    match before, after:
-        case LifecycleState.LOADING, LifecycleState.AVAILABLE:
-            return EventKind.LOAD
-        case LifecycleState.LOADING, LifecycleState.LOADING | LifecycleState.END:
-            return EventKind.ERROR
-        case LifecycleState.AVAILABLE, LifecycleState.UNLOADING if message:
-            return EventKind.CRASH
-        case LifecycleState.UNLOADING, LifecycleState.END:
-            return EventKind.UNLOAD
-        case _:
-            return None

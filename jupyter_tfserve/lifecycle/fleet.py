@@ -130,6 +130,11 @@ class ModelFleet(Generic[LoaderT]):
 
         return await self._manager.changes.wait_until(concluded, timeout_s)
 
+    def first_outcome(self, model: str) -> VersionStatus | None:
+        """As `ServerCore.first_outcome`."""
+        watch = self._watches.get(model)
+        return None if watch is None else watch.first_outcome
+
     async def wait_added(self, models: Collection[str], noun: str) -> None:
         """Returns when each of `models` has a version that is up; UNKNOWN in upstream's words if one failed.
 

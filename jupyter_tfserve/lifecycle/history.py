@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from jupyter_tfserve.lifecycle.states import LifecycleState
+
 log = logging.getLogger(__name__)
 
 FILE_NAME: Final = "history.sqlite3"
@@ -45,6 +47,21 @@ class EventKind(enum.Enum):
     LIMITS = "limits"
     CRASH = "crash"
     ERROR = "error"
+
+
+def event_kind(before: LifecycleState | None, after: LifecycleState, message: str) -> EventKind | None:
+    """What a change of state is in the history; None for the steps between."""
+    match before, after:
+        case LifecycleState.LOADING, LifecycleState.AVAILABLE:
+            return EventKind.LOAD
+        case LifecycleState.LOADING, LifecycleState.LOADING | LifecycleState.END:
+            return EventKind.ERROR
+        case LifecycleState.AVAILABLE, LifecycleState.UNLOADING if message:
+            return EventKind.CRASH
+        case LifecycleState.UNLOADING, LifecycleState.END:
+            return EventKind.UNLOAD
+        case _:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,8 +127,21 @@ class ServerHandle:
         follow_log(self._engine.log_path, lines, write)
 
     def config(self, path: str | os.PathLike[str]) -> None:
-        """Serve what a ModelServerConfig file says, and nothing else."""
-        self.client.set_config(Path(os.path.expanduser(path)).read_text(encoding="utf-8"))
+        """Serve what a ModelServerConfig file says, and nothing else.
+
+        A refusal changes nothing. What is still being loaded after half a minute is named with the status.
+        """
+        text = Path(os.path.expanduser(path)).read_text(encoding="utf-8")
+        try:
+            notes = self.client.set_config(text)
+        except ServingError as error:
+            if error.code in (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.UNKNOWN):
+                raise  # not about the file
+            hint = f"In {os.fspath(path)}. {error.hint or ''}".rstrip()
+            raise ServingError(error.code, error.message, hint) from None
+        before = self.client.state().models
+        for note in notes:
+            self._note(note, lambda state: state.models == before)
 
     def limit(self, *words: str, model: str | None = None) -> dict[str, Any]:
         """Bound what may be asked of a model: `("100/s", "burst=20", "in_flight=8", "slow_start=30s")` or `("off")`.

@@ -227,7 +227,7 @@ def test_config_replaces_all_models(start_engine, saved_models, tmp_path) -> Non
         f'model_config_list {{ config {{ name: "half" base_path: "{saved_models}/half_plus_two"'
         ' model_platform: "tensorflow" } }'
     )
-    assert engine.call("POST", "/control/config", text=config) == {}
+    assert engine.call("POST", "/control/config", text=config) == {"notes": []}
     assert engine.predict("half", instances=[1.0]) == {"predictions": [2.5]}
     relative = engine.control.post(
         "/control/config", content=json.dumps({"text": config.replace(str(saved_models), "models")})
@@ -238,7 +238,7 @@ def test_config_replaces_all_models(start_engine, saved_models, tmp_path) -> Non
         "Expected model half to have an absolute path or URI; got base_path()=models/half_plus_two",
     )
     assert engine.predict("half", instances=[1.0]) == {"predictions": [2.5]}
-    assert engine.call("POST", "/control/config", text="model_config_list {}") == {}
+    assert engine.call("POST", "/control/config", text="model_config_list {}") == {"notes": []}
     assert engine.call("GET", "/control/state")["models"] == []
 
 
