@@ -106,12 +106,14 @@ class ControlClient:
         """Have the engine look at the model's folder now."""
         self._call("POST", _model_path(model, "refresh"))
 
-    def load(self, model: str, version: int) -> bool:
+    def load(self, model: str, version: int, *, hold: bool = False) -> bool:
         """Have the engine load a version that failed once more; `wait` tells how it went.
 
-        False if its version policy does not want that version.
+        False if its version policy does not want that version. With `hold` it is wanted all the same, until a label
+        names it or for five minutes, unless the model comes from a config file.
         """
-        return bool(self._call("POST", _model_path(model, "versions", str(version), "load"))["wanted"])
+        path = _model_path(model, "versions", str(version), "load")
+        return bool(self._call("POST", path, {"hold": hold})["wanted"])
 
     def wait(self, model: str, version: int, timeout_s: float) -> VersionState:
         """The version once it is AVAILABLE or END. DEADLINE_EXCEEDED when it is neither after `timeout_s`."""

@@ -20,9 +20,10 @@ from jupyter_tfserve.engine.version_runtime import VersionRuntime
 from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.lifecycle.config import ModelConfig, policy_from_json, policy_to_json
 from jupyter_tfserve.lifecycle.core import ModelState, ServerCore
+from jupyter_tfserve.lifecycle.folder_check import check_in_folder
 from jupyter_tfserve.lifecycle.history import History
 from jupyter_tfserve.lifecycle.labels import check_label
-from jupyter_tfserve.lifecycle.policy import Latest
+from jupyter_tfserve.lifecycle.policy import Latest, Specific
 from jupyter_tfserve.lifecycle.resolve import resolve_base_path
 from jupyter_tfserve.lifecycle.states import VersionStatus
 from jupyter_tfserve.types import ModelSpec, Signature, TensorSpec
@@ -109,8 +110,15 @@ class ControlCalls:
         return {"previous": await self._core.remove_label(request.parts["model"], request.parts["label"])}
 
     async def _set_policy(self, request: ControlRequest) -> Reply:
-        await self._core.set_policy(request.parts["model"], policy_from_json(request.body))
+        model, policy = request.parts["model"], policy_from_json(request.body)
+        if isinstance(policy, Specific):
+            await self._check_in_folder(model, policy.versions)
+        await self._core.set_policy(model, policy)
         return {}
+
+    async def _check_in_folder(self, model: str, versions: tuple[int, ...]) -> None:
+        live = self._core.manager.live_versions(model)
+        await asyncio.to_thread(check_in_folder, self._core.desired.model(model), versions, live)
 
     async def _refresh(self, request: ControlRequest) -> Reply:
         await self._core.refresh(request.parts["model"])
@@ -122,7 +130,11 @@ class ControlCalls:
         return self._version(model, await self._core.wait_version(model, version, timeout_s))
 
     async def _load(self, request: ControlRequest) -> Reply:
-        return {"wanted": await self._core.try_again(request.parts["model"], request.version())}
+        model, version = request.parts["model"], request.version()
+        if request.body.get("hold") is True:
+            await self._check_in_folder(model, (version,))
+            self._core.hold(model, version)
+        return {"wanted": await self._core.try_again(model, version)}
 
     async def _signatures(self, request: ControlRequest) -> Reply:
         version = int(request.number("version", -1)) if "version" in request.query else None

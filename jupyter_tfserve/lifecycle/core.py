@@ -283,6 +283,14 @@ class ServerCore(Generic[LoaderT]):
         self._state.model(model)
         await self._fleet.look(model)
 
+    def hold(self, model: str, version: int) -> None:
+        """Wants `version` too, until a label names it, for five minutes at most: so a label can move to it.
+
+        Nothing for a model of a config file, whose labels keep no version. NOT_FOUND if the model is not served.
+        """
+        if self._state.model(model).keeps_labelled:
+            self._fleet.hold(model, version)
+
     async def try_again(self, model: str, version: int) -> bool:
         """Loads a version that ended once more, though its files are the same: a person wants it.
 

@@ -74,6 +74,11 @@ class ModelFleet(Generic[LoaderT]):
         if watch is not None:
             await watch.look()
 
+    def hold(self, model: str, version: int) -> None:
+        """Wants a version of a served model beside those of the policy until a label names it, or for a while."""
+        if model in self._watches:
+            self._watches[model].hold(version)
+
     def look_soon(self, model: str) -> None:
         """Looks at the folder of a served model by and by."""
         if model in self._watches:

@@ -115,12 +115,14 @@ class Source:
     Remembers between looks what changing folders looked like.
     """
 
-    def __init__(self, config: ModelConfig, settle_s: float = SETTLE_S) -> None:
+    def __init__(
+        self, config: ModelConfig, settle_s: float = SETTLE_S, held: frozenset[int] = frozenset()
+    ) -> None:
         self.model = config.name
         self.base_path = config.folder
         self.policy = config.policy
         self.single_version = config.single_version
-        self.kept_versions = config.kept_versions
+        self.kept_versions = config.kept_versions | held
         self.settle_s = settle_s
         self._seen: dict[int, _Seen] = {}
         # A look whose caller gave up still runs in its thread when the next one begins.

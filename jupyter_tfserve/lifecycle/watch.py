@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.clock import Clock, sleep_or_event
@@ -19,6 +19,9 @@ from jupyter_tfserve.lifecycle.source import Look, Source
 from jupyter_tfserve.lifecycle.states import AspiredVersion, VersionStatus
 
 log = logging.getLogger(__name__)
+
+HOLD_S: Final = 300.0
+"""How long a version is loaded for a label that then never comes."""
 
 Publish: TypeAlias = Callable[[str, "Look | None"], None]
 GivenUp: TypeAlias = Callable[[str], Mapping[int, str]]
@@ -55,6 +58,7 @@ class ModelWatch:
         self.is_first_load_over = False
         """Every version that was wanted at first has been up or has failed."""
         self._context = context
+        self._held: dict[int, float] = {}
         self._source = _source(config, context)
         self._looking = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -76,8 +80,24 @@ class ModelWatch:
         is_elsewhere = config.location != self.config.location
         self.config = config
         if is_elsewhere:
-            self._source = _source(config, self._context)
+            self._let_go(config.kept_versions)
             self._wake.set()
+
+    def hold(self, version: int) -> None:
+        """Wants `version` too, until a label keeps it, for HOLD_S at most; looks at once."""
+        self._held[version] = self._context.clock.monotonic() + HOLD_S
+        self._let_go(frozenset())
+        self._wake.set()
+
+    def _let_go(self, versions: frozenset[int]) -> None:
+        self._held = {version: until for version, until in self._held.items() if version not in versions}
+        self._source = _source(self.config, self._context, frozenset(self._held))
+
+    def _let_go_expired(self) -> None:
+        now = self._context.clock.monotonic()
+        expired = frozenset(version for version, until in self._held.items() if until <= now)
+        if expired:
+            self._let_go(expired)
 
     def look_soon(self) -> None:
         """Another look follows at once, by itself."""
@@ -96,6 +116,7 @@ class ModelWatch:
             raise self.problem
 
     async def _look_once(self) -> Source:
+        self._let_go_expired()
         source, context = self._source, self._context
         live, given_up = context.live_versions(self.config.name), context.given_up(self.config.name)
         look, problem = None, None
@@ -135,8 +156,10 @@ class ModelWatch:
         pauses = [self._context.period_s] if self._context.period_s > 0 else []
         if self.unsettled:
             pauses.append(self._context.settle_s)
+        if self._held:
+            pauses.append(max(min(self._held.values()) - self._context.clock.monotonic(), 0.0))
         return min(pauses, default=None)
 
 
-def _source(config: ModelConfig, context: WatchContext) -> Source:
-    return Source(config, context.settle_s)
+def _source(config: ModelConfig, context: WatchContext, held: frozenset[int] = frozenset()) -> Source:
+    return Source(config, context.settle_s, held)

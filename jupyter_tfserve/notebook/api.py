@@ -21,12 +21,11 @@ from jupyter_tfserve.notebook.bench import Bench
 from jupyter_tfserve.notebook.comparison import Comparison
 from jupyter_tfserve.notebook.discovery import START_HINT, THIS_KERNEL, Discovery, Engine, Ports
 from jupyter_tfserve.notebook.doctor import Diagnosis, diagnose
-from jupyter_tfserve.notebook.events import MAX_EVENTS, describe_undo, find_undo
+from jupyter_tfserve.notebook.events import MAX_EVENTS, find_undo
 from jupyter_tfserve.notebook.handle import ServerHandle
 from jupyter_tfserve.notebook.label_steps import next_step
 from jupyter_tfserve.notebook.placement import (
     check_spelling,
-    check_versions,
     choose_model,
     parse_policy,
     policy_with,
@@ -244,10 +243,8 @@ class Server(ServerHandle):
 
     def versions(self, kind: str, *numbers: int, model: str | None = None) -> None:
         """Choose the versions to serve: `("all")`, `("latest", 2)` or `("specific", 1, 2)`, which must be there."""
-        policy, known = parse_policy(kind, numbers), self.model(model)
-        if "specific" in policy:
-            check_versions(known, numbers)
-        self._serve(known.name, policy)
+        policy = parse_policy(kind, numbers)
+        self._serve(self.model(model).name, policy)
 
     def load(self, version: int, model: str | None = None) -> Version:
         """Serve one more version, or try one again that failed; the others stay. Returns when it is AVAILABLE."""
@@ -263,12 +260,15 @@ class Server(ServerHandle):
         self._serve(known.name, policy_without(known, version))
 
     def rollback(self, model: str | None = None) -> str:
-        """Undo the last change of a label or of the served versions; says what was done. Twice is no change."""
+        """Undo the last change of a label or of the served versions; says what was done. Twice is no change.
+
+        A version that is not loaded is loaded before its label goes back to it.
+        """
         undo = find_undo(self.history(MAX_EVENTS).events, model)
-        apply_undo(self.client, undo)
         with cell_progress() as say:
+            done = apply_undo(self.client, undo, say)
             settle(self.client, [undo.model], SETTLE_TIMEOUT_S, say)
-        return describe_undo(undo)
+        return done
 
     def share(
         self,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from jupyter_tfserve.engine.client_state import ModelState, State
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
-from jupyter_tfserve.types import parse_version
 
 NEW_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 """Names that are a folder's, a URL's and a shell's plain word at once. A served model may have another."""
@@ -65,28 +64,8 @@ def parse_policy(kind: str, numbers: Sequence[int]) -> dict[str, Any]:
     raise invalid_argument(f"{words!r} are no versions to serve.", "Write all, latest N, or specific 1 2.")
 
 
-def check_versions(model: ModelState, versions: Iterable[int]) -> None:
-    """Passes if the model's folder has all of them: NOT_FOUND otherwise, with those that are there."""
-    base_path = Path(model.base_path)
-    names = [entry.name for entry in base_path.iterdir() if entry.is_dir()] if base_path.is_dir() else []
-    there = {version for version in map(parse_version, names) if version is not None}
-    missing = sorted(set(versions) - there)
-    if missing:
-        word = "version" if len(missing) == 1 else "versions"
-        raise ServingError(
-            Code.NOT_FOUND,
-            f"Model {model.name} has no {word} {_listed(missing)} in its folder.",
-            f"There: {_listed(sorted(there)) or 'none'}.",
-        )
-
-
-def _listed(versions: Iterable[int]) -> str:
-    return ", ".join(map(str, versions))
-
-
 def policy_with(model: ModelState, version: int) -> dict[str, Any]:
-    """The policy that serves what is served now and `version`. NOT_FOUND when the folder has no such version."""
-    check_versions(model, [version])
+    """The policy that serves what is served now and `version`."""
     return {"specific": {"versions": sorted({*_served(model), version})}}
 
 

@@ -36,6 +36,13 @@ def await_version(
             f"Version {version} of {model.name} is not among the chosen versions.",
             f"Serve it too with `%tfserve versions all --model {model.name}`.",
         )
+    return await_load(client, model, version, timeout_s, say)
+
+
+def await_load(
+    client: ControlClient, model: ModelState, version: int, timeout_s: float, say: Say = silent
+) -> VersionState:
+    """As `await_version`, for a version that is wanted whatever the policy says."""
     began = time.monotonic()
     deadline = began + timeout_s
     while True:

@@ -304,6 +304,20 @@ async def test_policy_brings_other_versions(core, base, make_version, reach):
     assert StateStore(base.parent / "state").load().state.models[0].policy == Latest(2)
 
 
+async def test_version_is_held_for_a_label_when_the_policy_leaves_it_out(core, base, make_version, reach):
+    for version in (1, 2):
+        make_version(base / "m", version)
+    await core.open_models(resolve_base_path(str(base)))
+    await core.wait_version("m", 2)
+    core.hold("m", 1)
+    assert await core.try_again("m", 1)
+    await core.wait_version("m", 1)
+    await core.set_label("m", "live", 1)
+    assert served(core) == {1, 2}
+    await core.set_label("m", "live", 2)  # the label was all that still kept it
+    await reach(lambda: served(core) == {2})
+
+
 async def test_refresh_raises_not_found_when_there_is_nothing_to_look_at(core, base, make_version):
     assert (await refusal(core.refresh("m"))).code is Code.NOT_FOUND
     folder = make_version(base / "m", 1).parent

@@ -10,7 +10,7 @@ import pytest
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.config import ModelConfig
 from jupyter_tfserve.lifecycle.source import Look, Source
-from jupyter_tfserve.lifecycle.watch import ModelWatch, WatchContext
+from jupyter_tfserve.lifecycle.watch import HOLD_S, ModelWatch, WatchContext
 
 
 @pytest.fixture
@@ -66,6 +66,19 @@ async def test_watch_goes_on_when_a_look_goes_wrong(
     assert watching.published[0] is None
     assert list(watching.published[1].aspired) == [1]
     assert watch.problem is None
+
+
+async def test_held_version_is_wanted_for_a_while_when_no_label_comes(
+    watching, tmp_path, clock, make_version, reach
+):
+    for version in (1, 2):
+        make_version(tmp_path, version)
+    watch = watching(tmp_path, period_s=0.0)
+    watch.hold(1)
+    await reach(lambda: watching.published and set(watching.published[-1].aspired) == {1, 2})
+    await reach(lambda: clock.sleepers)
+    await clock.advance(HOLD_S)
+    await reach(lambda: set(watching.published[-1].aspired) == {2})
 
 
 async def test_look_raises_what_is_wrong_with_the_folder(watching, tmp_path):

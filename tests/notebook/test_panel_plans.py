@@ -112,7 +112,7 @@ def test_policy_names_what_loads_and_what_unloads_when_planned():
     assert "Version 3" not in said
     kept = text(plan_policy("latest", "1", MODEL, SNAPSHOT))
     assert "Version 3 keeps its label and stays" in kept
-    assert "Not in the folder yet: 7." in text(plan_policy("specific", "7", MODEL, SNAPSHOT))
+    assert plan_policy("specific", "3 7", MODEL, SNAPSHOT).refusal == "Not in the folder: 7."
 
 
 @pytest.mark.parametrize(
@@ -142,4 +142,6 @@ def test_rollback_names_the_models_last_change_when_it_is_known():
         Event(1.0, "label", "prices", 3, "production -> 3 (was 4)"),
     )
     assert text(plan_rollback(MODEL, events)) == "Roll back: production of prices -> 4 (was 3)."
+    unloaded = (Event(1.0, "label", "prices", 3, "production -> 3 (was 1)"),)
+    assert "Version 1 loads first." in text(plan_rollback(MODEL, unloaded))
     assert "was changed yet" in plan_rollback(MODEL, ()).refusal

@@ -48,15 +48,44 @@ def test_policy_is_undone_when_it_changed_last(own):
     assert served(own) == {3}
 
 
-def test_rollback_names_the_next_step_when_the_version_is_gone(own):
+def test_rollback_loads_the_version_when_the_policy_has_let_it_go(own):
     own.versions("all")
     own.label("production", 1)
     own.versions("latest", 1)
-    own.client.set_label("version", "production", 3)
+    own.label("production", 3)
+    own.client.wait("version", 1, 30.0)
+    assert own.rollback() == "production of version -> 1 (was 3); version 1 was loaded for it"
+    assert own.query("version@production", [[0.0]])["version"].tolist() == [1]
+    # The choice of versions is as the person made it: the next save is served.
+    assert own.state().models[0].policy == {"latest": {"num_versions": 1}}
+    assert own.rollback() == "production of version -> 3 (was 1)"
+
+
+def test_rollback_names_the_next_steps_when_a_configuration_keeps_no_labelled_version(
+    own, kernel_home, models_folder
+):
+    text = (
+        f'model_config_list {{ config {{ name: "version" base_path: "{models_folder / "version"}"'
+        ' model_platform: "tensorflow" } }'
+    )
+    own.client.set_config(text)
+    own.versions("all")
+    own.label("production", 1)
+    own.label("production", 3)
+    own.client.set_config(text.replace(" } }", ' version_labels { key: "production" value: 3 } } }'))
+    own.client.wait("version", 1, 30.0)
     with pytest.raises(ServingError) as caught:
         own.rollback()
-    assert "Serve it: `%tfserve versions all`." in caught.value.hint
+    assert "Then `%tfserve label production=1`." in (caught.value.hint or caught.value.message)
     assert dict(own.models[0].labels) == {"production": 3}
+
+
+def test_versions_that_are_not_there_are_refused_by_the_engine_when_chosen(own):
+    with pytest.raises(ServingError) as caught:
+        own.client.set_policy("version", {"specific": {"versions": [3, 9]}})
+    assert caught.value.code is Code.NOT_FOUND
+    assert caught.value.message == "Model version has no version 9 in its folder."
+    assert served(own) == {3}
 
 
 def test_one_version_comes_and_goes_when_loaded_and_unloaded(own):

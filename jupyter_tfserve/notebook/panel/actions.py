@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from jupyter_tfserve.engine.client_state import ModelState
 from jupyter_tfserve.errors import Code, ServingError
-from jupyter_tfserve.notebook.events import MAX_EVENTS, describe_undo, find_undo
+from jupyter_tfserve.notebook.events import MAX_EVENTS, find_undo
 from jupyter_tfserve.notebook.handle import ServerHandle
 from jupyter_tfserve.notebook.label_steps import next_step
 from jupyter_tfserve.notebook.panel.plans import LabelMove
@@ -70,9 +70,9 @@ def choose_versions(server: ServerHandle, model: str, policy: Mapping[str, Any],
 def roll_back(server: ServerHandle, model: str, say: Say) -> str:
     """The model's last change is undone."""
     undo = find_undo(server.history(MAX_EVENTS).events, model)
-    apply_undo(server.client, undo)
+    done = apply_undo(server.client, undo, say)
     settle(server.client, [model], SETTLE_TIMEOUT_S, say)
-    return f"Rolled back: {describe_undo(undo)}."
+    return f"Rolled back: {done}."
 
 
 def _choose(server: ServerHandle, model: ModelState, policy: Mapping[str, Any]) -> None:

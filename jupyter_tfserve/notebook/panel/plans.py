@@ -12,7 +12,7 @@ from typing import Any, Final
 from jupyter_tfserve.engine.client_state import ModelState, State
 from jupyter_tfserve.errors import ServingError, invalid_argument
 from jupyter_tfserve.lifecycle.labels import check_label
-from jupyter_tfserve.notebook.events import Event, describe_undo, find_undo
+from jupyter_tfserve.notebook.events import Event, LabelUndo, describe_undo, find_undo
 from jupyter_tfserve.notebook.figure_view import show_rate
 from jupyter_tfserve.notebook.label_steps import next_step
 from jupyter_tfserve.notebook.panel.snapshot import Snapshot
@@ -125,11 +125,14 @@ def plan_policy(kind: str, numbers: str, model: ModelState, snapshot: Snapshot) 
         return Plan(refusal=f"The choice is {describe_policy(policy)} already.")
     wanted = _wanted(policy, model, snapshot)
     labelled = set(model.labels.values())
-    lines = [f"Versions: {describe_policy(model.policy)} {ARROW} {describe_policy(policy)}."]
     coming = sorted(wanted - _served(model))
     missing = [number for number in coming if number not in snapshot.in_folder.get(model.name, ())]
+    if missing:
+        return Plan(
+            refusal=f"Not in the folder: {_numbers(missing)}.", hint="Choose versions that are there."
+        )
+    lines = [f"Versions: {describe_policy(model.policy)} {ARROW} {describe_policy(policy)}."]
     lines += [f"Loads: {_numbers(coming)}."] if coming else []
-    lines += [f"Not in the folder yet: {_numbers(missing)}."] if missing else []
     leaving = sorted(_served(model) - wanted - labelled)
     lines += [_gone(number, model, snapshot) for number in leaving[:MAX_NUMBERS]]
     lines += [f"{len(leaving) - MAX_NUMBERS} more unload."] if len(leaving) > MAX_NUMBERS else []
@@ -143,7 +146,11 @@ def plan_policy(kind: str, numbers: str, model: ModelState, snapshot: Snapshot) 
 def plan_rollback(model: ModelState, events: Sequence[Event]) -> Plan:
     """What undoing the model's last change, by whomever, means."""
     try:
-        return Plan((f"Roll back: {describe_undo(find_undo(events, model.name))}.",))
+        undo = find_undo(events, model.name)
+        lines = [f"Roll back: {describe_undo(undo)}."]
+        if isinstance(undo, LabelUndo) and undo.version is not None and undo.version not in _served(model):
+            lines.append(f"Version {undo.version} loads first.")
+        return Plan(tuple(lines))
     except ServingError as error:
         return Plan(refusal=error.message, hint=error.hint or "")
 
