@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import os
 import subprocess
 import sys
@@ -21,3 +22,8 @@ def test_tensorflow_is_not_imported_when_a_module_is(module):
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert done.stdout == "set()\n"
+
+
+def test_types_are_told_to_checkers_when_the_package_is_installed():
+    """Without the marker `mypy --strict` refuses `from jupyter_tfserve import connect`."""
+    assert (importlib.resources.files("jupyter_tfserve") / "py.typed").is_file()
