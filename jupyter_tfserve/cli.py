@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import Final
+
+CLOSED_PIPE: Final = 141
+"""What a shell calls a program that SIGPIPE ended."""
 
 USAGE = """usage: jupyter tfserve COMMAND [...]
 
@@ -15,8 +20,19 @@ commands:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status of the command: 0, or 255 after one line that says what was wrong."""
+    """The exit status of the command: 0, or 255 after one line that says what was wrong; 141 if nobody reads it."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = _run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # As with `| head`. The interpreter flushes once more as it ends, and must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+    return status
+
+
+def _run(given: list[str]) -> int:
     if not given or given[0] in ("-h", "--help", "help"):
         print(USAGE)
         return 0

@@ -16,7 +16,7 @@ from jupyter_tfserve.dataplane.tls import parse_ssl_config
 from jupyter_tfserve.engine.flag_values import FlagValues, read_text
 from jupyter_tfserve.engine.flags import Value
 from jupyter_tfserve.engine.platform_options import platform_notes, with_platform
-from jupyter_tfserve.engine.worker_flags import worker_options
+from jupyter_tfserve.engine.worker_flags import worker_notes, worker_options
 from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.options import (
     BatchOptions,
@@ -150,7 +150,7 @@ def _batching(flags: FlagValues) -> BatchingParameters:
 
 
 def _notes(flags: FlagValues) -> list[str]:
-    notes = []
+    notes = worker_notes(flags)
     if flags.is_set("enable_per_model_batching_parameters") and not flags.is_set("enable_batching"):
         notes.append("--enable_per_model_batching_parameters has no effect without --enable_batching")
     if flags.is_changed("target_p99_ms") and flags.is_set("enable_batching"):

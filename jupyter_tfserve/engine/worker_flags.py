@@ -43,6 +43,16 @@ def worker_options(flags: FlagValues) -> WorkerOptions:
     )
 
 
+def worker_notes(flags: FlagValues) -> list[str]:
+    """Numbers of threads that were given in vain."""
+    names = (f"tensorflow_{name}_parallelism" for name in ("session", "intra_op", "inter_op"))
+    return [
+        f"--{name}={flags.integer(name)} is negative, which counts as 0: as many as CPUs may be used"
+        for name in names
+        if flags.integer(name) < 0
+    ]
+
+
 def _session_config(flags: FlagValues) -> bytes:
     file = flags.text("tensorflow_session_config_file")
     overwrites = SessionFlags(

@@ -316,6 +316,7 @@ def test_run_that_takes_too_long_is_given_up(contract_models, tmp_path) -> None:
         wait_loaded(running, "default")
         answer = running.rest.post("/v1/models/default:predict", content='{"instances": [-1.0]}')
         assert answer.status_code == 504, answer.text
+        assert answer.json() == {"error": "Timed out waiting for notification"}
         with (
             pytest.raises(grpc.RpcError) as raised,
             grpc.insecure_channel(running.connection.grpc_address) as channel,

@@ -158,6 +158,17 @@ def test_version_and_help_end_well() -> None:
     assert (version.stderr, usage.stderr) == ("", "")
 
 
+def test_help_ends_without_a_traceback_when_its_reader_has_gone() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "jupyter_tfserve", "serve", "--help"]
+    with open(writing, "wb") as pipe:
+        done = subprocess.run(
+            command, stdout=pipe, stderr=subprocess.PIPE, timeout=FAIL_DEADLINE_S, check=False
+        )
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 # What starts
 
 

@@ -68,6 +68,14 @@ def test_flag_without_effect_says_so_only_when_it_was_changed() -> None:
     assert "--rest_api_num_threads is accepted" in parse_flags(["--rest_api_num_threads=8"])[1][0]
 
 
+def test_negative_number_of_threads_says_that_it_counts_as_none() -> None:
+    values, _ = parse_flags(["--model_base_path=/m", "--tensorflow_session_parallelism=-3"])
+    options, notes = engine_options(values)
+    assert options.worker.intra_op_parallelism == 0
+    assert notes[0].startswith("--tensorflow_session_parallelism=-3 is negative")
+    assert engine_options(parse_flags(["--model_base_path=/m"])[0])[1] == []
+
+
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
