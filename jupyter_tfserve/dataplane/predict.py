@@ -17,6 +17,7 @@ from jupyter_tfserve.codec.prediction_log import Exchange, LogKind, SignatureRun
 from jupyter_tfserve.dataplane.admission import ModelFlows
 from jupyter_tfserve.dataplane.traffic import Traffic
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
+from jupyter_tfserve.lifecycle.config_places import refused_entry, with_place
 from jupyter_tfserve.lifecycle.config_proto import models_from_reload
 from jupyter_tfserve.lifecycle.core import ServerCore
 from jupyter_tfserve.lifecycle.serving_map import ServableHandle
@@ -208,8 +209,15 @@ class DataPlane:
         return self._core.model_status(spec)
 
     async def reload_config(self, config: Any) -> None:
-        """Replaces the whole configuration by a ModelServerConfig message; returns when new models serve."""
-        await self._core.apply_config(models_from_reload(config))
+        """Replaces the whole configuration by a ModelServerConfig message; returns when new models serve.
+
+        An error's text is upstream's; its hint names the entry.
+        """
+        models, current = models_from_reload(config), self._core.desired.by_name
+        try:
+            await self._core.apply_config(models)
+        except ServingError as error:
+            raise with_place(error, "", refused_entry(models, current, error)) from None
 
     async def _wait_first_load(self, spec: ModelSpec, timeout_s: float | None) -> None:
         """A configured model that was never ready yet is waited for: ports are open before models are loaded."""

@@ -44,5 +44,14 @@ def validate_labels(
             Code.FAILED_PRECONDITION,
             f"Request to assign label to version {version} of model {model}, "
             "which is not currently available for inference",
-            hint=f"Load version {version} first, then set the label.",
+            hint=_next_step(model, version, available),
         )
+
+
+def _next_step(model: str, version: int, available: Collection[int]) -> str:
+    if available:
+        return f"Load version {version} first, then set the label."
+    return (
+        f"No version of {model} is loaded yet. Serve it without the label first, then set the label; or start the "
+        "server with --allow_version_labels_for_unavailable_models."
+    )

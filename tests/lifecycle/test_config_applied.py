@@ -6,9 +6,12 @@ import logging
 
 import pytest
 
+from jupyter_tfserve.dataplane.predict import DataPlane
 from jupyter_tfserve.engine.config_calls import apply_text
 from jupyter_tfserve.engine.initial_models import ConfigFile
 from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.lifecycle.config import ModelConfig
+from jupyter_tfserve.lifecycle.config_proto import message_from_models
 from jupyter_tfserve.lifecycle.core import ServerCore
 from jupyter_tfserve.lifecycle.history import History
 from jupyter_tfserve.lifecycle.store import StateStore
@@ -101,7 +104,16 @@ async def test_place_and_next_step_are_told_when_a_label_is_refused(core, base, 
     text = text_of(base, "m", more='version_labels { key: "stable" value: 123 } ')
     error = await refusal(apply_text(core, text, NO_LIMIT_S))
     assert error.code is Code.FAILED_PRECONDITION
-    assert error.hint == "See line 2, config[0]. Load version 123 first, then set the label."
+    assert error.hint.startswith(
+        "See line 2, config[0]. No version of m is loaded yet. Serve it without the label"
+    )
+
+
+async def test_entry_is_told_in_the_hint_alone_when_a_reload_is_refused(core, base):
+    message = message_from_models(ModelConfig(name, f"{base}/{name}") for name in ("m", "n", "m"))
+    error = await refusal(DataPlane(core).reload_config(message))
+    assert error.message == "Illegal to list model m multiple times in config list"
+    assert error.hint == "See config[2]."
 
 
 async def test_file_line_and_next_step_are_logged_when_the_start_refuses_a_config(core, base, caplog):

@@ -47,7 +47,7 @@ def test_second_occurrence_is_told_when_a_model_is_listed_twice(text, place):
 def test_entry_and_next_step_are_told_when_a_label_is_refused():
     models = parse_config(JSON)[:2]
     with pytest.raises(ServingError) as caught:
-        validate_labels("a{", {}, {"x": 1}, ())
+        validate_labels("a{", {}, {"x": 1}, (2,))
     told = with_place(caught.value, JSON, refused_entry(models, {}, caught.value))
     assert told.hint == "See line 2, config[0]. Load version 1 first, then set the label."
 

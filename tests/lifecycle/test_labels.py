@@ -43,6 +43,16 @@ def test_labels_are_refused_in_upstream_words_when_a_version_is_not_available(ol
     )
 
 
+def test_next_step_is_one_that_can_be_taken_when_a_label_is_refused():
+    hints = []
+    for available in ({1}, set()):
+        with pytest.raises(ServingError) as caught:
+            validate_labels("m", {}, {"A": 9}, available)
+        hints.append(caught.value.hint)
+    assert hints[0] == "Load version 9 first, then set the label."
+    assert "Serve it without the label first" in hints[1]
+
+
 def test_label_without_a_name_is_refused():
     with pytest.raises(ServingError) as caught:
         validate_labels("m", {}, {"": 1}, {1})
