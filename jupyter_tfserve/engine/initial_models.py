@@ -168,7 +168,7 @@ def _from_config_file(options: EngineOptions) -> InitialModels:
     except ServingError as error:
         # As upstream: where the text is wrong stands above the line that ends the start.
         print(error.message, file=sys.stderr)
-        hint = f"{error.message}{_hint_text(error)}"
+        hint = f"{error.message}.{_hint_text(error)}" if error.hint else error.message
         raise invalid_argument(f"Invalid protobuf file: '{file}'", hint) from None
     config_file = ConfigFile(file, text, options.model_config_file_poll_wait_seconds, options.state_dir)
     return InitialModels(config_file=config_file, names=frozenset(model.name for model in models))

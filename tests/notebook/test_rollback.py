@@ -121,6 +121,19 @@ def test_configuration_is_served_when_a_file_is_given(own, kernel_home, models_f
     np.testing.assert_array_equal(own.query("other", {"x": [1.0, 2.0, 3.0]}), [2.0, 3.0, 4.0])
 
 
+def test_file_is_told_and_nothing_changes_when_its_configuration_is_refused(own, kernel_home):
+    before = [model.name for model in own.models]
+    file = kernel_home / "typo.config"
+    file.write_text(
+        'model_config_list { config { name: "t" base_path: "/no/such" model_platform: "tensorflow" } }'
+    )
+    with pytest.raises(ServingError) as caught:
+        own.config(file)
+    assert caught.value.code is Code.NOT_FOUND
+    assert caught.value.hint.startswith(f"In {file}. See line 1, config[0].")
+    assert [model.name for model in own.models] == before
+
+
 def test_rollback_refuses_when_a_configuration_came_between(own, kernel_home, models_folder):
     own.label("production", 3)
     text = (
