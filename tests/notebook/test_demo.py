@@ -75,7 +75,7 @@ def test_lab_opens_the_notebook_and_is_gone_when_the_demo_is_ended(kernel_home, 
     pytest.importorskip("jupyterlab")
     arguments = ["--no-browser", "--dir", str(demo_folder), "--", "--ServerApp.port=0"]
     process = start_demo(kernel_home, *arguments)
-    watchdog = threading.Timer(90, process.kill)
+    watchdog = threading.Timer(200, process.kill)
     watchdog.start()
     try:
         url = next(line.split()[1] for line in process.stdout if line.startswith("Open http"))
