@@ -17,6 +17,8 @@ from jupyter_tfserve.lifecycle.source import holds_model, version_of
 
 MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 DEFAULT_NAME: Final = "default"
+MAX_NAMED: Final = 5
+"""A message names at most so many folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,11 @@ def _several(folders: Iterable[Path], name: str | None) -> ResolvedModels:
         if is_single:
             notes.append(f"{folder.name} is a model without a version number: it is served as version 1.")
     if not models:
-        raise invalid_argument("None of the folders has a name that a model can have", hint="Rename one.")
+        names = ", ".join(folder.name for folder in folders[:MAX_NAMED])
+        raise invalid_argument(
+            f"None of these folders has a name that a model can have: {names}",
+            hint="Rename one, or serve it alone under another name.",
+        )
     return ResolvedModels(tuple(models), tuple(notes))
 
 

@@ -34,7 +34,17 @@ class Event:
         """One line, in local time."""
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.time))
         version = "" if self.version is None else f" {self.version}"
-        return f"{when}  {self.kind:<7} {self.model}{version}  {self.detail}".rstrip()
+        return f"{when}  {self.kind:<7} {self.model}{version}  {self.words}".rstrip()
+
+    @property
+    def words(self) -> str:
+        """The detail as a person says it: a policy is JSON in the engine's history."""
+        if self.kind != "policy":
+            return self.detail
+        try:
+            return f"versions: {describe_policy(json.loads(self.detail))}"
+        except (ValueError, TypeError, AttributeError):
+            return self.detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,4 +167,4 @@ def _unknown_before(event: Event) -> ServingError:
 
 def _cells(event: Event) -> tuple[str, ...]:
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.time))
-    return when, event.kind, event.model, "" if event.version is None else str(event.version), event.detail
+    return when, event.kind, event.model, "" if event.version is None else str(event.version), event.words

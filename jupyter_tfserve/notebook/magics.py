@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, Final
 
+from IPython.core.display_functions import publish_display_data
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
@@ -83,7 +84,11 @@ class TFServeMagics(Magics):  # type: ignore[misc]  # IPython's types are skippe
         namespace = self.shell.user_ns
         value = evaluate(obj, namespace)
         example = None if like is None else evaluate(like, namespace)
-        return self._running().save(value, name, label=label, like=example, warm_up=not no_warmup)
+        server = self._running()
+        saved = server.save(value, name, label=label, like=example, warm_up=not no_warmup)
+        # A `%tfserve start` above in the same cell shows nothing: a cell shows its last value alone.
+        publish_display_data(server.status()._repr_mimebundle_())
+        return saved
 
     def _label(self, move: tuple[str, int], model: str | None) -> None:
         label, version = move

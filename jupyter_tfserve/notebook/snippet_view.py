@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -38,6 +38,14 @@ class Snippets:
     def __getitem__(self, language: str) -> str:
         """The text of one language."""
         return self.texts[language]
+
+    def __iter__(self) -> Iterator[str]:
+        """The languages, as of a dict."""
+        return iter(self.texts)
+
+    def __len__(self) -> int:
+        """How many languages there are."""
+        return len(self.texts)
 
     def __str__(self) -> str:
         """The only text as it is; several under their titles."""

@@ -123,3 +123,10 @@ export function labelsOf(model: IModel, version: number): string[] {
     .filter(label => model.labels[label] === version)
     .sort();
 }
+
+/** A request in one language, ready to copy. */
+export interface IProgram {
+  readonly language: string;
+  readonly title: string;
+  readonly text: string;
+}

@@ -10,9 +10,11 @@ import type {
   IHistoryEvent,
   IOpened,
   IPolicy,
+  IProgram,
   ISignatures,
   IStatus
 } from './documents';
+import type { IRequest } from './snippets';
 
 export const NAMESPACE = 'jupyter-tfserve';
 
@@ -88,6 +90,12 @@ export class ServingApi {
 
   signatures(engine: string, model: string): Promise<ISignatures> {
     return this.call<ISignatures>('GET', this.modelPath(engine, model, 'signatures'));
+  }
+
+  /** Programs that send the request, by language; the Jupyter server writes them. */
+  async programs(request: IRequest, needsToken: boolean): Promise<readonly IProgram[]> {
+    const body = { url: request.url, body: request.body, needs_token: needsToken };
+    return (await this.call<{ programs: IProgram[] }>('POST', ['snippets'], body)).programs;
   }
 
   async removeModel(engine: string, model: string): Promise<void> {

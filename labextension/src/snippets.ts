@@ -48,24 +48,46 @@ export interface ITarget {
   readonly needsToken?: boolean;
 }
 
-/** The command that asks the model something real, or null if REST cannot carry its inputs. */
+export interface IRequest {
+  readonly url: string;
+  readonly body: string;
+}
+
+/** A request that asks the model something real, or null if REST cannot carry its inputs. */
+export function requestOf(target: ITarget, signatures: ISignatures): IRequest | null {
+  const chosen = choose(signatures);
+  return chosen && { url: addressOf(target), body: example(...chosen, 'json') };
+}
+
+/** The command that sends it from a terminal. */
 export function curlLine(target: ITarget, signatures: ISignatures): string | null {
-  const name = chooseSignature(signatures);
-  const signature = name === null ? undefined : signatures.signatures[name];
-  if (name === null || signature === undefined || !canCarry(signature)) {
+  const chosen = choose(signatures);
+  if (chosen === null) {
     return null;
   }
-  const label = target.label === undefined ? '' : `/labels/${encodeURIComponent(target.label)}`;
-  const path = `/v1/models/${encodeURIComponent(target.model)}${label}:predict`;
-  const url = shellQuote(target.url.replace(/\/+$/, '') + path);
+  const url = shellQuote(addressOf(target));
   // The variable, not the token: a copied line is pasted into chats and files.
   const header = target.needsToken ? '-H "Authorization: token $JUPYTER_TOKEN" ' : '';
-  const body = example(signature, name, 'json');
+  const body = example(...chosen, 'json');
   if (body.length <= LONGEST_BODY) {
     return `curl ${header}-d ${shellQuote(body)} ${url}`;
   }
-  const program = `import json; print(json.dumps(${example(signature, name, 'python')}))`;
+  const program = `import json; print(json.dumps(${example(...chosen, 'python')}))`;
   return `python -c ${shellQuote(program)} | curl ${header}-d @- ${url}`;
+}
+
+function addressOf(target: ITarget): string {
+  const label = target.label === undefined ? '' : `/labels/${encodeURIComponent(target.label)}`;
+  const path = `/v1/models/${encodeURIComponent(target.model)}${label}:predict`;
+  return target.url.replace(/\/+$/, '') + path;
+}
+
+function choose(signatures: ISignatures): [ISignature, string] | null {
+  const name = chooseSignature(signatures);
+  const signature = name === null ? undefined : signatures.signatures[name];
+  return name === null || signature === undefined || !canCarry(signature)
+    ? null
+    : [signature, name];
 }
 
 /** The default signature if it predicts, else the first that does. */

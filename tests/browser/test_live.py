@@ -209,7 +209,7 @@ def test_other_api_level_is_a_note_and_no_refusal(page, lab, serving):
 def test_folder_is_served_from_notebook_7s_file_list(lab, no_engine):
     lab.open("tree", query="")
     lab.page.locator(".jp-DirListing-item[data-isdir='true']", has_text="saved_models").click(button="right")
-    lab.page.locator(".lm-Menu-itemLabel", has_text="Serve this SavedModel").click()
+    lab.page.locator(".lm-Menu-itemLabel", has_text="Serve the Models in This Folder").click()
     expect(lab.state(2, "AVAILABLE")).to_be_visible(timeout=90_000)
     lab.screenshot("notebook7-tree")
 

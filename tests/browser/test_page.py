@@ -71,6 +71,9 @@ def test_person_asks_a_model_and_takes_the_program_along(opened, jupyter_url):
     predictions = json.loads(page.locator("#answer").inner_text())["predictions"]
     assert [row["version"] for row in predictions] == [1, 1]
     expect(page.locator("#snippet")).to_contain_text("[[1.0], [2.0]]")
+    page.locator("#language").select_option("grpc")
+    expect(page.locator("#snippet")).to_contain_text("version_label = 'production'")
+    page.locator("#language").select_option("bash")
     expect(page.locator("#snippet")).to_contain_text(
         f"{jupyter_url}jupyter-tfserve/v1/models/version/labels/production:predict"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 
 import pytest
 
@@ -41,7 +42,7 @@ def test_folder_is_served_when_its_path_is_given(lab, no_engine):
 def test_folder_is_served_when_chosen_in_the_file_browsers_menu(lab, no_engine):
     lab.run("filebrowser:activate")
     lab.page.locator(".jp-DirListing-item[data-isdir='true']", has_text="saved_models").click(button="right")
-    lab.page.locator(".lm-Menu-itemLabel", has_text="Serve this SavedModel").click()
+    lab.page.locator(".lm-Menu-itemLabel", has_text="Serve the Models in This Folder").click()
     expect(lab.state(2, "AVAILABLE")).to_be_visible(timeout=90_000)
 
 
@@ -146,6 +147,15 @@ def test_copied_curl_line_works_in_a_shell(lab, serving):
         ["sh", "-c", f"{line} -s --noproxy '*'"], capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout)["predictions"][0]["version"] == 2
+
+
+def test_copied_program_asks_the_model(lab, serving):
+    lab.panel.locator("select[name='program']").select_option("python")
+    expect(lab.panel.locator(".jp-tfserve-Copied pre")).to_contain_text("import requests")
+    done = subprocess.run(
+        [sys.executable, "-c", clipboard(lab.page)], capture_output=True, text=True, check=True
+    )
+    assert "'version': 2" in done.stdout.replace('"', "'")
 
 
 def test_curl_line_through_jupyter_works_with_its_token(lab, serving, jupyter_url):

@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from jupyter_tfserve.engine.control_call import Reply
+from jupyter_tfserve.extension.grpc_program import grpc_program, parse_target
 from jupyter_tfserve.extension.handlers.page import FILES, MAX_BODY_BYTES
 
 
@@ -71,6 +73,40 @@ async def test_programs_send_the_document_with_a_token_from_the_environment(api)
         assert token_of(api) not in text
 
 
+class OneEngine:
+    """An engine as the handler sees it: where its gRPC port is, and its signatures."""
+
+    def __init__(self, grpc_address="127.0.0.1:8500"):
+        self.grpc_address = grpc_address
+        self.asked = []
+
+    def connection(self, name):
+        return self
+
+    async def call(self, name, method, path, body, timeout_s):
+        self.asked.append(path)
+        tensor = {"dtype": "float", "shape": [-1, 1]}
+        signature = {"method_name": "", "inputs": {"x": tensor}, "outputs": {"y": tensor}}
+        return Reply(200, json.dumps({"version": 2, "signatures": {"serving_default": signature}}).encode())
+
+
+async def test_grpc_program_has_the_signatures_types_when_the_document_fits():
+    engine, target = OneEngine(), parse_target({"model": "a b", "label": "production", "version": 2})
+    text = await grpc_program(engine, target, {"instances": [[1.0], [2.0]]})
+    assert engine.asked == ["/control/models/a%20b/signatures?version=2"]
+    assert "request.model_spec.version_label = 'production'" in text
+    assert "version.value" not in text
+    assert "tf.make_tensor_proto([[1.0], [2.0]], 'float32')" in text
+    for document in (
+        {},
+        {"instances": 3},
+        {"instances": [{"z": 1}]},
+        {"inputs": {"x": 1}, "signature_name": "n"},
+    ):
+        assert await grpc_program(engine, target, document) == ""
+    assert await grpc_program(OneEngine(""), target, {"instances": [[1.0]]}) == ""
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -84,6 +120,8 @@ async def test_programs_send_the_document_with_a_token_from_the_environment(api)
         ({"url": "http://h", "body": "[" * 100_000}, 400),
         ({"url": "http://h", "body": "{}", "needs_token": "yes"}, 400),
         ({"url": "http://h", "body": "b" * MAX_BODY_BYTES}, 429),
+        ({"url": "http://h", "body": "{}", "grpc": "m"}, 400),
+        ({"url": "http://h", "body": "{}", "grpc": {"model": "m", "version": True}}, 400),
     ],
 )
 async def test_programs_are_refused_when_the_request_is_none(api, body, status):

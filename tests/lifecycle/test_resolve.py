@@ -67,6 +67,12 @@ def test_name_is_refused_when_the_folder_holds_several_models(tmp_path, make_ver
     assert refusal(str(tmp_path), name="x").code is Code.INVALID_ARGUMENT
 
 
+def test_folders_are_named_when_none_can_be_a_models_name(tmp_path, make_version):
+    for name in ("my model", "größe"):
+        make_version(tmp_path / name, 1)
+    assert "größe, my model" in refusal(str(tmp_path)).message
+
+
 def test_empty_folder_is_a_model_without_versions_yet(tmp_path):
     (tmp_path / "new").mkdir()
     resolved = resolve_base_path(str(tmp_path / "new"))

@@ -75,6 +75,14 @@ def test_other_models_are_left_alone_when_one_is_named():
     assert find_undo(events).label == "a"
 
 
+@pytest.mark.parametrize(
+    ("detail", "words"), [(json.dumps(ALL), "versions: all"), ("no JSON", "no JSON"), ("[]", "[]")]
+)
+def test_policy_is_in_the_words_of_the_commands_when_shown(detail, words):
+    assert str(event("policy", detail)).endswith(f"policy  m  {words}")
+    assert f">{words}<" in Events((event("policy", detail),))._repr_mimebundle_()["text/html"]
+
+
 def test_table_holds_every_event_as_text_when_shown():
     documents = [
         {"time": 0.0, "kind": "load", "model": "<m>", "version": 3, "detail": "<b>"},

@@ -33,10 +33,11 @@ def test_outputs_are_empty_when_committed(notebook):
 
 
 @pytest.mark.slow
-def test_story_comes_out_right_when_every_cell_runs(kernel_home, monkeypatch, notebook, saved_models):
+def test_story_comes_out_right_when_every_cell_runs(kernel_home, monkeypatch, notebook, make_saved_models):
     # The other notebooks' models lie in the same folder, on Binder and in a clone.
     shutil.copytree(
-        saved_models / "version" / "1", kernel_home / "saved_models" / "regression_experiments" / "1"
+        make_saved_models("version=1") / "version" / "1",
+        kernel_home / "saved_models" / "regression_experiments" / "1",
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     client = NotebookClient(
@@ -48,6 +49,9 @@ def test_story_comes_out_right_when_every_cell_runs(kernel_home, monkeypatch, no
         client.execute()
     assert "prices version 1: AVAILABLE (production)" in output_of(notebook, "blue =")
     assert "4 rows agree with the model in this notebook" in output_of(notebook, "blue =")
+    blue = next(cell for cell in notebook.cells if cell.source.startswith("blue ="))
+    # The live card beside what was saved.
+    assert any("application/vnd.jupyter-tfserve.card+json" in item.get("data", {}) for item in blue.outputs)
     assert "prices version 2: AVAILABLE (staging)" in output_of(notebook, "green =")
     assert "prices@staging: MAE" in output_of(notebook, "%tfserve compare")
     assert "300 answers, 2 different values; production was 1" in output_of(notebook, "server = connect")

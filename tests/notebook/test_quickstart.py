@@ -33,9 +33,11 @@ def output_of(notebook, start):
 
 
 @pytest.mark.slow
-def test_story_comes_out_right_when_every_cell_runs(kernel_home, monkeypatch, notebook, saved_models):
+def test_story_comes_out_right_when_every_cell_runs(kernel_home, monkeypatch, notebook, make_saved_models):
     # The other notebooks' models lie in the same folder, on Binder and in a clone.
-    shutil.copytree(saved_models / "version" / "1", kernel_home / "saved_models" / "prices" / "1")
+    shutil.copytree(
+        make_saved_models("version=1") / "version" / "1", kernel_home / "saved_models" / "prices" / "1"
+    )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     client = NotebookClient(
         notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(kernel_home)}}

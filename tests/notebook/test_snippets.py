@@ -7,6 +7,7 @@ import pytest
 
 from jupyter_tfserve.client.documents import columns_of_document
 from jupyter_tfserve.codec.sample_request import PREDICT_METHOD
+from jupyter_tfserve.notebook.snippet_view import Snippets
 from jupyter_tfserve.notebook.snippets import one_row
 from jupyter_tfserve.types import Signature, TensorSpec
 
@@ -53,3 +54,10 @@ def test_row_is_cut_out_as_plain_json_when_a_request_is_given(document, inputs, 
 def test_columns_are_by_alias_when_a_request_is_any(document, columns):
     found = columns_of_document(document, signature(a=("float", None), b=("float", None)))
     assert {alias: np.asarray(column).tolist() for alias, column in found.items()} == columns
+
+
+def test_languages_are_listed_as_of_a_dict_when_snippets_are_iterated():
+    snippets = Snippets("m", {"bash": "curl", "python": "requests"})
+    assert list(snippets) == ["bash", "python"]
+    assert {language: snippets[language] for language in snippets} == snippets.texts
+    assert len(snippets) == 2

@@ -16,6 +16,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.extension.handler import ExtensionHandlerMixin
 
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
+from jupyter_tfserve.extension.grpc_program import grpc_program, parse_target
 from jupyter_tfserve.extension.handlers.base import RESOURCE, TFServeHandler, guarded
 
 FILES: Final[Mapping[str, str]] = {
@@ -91,8 +92,12 @@ class ProgramsHandler(TFServeHandler):
         # Here, since it brings numpy, which a Jupyter server that shows no program does without.
         from jupyter_tfserve.client.programs import TITLES, rest_texts
 
-        url, document, needs_token = _asked(self.json_body())
+        asked = self.json_body()
+        url, document, needs_token = _asked(asked)
+        target = parse_target(asked.get("grpc"))
         texts = await asyncio.to_thread(rest_texts, url, document, needs_token)
+        if target is not None and (text := await grpc_program(self.engines, target, document)):
+            texts["grpc"] = text
         programs = [{"language": name, "title": TITLES[name], "text": text} for name, text in texts.items()]
         self.reply({"programs": programs, "token_note": LOGIN_NOTE})
 

@@ -293,6 +293,22 @@ function addresses() {
   return [[jupyterAddress, `through Jupyter: ${jupyterAddress}`], ...direct];
 }
 
+/** What the gRPC program asks; it is for the server's own network, whatever address is chosen for the others. */
+function grpcTarget(request) {
+  if (request.verb !== 'predict') {
+    return {};
+  }
+  const [kind, name] = byId('version').value.split(/\/(.*)/s, 2);
+  const model = byId('model').value;
+  if (kind === 'latest') {
+    return { grpc: { model } };
+  }
+  const models = views.find(one => one.engine.name === DEFAULT_ENGINE)?.models ?? [];
+  const named = models.find(one => one.name === model)?.labels[name];
+  const choice = kind === 'labels' ? { label: name, version: named ?? null } : { version: Number(name) };
+  return { grpc: { model, ...choice } };
+}
+
 async function writeSnippets() {
   fill(byId('address'), addresses());
   const request = chosenRequest();
@@ -301,7 +317,8 @@ async function writeSnippets() {
   let note = '';
   if (request !== undefined && body.length <= MAX_SNIPPET_BODY) {
     const address = byId('address').value;
-    const asks = { url: `${address}/${predictPath(request)}`, needs_token: address === jupyterAddress };
+    const url = `${address}/${predictPath(request)}`;
+    const asks = { url, needs_token: address === jupyterAddress, ...grpcTarget(request) };
     try {
       const { path, options } = post('api/snippets', JSON.stringify({ ...asks, body }));
       const answer = await (await call(path, options)).json();

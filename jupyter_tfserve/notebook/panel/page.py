@@ -160,7 +160,7 @@ def _addresses(snapshot: Snapshot) -> str:
 def _event_line(event: Event) -> str:
     when = time.strftime("%H:%M:%S", time.localtime(event.time))
     version = "" if event.version is None else f" version {event.version}"
-    return f"{when}  {event.kind}{version}  {event.detail}".rstrip() + "\n"
+    return f"{when}  {event.kind}{version}  {event.words}".rstrip() + "\n"
 
 
 def _row_html(row: Row) -> str:

@@ -24,7 +24,7 @@ export const fileBrowserPlugin: JupyterFrontEndPlugin<void> = {
       return;
     }
     const { contents } = app.serviceManager;
-    const title = serving.trans.__('Serve this SavedModel');
+    const title = serving.trans.__('Serve the Models in This Folder');
     commands.add(CommandIDs.serveSelected, title, {}, async () => {
       const [selected] = Array.from(browsers.tracker.currentWidget?.selectedItems() ?? []);
       if (selected !== undefined) {

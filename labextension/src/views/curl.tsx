@@ -1,7 +1,7 @@
 import * as React from 'react';
 import { copyText } from '../clipboard';
 import { ServingError } from '../request';
-import { curlLine } from '../snippets';
+import { curlLine, requestOf } from '../snippets';
 import { DEFAULT_ENGINE } from '../model';
 import { useServing } from './context';
 import { Button, FailureNote } from './parts';
@@ -12,17 +12,34 @@ interface ICurlProps {
   readonly restUrl: string | null;
 }
 
-/** Buttons that copy a command, and the command itself, for those whose browser does not copy. */
+/** The languages of `api/snippets` but for curl in a POSIX shell, which has buttons of its own. */
+const LANGUAGES: readonly (readonly [string, string])[] = [
+  ['python', 'Python (requests)'],
+  ['node', 'Node.js'],
+  ['powershell', 'PowerShell'],
+  ['cmd', 'curl (Windows cmd)']
+];
+
+/** Buttons that copy a command or a program, and that text itself, for those whose browser does not copy. */
 export function Curl(props: ICurlProps): React.ReactElement {
   const { model: serving, trans } = useServing();
   const { engine, model, restUrl } = props;
   const [line, setLine] = React.useState('');
   const [failure, setFailure] = React.useState<ServingError | null>(null);
 
-  const copy = async (url: string, needsToken: boolean) => {
+  const write = async (url: string, needsToken: boolean, language: string | null) => {
+    const signatures = await serving.api.signatures(engine, model);
+    const target = { url, model, needsToken };
+    const request = language === null ? null : requestOf(target, signatures);
+    if (request === null) {
+      return curlLine(target, signatures);
+    }
+    const programs = await serving.api.programs(request, needsToken);
+    return programs.find(program => program.language === language)?.text ?? null;
+  };
+  const copy = async (url: string, needsToken: boolean, language: string | null = null) => {
     try {
-      const signatures = await serving.api.signatures(engine, model);
-      const text = curlLine({ url, model, needsToken }, signatures);
+      const text = await write(url, needsToken, language);
       if (text === null) {
         throw new ServingError(
           'UNIMPLEMENTED',
@@ -63,6 +80,28 @@ export function Curl(props: ICurlProps): React.ReactElement {
           >
             {trans.__('curl via Jupyter')}
           </Button>
+        )}
+        {(restUrl !== null || engine === DEFAULT_ENGINE) && (
+          <select
+            name="program"
+            className="jp-tfserve-Programs"
+            aria-label={trans.__('Copy another program')}
+            value=""
+            onChange={event => {
+              // Through Jupyter where there is no port: with the token from the environment.
+              const url = restUrl ?? serving.api.proxyUrl;
+              void copy(url, restUrl === null, event.target.value);
+            }}
+          >
+            <option value="" disabled>
+              {trans.__('Copy as…')}
+            </option>
+            {LANGUAGES.map(([language, title]) => (
+              <option key={language} value={language}>
+                {title}
+              </option>
+            ))}
+          </select>
         )}
       </div>
       {line !== '' && (

@@ -58,10 +58,13 @@ export function ModelSection(props: {
           </Button>
         )}
         <ConfirmButton
-          label={trans.__('Unload')}
+          label={trans.__('Remove')}
           action="unload"
-          question={trans.__('Unload %1? Requests for it will fail. Its files stay.', model.name)}
-          confirm={trans.__('Unload it')}
+          question={trans.__(
+            'Remove %1 from the server? Requests for it will fail. Its files stay.',
+            model.name
+          )}
+          confirm={trans.__('Remove it')}
           keep={trans.__('Keep it')}
           onConfirm={() => void serving.removeModel(engine.name, model.name)}
         />

@@ -53,7 +53,8 @@ function keyOf(policy: IPolicy): string {
   return JSON.stringify(policy);
 }
 
-function describe(policy: IPolicy, trans: TranslationBundle): string {
+/** In words which versions it serves. */
+export function describe(policy: IPolicy, trans: TranslationBundle): string {
   if (policy.latest !== undefined) {
     const count = policy.latest.num_versions;
     return trans._n('the latest version', 'the latest %1 versions', count);

@@ -332,7 +332,8 @@
 
 .jp-tfserve-Form input,
 .jp-tfserve-Form select,
-.jp-tfserve-Policy select {
+.jp-tfserve-Policy select,
+.jp-tfserve-Programs {
   min-height: 26px;
   width: 100%;
   box-sizing: border-box;
