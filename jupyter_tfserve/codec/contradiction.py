@@ -19,7 +19,6 @@ def refusal(inputs: Tensors, signature: Signature) -> ServingError | None:
         if spec is not None and not shape_fits(tensor.shape, spec.shape):
             return invalid_argument(
                 f"Input {alias} has shape {describe_shape(tensor.shape)}, and the signature wants "
-                f"{describe_spec(spec)}; a request of another shape ended the model's process",
-                f"Send {alias} as {describe_spec(spec)}.",
+                f"{describe_spec(spec)}; a request of another shape ended the model's process"
             )
     return None

@@ -1,21 +1,28 @@
 """Where a request and a signature differ, and the line that makes them agree. Pure.
 
-Asked only after a request has failed: the server's own check is the authority, this one explains.
+Asked only after a request has failed: the server's own check is the authority, this one explains. What it costs is
+bounded by `value_shape.Budget` and `MOST_FOUND`.
 """
 
 from __future__ import annotations
 
 import difflib
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 from typing import Any, Final
 
 from jupyter_tfserve.codec.dtypes import DTYPES
-from jupyter_tfserve.codec.value_shape import Shape, describe_shape, is_b64, look, shape_fits
+from jupyter_tfserve.codec.mismatch_fix import kind_fix, lone_row_fix, numpy_name, shape_fix
+from jupyter_tfserve.codec.value_shape import Budget, Shape, Value, describe_shape, is_b64, look, shape_fits
 from jupyter_tfserve.types import Signature, TensorSpec
 
 MOST_SHOWN: Final = 3
+MOST_FOUND: Final = 1000
+"""Then the search ends."""
+MOST_INPUTS: Final = 8
+LONGEST_NAME: Final = 64
 TAKEN_KINDS: Final[Mapping[str, str]] = {"f": "fiu", "i": "iu", "u": "iu", "O": "O", "b": "b"}
 """The kinds of values that an input of a numpy kind takes: a whole number is a good float, not the reverse."""
 KIND_NAMES: Final[Mapping[str, str]] = {
@@ -46,26 +53,32 @@ def explain(document: Mapping[str, Any], signature: Signature, source: str = "x"
 
     `source` is how the caller wrote the rows, for the line that fixes them.
     """
-    found = list(find_mismatches(document, signature, source))
+    found = list(islice(find_mismatches(document, signature, source), MOST_FOUND))
     if not found:
         return None
-    wanted = ", ".join(f"{alias} {describe_spec(spec)}" for alias, spec in sorted(signature.inputs.items()))
-    lines = [f"The signature wants {wanted}.", *(str(item) for item in found[:MOST_SHOWN])]
+    wanted = [f"{alias} {describe_spec(spec)}" for alias, spec in sorted(signature.inputs.items())]
+    rest = f" and {len(wanted) - MOST_INPUTS} more" if len(wanted) > MOST_INPUTS else ""
+    lines = [f"The signature wants {', '.join(wanted[:MOST_INPUTS])}{rest}."]
+    lines += [str(item) for item in found[:MOST_SHOWN]]
     if len(found) > MOST_SHOWN:
-        lines.append(f"… and {len(found) - MOST_SHOWN} more places.")
+        least = "at least " if len(found) == MOST_FOUND else ""
+        lines.append(f"… and {least}{len(found) - MOST_SHOWN} more places.")
     fixes = dict.fromkeys(item.fix for item in found if item.fix)
     return "\n".join([*lines, *(f"Fix: {fix}" for fix in list(fixes)[:MOST_SHOWN])])
 
 
 def describe_spec(spec: TensorSpec) -> str:
     """`[?,28,28,1] float32`."""
-    return f"{describe_shape(spec.shape)} {_dtype_name(spec.dtype)}"
+    return f"{describe_shape(spec.shape)} {numpy_name(spec.dtype)}"
 
 
 def find_mismatches(
     document: Mapping[str, Any], signature: Signature, source: str = "x"
 ) -> Iterator[Mismatch]:
-    """Every place where the request differs from the signature, in the request's order."""
+    """Every place where the request differs from the signature, in the request's order.
+
+    Values may be `Value`s, where shape and dtype of a tensor are known and the tensor is not at hand.
+    """
     if "instances" in document:
         yield from _check_rows(document["instances"], signature, source)
     elif "inputs" in document:
@@ -74,125 +87,139 @@ def find_mismatches(
 
 def _check_columns(inputs: object, signature: Signature, source: str) -> Iterator[Mismatch]:
     if isinstance(inputs, Mapping) and not is_b64(inputs):
-        yield from _check_names("inputs", inputs, signature)
+        yield from _check_names("inputs", inputs, signature, "the request")
+        budget = Budget()
         for alias, spec in signature.inputs.items():
             if alias in inputs:
                 # A fix must name a value of the user's, which a part of a longer expression is not.
                 where = f"{source}[{alias!r}]" if source.isidentifier() else ""
-                yield from _check_tensor(f"inputs.{alias}", inputs[alias], spec, spec.shape, where)
+                yield from _check_whole(f"inputs.{alias}", inputs[alias], spec, where, budget)
     elif len(signature.inputs) == 1:
-        ((alias, spec),) = signature.inputs.items()
-        yield from _check_tensor("inputs", inputs, spec, spec.shape, source)
+        ((_, spec),) = signature.inputs.items()
+        yield from _check_whole("inputs", inputs, spec, source)
     else:
         yield _unnamed("inputs", signature)
 
 
 def _check_rows(rows: Any, signature: Signature, source: str) -> Iterator[Mismatch]:
-    if not isinstance(rows, list):
-        if not hasattr(rows, "shape"):
-            yield Mismatch(
-                "instances", f"shape {describe_shape(look(rows).shape)}", "a list of rows", f"[{source}]"
-            )
-        elif len(signature.inputs) == 1:
-            ((_, spec),) = signature.inputs.items()
-            yield from _check_tensor("instances", rows, spec, spec.shape, source)
-        else:
-            yield _unnamed("instances", signature)
-        return
-    is_one_row = _is_one_row(rows, signature)
+    if isinstance(rows, list):
+        yield from _check_each_row(rows, signature, source)
+    elif not hasattr(rows, "shape"):
+        shape = describe_shape(look(rows).shape)
+        yield Mismatch("instances", f"shape {shape}", "a list of rows", f"[{source}]")
+    elif len(signature.inputs) == 1:
+        ((_, spec),) = signature.inputs.items()
+        yield from _check_whole("instances", rows, spec, source)
+    else:
+        yield _unnamed("instances", signature)
+
+
+def _check_each_row(rows: list[Any], signature: Signature, source: str) -> Iterator[Mismatch]:
+    budget = Budget()
+    whole = look(rows) if len(signature.inputs) == 1 else None
+    # Once for all rows: it may look at each of them.
+    conversion = cache(lambda dtype: kind_fix(rows, dtype, source))
     for index, row in enumerate(rows):
+        budget.left -= 1
+        if budget.left < 0:
+            return
         where = f"instances[{index}]"
         if isinstance(row, Mapping) and not is_b64(row):
-            yield from _check_names(where, row, signature)
+            yield from _check_names(where, row, signature, "every row")
             for alias, spec in signature.inputs.items():
                 if alias in row:
-                    shape = _row_shape(spec)
-                    yield from _check_tensor(f"{where}.{alias}", row[alias], spec, shape, "", spec.shape)
-        elif len(signature.inputs) == 1:
+                    seen = look(row[alias], budget)
+                    place = f"{where}[{alias!r}]"
+                    yield from _check_lone(f"{where}.{alias}", row[alias], seen, spec, place)
+        elif whole is not None:
             ((_, spec),) = signature.inputs.items()
-            yield from _check_tensor(where, row, spec, _row_shape(spec), source, spec.shape, is_one_row)
+            seen = look(row, budget)
+            if whole.problem and not seen.problem and not shape_fits(seen.shape, _row_shape(spec)):
+                place = f"{source if source.isidentifier() else 'instances'}[{index}]"
+                yield from _check_lone(where, row, seen, spec, place)
+            else:
+                yield from _check_like_others(where, whole, seen, spec, source, conversion)
         else:
             yield _unnamed(where, signature)
 
 
-def _check_names(where: str, given: Mapping[str, Any], signature: Signature) -> Iterator[Mismatch]:
+def _check_names(
+    where: str, given: Mapping[str, Any], signature: Signature, whole: str
+) -> Iterator[Mismatch]:
     missing = [alias for alias in signature.inputs if alias not in given]
     for name in given:
         if name not in signature.inputs:
-            near = difflib.get_close_matches(str(name), missing, n=1) or (
-                missing if len(missing) == 1 else []
-            )
-            fix = f"rename {str(name)!r} to {near[0]!r}" if near else f"leave {str(name)!r} out"
-            yield Mismatch(where, f"an input {str(name)!r}", " and ".join(signature.inputs), fix)
+            short = str(name)[:LONGEST_NAME]
+            near = difflib.get_close_matches(short, missing, n=1) or (missing if len(missing) == 1 else [])
+            fix = f"rename {short!r} to {near[0]!r}" if near else f"leave {short!r} out"
+            names = " and ".join(islice(signature.inputs, MOST_INPUTS))
+            yield Mismatch(where, f"an input {short!r}", names, fix)
             missing = [alias for alias in missing if alias not in near]
     for alias in missing:
         wanted = f"{alias} {describe_spec(signature.inputs[alias])}"
-        yield Mismatch(where, f"no input {alias!r}", wanted, f"add {alias!r} to every row")
+        yield Mismatch(where, f"no input {alias!r}", wanted, f"add {alias!r} to {whole}")
 
 
-def _check_tensor(
-    where: str,
-    value: object,
-    spec: TensorSpec,
-    wanted: Shape | None,
-    source: str,
-    shown: Shape | None = None,
-    is_one_row: bool = False,
+def _check_whole(
+    where: str, value: object, spec: TensorSpec, source: str, budget: Budget | None = None
 ) -> Iterator[Mismatch]:
-    """At most one mismatch. `wanted` is the shape at this place, `shown` the one that a person knows."""
-    seen = look(value)
-    words = f"{describe_shape(wanted if shown is None else shown)} {_dtype_name(spec.dtype)}"
+    """A tensor with all rows in it."""
+    seen, words = look(value, budget), describe_spec(spec)
+    if seen.problem:
+        yield Mismatch(where, seen.problem, words, "make all rows equally long")
+    elif not shape_fits(seen.shape, spec.shape):
+        shape = f"shape {describe_shape(seen.shape)}"
+        yield Mismatch(where, shape, words, shape_fix(seen.shape, spec.shape, source, is_row=False))
+    elif not _kind_fits(seen, spec.dtype):
+        yield Mismatch(where, _kind_came(seen), words, kind_fix(value, spec.dtype, source))
+
+
+def _check_like_others(
+    where: str,
+    whole: Value,
+    seen: Value,
+    spec: TensorSpec,
+    source: str,
+    conversion: Callable[[str], str],
+) -> Iterator[Mismatch]:
+    """A row of an only input, whose fix is that of all rows."""
+    wanted, words = _row_shape(spec), describe_spec(spec)
     if seen.problem:
         yield Mismatch(where, seen.problem, words, "make all rows equally long")
     elif not shape_fits(seen.shape, wanted):
-        fix = f"[{source}]" if is_one_row else _shape_fix(seen.shape, wanted, source, shown is not None)
+        # A single row whose outer brackets were left out is told by all of them.
+        is_one_row = bool(wanted) and not whole.problem and shape_fits(whole.shape, wanted)
+        fix = f"[{source}]" if is_one_row else shape_fix(seen.shape, wanted, source, is_row=True)
         yield Mismatch(where, f"shape {describe_shape(seen.shape)}", words, fix)
-    elif not _kind_fits(seen.kind, spec.dtype):
-        came = KIND_NAMES.get(seen.kind, "values of several kinds")
-        yield Mismatch(where, came, words, _kind_fix(spec.dtype, source))
+    elif not _kind_fits(seen, spec.dtype):
+        yield Mismatch(where, _kind_came(seen), words, conversion(spec.dtype))
 
 
-def _kind_fits(kind: str, dtype: str) -> bool:
+def _check_lone(where: str, value: object, seen: Value, spec: TensorSpec, place: str) -> Iterator[Mismatch]:
+    """A value of one row that is mended by itself."""
+    wanted, words = _row_shape(spec), describe_spec(spec)
+    if seen.problem:
+        yield Mismatch(where, seen.problem, words, "make all rows equally long")
+    elif not shape_fits(seen.shape, wanted):
+        shape = f"shape {describe_shape(seen.shape)}"
+        yield Mismatch(where, shape, words, lone_row_fix(seen.shape, wanted, place))
+    elif not _kind_fits(seen, spec.dtype):
+        fix = kind_fix(value, spec.dtype, place)
+        yield Mismatch(where, _kind_came(seen), words, f"{place} = {fix}" if fix.startswith("np.") else fix)
+
+
+def _kind_fits(seen: Value, dtype: str) -> bool:
+    if seen.dtype:
+        return seen.dtype == dtype
     known = DTYPES.get(dtype)
     # Kinds that only gRPC carries (complex, bfloat16) are the server's to judge.
-    if known is None or known.numpy.kind not in TAKEN_KINDS or kind == "":
+    if known is None or known.numpy.kind not in TAKEN_KINDS or seen.kind == "":
         return True
-    return kind in TAKEN_KINDS[known.numpy.kind]
+    return seen.kind in TAKEN_KINDS[known.numpy.kind]
 
 
-def _shape_fix(came: Shape | None, wanted: Shape | None, source: str, is_row: bool) -> str:
-    """The expression that gives the rows the wanted shape, if one is plain. `is_row`: the shapes are one row's."""
-    if came is None or wanted is None or not source:
-        return ""
-    candidates = [(f"np.expand_dims({source}, -1)", (*came, 1))]
-    if not is_row:
-        candidates.append((f"[{source}]", (1, *came)))
-    if came[-1:] == (1,):
-        candidates.append((f"np.squeeze({source}, -1)", came[:-1]))
-    if came[:1] == (1,):
-        candidates.append((f"np.squeeze({source}, {int(is_row)})", came[1:]))
-    inner, own = (wanted, came) if is_row else (wanted[1:], came[1:])
-    if inner and all(size > 0 for size in inner) and math.prod(inner) == math.prod(own):
-        sizes = ", ".join(str(size) for size in (-1, *inner))
-        candidates.append((f"np.reshape({source}, ({sizes}))", wanted))
-    return next((text for text, shape in candidates if shape_fits(shape, wanted)), "")
-
-
-def _kind_fix(dtype: str, source: str) -> str:
-    if not source:
-        return ""
-    if dtype == "string":
-        return f"np.asarray({source}).astype(str).tolist()"
-    return f'np.asarray({source}).astype("{_dtype_name(dtype)}")'
-
-
-def _is_one_row(rows: list[Any], signature: Signature) -> bool:
-    """Whether the list is a single row whose outer brackets were left out."""
-    if len(signature.inputs) != 1:
-        return False
-    ((_, spec),) = signature.inputs.items()
-    wanted, seen = _row_shape(spec), look(rows)
-    return wanted is not None and len(wanted) > 0 and not seen.problem and shape_fits(seen.shape, wanted)
+def _kind_came(seen: Value) -> str:
+    return numpy_name(seen.dtype) if seen.dtype else KIND_NAMES.get(seen.kind, "values of several kinds")
 
 
 def _row_shape(spec: TensorSpec) -> Shape | None:
@@ -200,13 +227,7 @@ def _row_shape(spec: TensorSpec) -> Shape | None:
 
 
 def _unnamed(where: str, signature: Signature) -> Mismatch:
-    names = ", ".join(f"{alias!r}: …" for alias in sorted(signature.inputs))
+    names = ", ".join(f"{alias!r}: …" for alias in sorted(signature.inputs)[:MOST_INPUTS])
     return Mismatch(
         where, "one value without a name", f"{len(signature.inputs)} named inputs", f"{{{names}}}"
     )
-
-
-def _dtype_name(dtype: str) -> str:
-    """numpy's name, which the user's own arrays show; TensorFlow says `float` for it."""
-    known = DTYPES.get(dtype)
-    return dtype if known is None or dtype == "string" else str(known.numpy)

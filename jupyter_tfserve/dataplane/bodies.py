@@ -13,6 +13,12 @@ from typing import Final, Protocol, TypeAlias, TypeVar
 from urllib.parse import parse_qs
 
 from jupyter_tfserve.batching.stopwatch import Stopwatch
+from jupyter_tfserve.codec.explanation import (
+    explained,
+    explained_tensors,
+    look_at_protos,
+    look_at_tensors,
+)
 from jupyter_tfserve.codec.json_predict import PredictDocument, bind_predict, encode_predict, parse_predict
 from jupyter_tfserve.codec.media_types import Media
 from jupyter_tfserve.codec.npy import bind_arrays, encode_npy, encode_npz, parse_npy, parse_npz
@@ -21,7 +27,7 @@ from jupyter_tfserve.codec.signatures import check_predict_method
 from jupyter_tfserve.dataplane.grpc_edge import parse_message
 from jupyter_tfserve.dataplane.grpc_predict import bind_predict_request, encode_predict_response
 from jupyter_tfserve.dataplane.predict import DataPlane, Prediction
-from jupyter_tfserve.errors import invalid_argument
+from jupyter_tfserve.errors import ServingError, invalid_argument
 from jupyter_tfserve.options import LimitOptions
 from jupyter_tfserve.types import ModelSpec, Signature, Tensor, Tensors
 
@@ -45,6 +51,9 @@ class _Parsed(Protocol):
     def bind(self, signature: Signature, limits: LimitOptions) -> Bound:
         """The tensors of a signature."""
 
+    def explained(self, error: ServingError, signature: Signature) -> ServingError:
+        """The error with where the body and the signature differ."""
+
 
 class PredictBodies:
     """Answers predictions whose body or answer is not JSON."""
@@ -67,9 +76,11 @@ class PredictBodies:
         sent, wanted = media
         parsed = await _where(len(body), lambda: _parse(sent, target, body, self._limits))
         given = wanted or sent
+        asked: Signature | None = None
 
         def bind(signature: Signature, _key: str) -> Bound:
-            nonlocal given
+            nonlocal given, asked
+            asked = signature
             if self._check_method_names:
                 check_predict_method(signature)
             inputs, outputs = parsed.bind(signature, self._limits)
@@ -78,7 +89,12 @@ class PredictBodies:
             return inputs, outputs
 
         spec, offload = parsed.spec(routed), len(body) >= OFFLOADED_BYTES
-        prediction = await self._data_plane.predict(spec, bind, timeout_s, offload, watch=watch)
+        try:
+            prediction = await self._data_plane.predict(spec, bind, timeout_s, offload, watch=watch)
+        except ServingError as error:
+            if asked is None:
+                raise
+            raise await asyncio.to_thread(parsed.explained, error, asked) from None
         size = sum(tensor.nbytes for tensor in prediction.outputs.values())
         answer = await _where(size, lambda: _encode(given, prediction, parsed.is_rows))
         return answer, given.value, prediction
@@ -150,6 +166,9 @@ class _Json:
         inputs, self.is_rows = bind_predict(self.document, signature, limits)
         return inputs, tuple(signature.outputs)
 
+    def explained(self, error: ServingError, signature: Signature) -> ServingError:
+        return explained(error, self.document.document.tree, signature)
+
 
 @dataclass(slots=True)
 class _Arrays:
@@ -162,6 +181,12 @@ class _Arrays:
 
     def bind(self, signature: Signature, _limits: LimitOptions) -> Bound:
         return bind_arrays(self.arrays, signature), tuple(signature.outputs)
+
+    def explained(self, error: ServingError, signature: Signature) -> ServingError:
+        arrays = self.arrays
+        if "" in arrays and len(signature.inputs) == 1:
+            arrays = {next(iter(signature.inputs)): arrays[""]}
+        return explained_tensors(error, look_at_tensors(arrays), signature)
 
 
 @dataclass(slots=True)
@@ -189,3 +214,6 @@ class _Message:
 
     def bind(self, signature: Signature, limits: LimitOptions) -> Bound:
         return bind_predict_request(self.request, signature, limits)
+
+    def explained(self, error: ServingError, signature: Signature) -> ServingError:
+        return explained_tensors(error, look_at_protos(self.request.inputs), signature)

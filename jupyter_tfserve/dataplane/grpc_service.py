@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from jupyter_tfserve.batching.stopwatch import Stopwatch, server_timing
+from jupyter_tfserve.codec.explanation import explained_tensors, look_at_protos
 from jupyter_tfserve.codec.protos import (
     MODEL_SERVICE,
     PREDICTION_SERVICE,
@@ -37,7 +38,7 @@ from jupyter_tfserve.dataplane.grpc_inference import ExampleMethods
 from jupyter_tfserve.dataplane.grpc_predict import bind_predict_request, encode_predict_response
 from jupyter_tfserve.dataplane.inference import Predictor as InferencePredictor
 from jupyter_tfserve.dataplane.metrics import Metrics
-from jupyter_tfserve.errors import invalid_argument
+from jupyter_tfserve.errors import ServingError, invalid_argument
 from jupyter_tfserve.options import GrpcOptions, LimitOptions
 from jupyter_tfserve.types import ModelSpec, Signature, Tensors
 
@@ -103,16 +104,24 @@ class GrpcServices:
         watch = Stopwatch(perf_counter()) if _is_timing_wanted(context) else None
         request = parse_message(PredictRequest, body)
         limits = self._limits
+        asked: Signature | None = None
 
         def bind(signature: Signature, _key: str) -> tuple[Tensors, tuple[str, ...]]:
+            nonlocal asked
+            asked = signature
             if self._check_method_names:
                 check_predict_method(signature)
             return bind_predict_request(request, signature, limits)
 
         with self._metrics.grpc.timed(request.model_spec.name, "Predict") as timer:
-            answer = await self._predictor.predict(
-                named_spec(request), bind, context.time_remaining(), watch=watch
-            )
+            try:
+                answer = await self._predictor.predict(
+                    named_spec(request), bind, context.time_remaining(), watch=watch
+                )
+            except ServingError as error:
+                if asked is None:
+                    raise
+                raise explained_tensors(error, look_at_protos(request.inputs), asked) from None
             timer.run_s, timer.traffic = answer.run_s, answer.traffic
             encoded = encode_predict_response(
                 answer.name, answer.version, answer.signature_name, answer.outputs, self._as_content

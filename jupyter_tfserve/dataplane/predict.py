@@ -15,6 +15,8 @@ from typing import Any, Protocol, TypeAlias
 from jupyter_tfserve.batching.stopwatch import Stopwatch
 from jupyter_tfserve.codec.prediction_log import Exchange, LogKind, SignatureRun
 from jupyter_tfserve.dataplane.admission import ModelFlows
+from jupyter_tfserve.dataplane.auth import CALLER
+from jupyter_tfserve.dataplane.neighbours import neighbours_hint
 from jupyter_tfserve.dataplane.traffic import Traffic
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.lifecycle.config_places import refused_entry, with_place
@@ -165,6 +167,9 @@ class DataPlane:
                     run = SignatureRun(key, answer)
                     write(Exchange(kind, spec, version, inputs, (run,), chosen))
                 return Prediction(spec.name, version, key, answer, run_s, servable.traffic)
+        except ServingError as error:
+            self._name_neighbours(error, spec)
+            raise
         finally:
             if flow is not None:
                 flow.finish_request()
@@ -178,6 +183,9 @@ class DataPlane:
                 await self._wait_first_load(spec, timeout_s)
             with self._core.serving_map.lookup(spec) as handle:
                 yield handle
+        except ServingError as error:
+            self._name_neighbours(error, spec)
+            raise
         finally:
             if flow is not None:
                 flow.finish_request()
@@ -186,8 +194,12 @@ class DataPlane:
         """The version that answers for `spec`, and its serialized SignatureDefMap. Waits for the first load."""
         if self._core.first_load_pending(spec):
             await self._wait_first_load(spec, timeout_s)
-        with self._core.serving_map.lookup(spec) as handle:
-            return handle.id.version, handle.loader.signature_defs
+        try:
+            with self._core.serving_map.lookup(spec) as handle:
+                return handle.id.version, handle.loader.signature_defs
+        except ServingError as error:
+            self._name_neighbours(error, spec)
+            raise
 
     async def signatures(
         self, spec: ModelSpec, timeout_s: float | None
@@ -201,12 +213,16 @@ class DataPlane:
 
         Unlike upstream a label counts: an unknown one is refused in predict's words.
         """
-        if spec.label is not None:
-            version = self._core.serving_map.labels(spec.name).get(spec.label)
-            if version is None:
-                raise invalid_argument(f"Unrecognized servable version label: {spec.label}")
-            spec = ModelSpec(spec.name, version)
-        return self._core.model_status(spec)
+        try:
+            if spec.label is not None:
+                version = self._core.serving_map.labels(spec.name).get(spec.label)
+                if version is None:
+                    raise invalid_argument(f"Unrecognized servable version label: {spec.label}")
+                spec = ModelSpec(spec.name, version)
+            return self._core.model_status(spec)
+        except ServingError as error:
+            self._name_neighbours(error, spec)
+            raise
 
     async def reload_config(self, config: Any) -> None:
         """Replaces the whole configuration by a ModelServerConfig message; returns when new models serve.
@@ -218,6 +234,11 @@ class DataPlane:
             await self._core.apply_config(models)
         except ServingError as error:
             raise with_place(error, "", refused_entry(models, current, error)) from None
+
+    def _name_neighbours(self, error: ServingError, spec: ModelSpec) -> None:
+        """Gives the error of a look-up its hint. The error of a model that was found stays as it is."""
+        if error.hint is None and error.code in (Code.NOT_FOUND, Code.INVALID_ARGUMENT):
+            error.hint = neighbours_hint(self._core.serving_map, spec, CALLER.get())
 
     async def _wait_first_load(self, spec: ModelSpec, timeout_s: float | None) -> None:
         """A configured model that was never ready yet is waited for: ports are open before models are loaded."""

@@ -14,6 +14,7 @@ from typing import Final
 import orjson
 
 from jupyter_tfserve.batching.stopwatch import Stopwatch, server_timing
+from jupyter_tfserve.codec.explanation import explained
 from jupyter_tfserve.codec.gzip_answer import MIN_BYTES, deflate
 from jupyter_tfserve.codec.gzip_body import BodyTooLarge, inflate
 from jupyter_tfserve.codec.json_examples import (
@@ -41,6 +42,8 @@ from jupyter_tfserve.types import ModelSpec, Signature, Tensors
 
 OFFLOADED_BODY_BYTES: Final = 1 << 18
 """Bodies from this size on are decoded in a thread: the loop goes on answering others."""
+EXPLAINED_IN_THREAD_BYTES: Final = 1 << 13
+"""Of a refused body, where it and the signature differ is found in a thread from this size on: up to 50 ms."""
 OFFLOADED_GZIP_BYTES: Final = 4096
 """The same for compressed ones: each of these bytes may become a thousand."""
 OFFLOADED_ANSWER_BYTES: Final = 1 << 15
@@ -161,9 +164,11 @@ class RestApi:
             await asyncio.to_thread(parse_predict, body, limits) if offload else parse_predict(body, limits)
         )
         row_format = False
+        asked: Signature | None = None
 
         def bind(signature: Signature, key: str) -> tuple[Tensors, tuple[str, ...]]:
-            nonlocal row_format
+            nonlocal row_format, asked
+            asked = signature
             if self._check_method_names:
                 check_predict_method(signature)
             inputs, row_format = bind_predict(document, signature, limits)
@@ -175,6 +180,13 @@ class RestApi:
             prediction = await self._data_plane.predict(spec, bind, self._timeout_s, offload, watch=watch)
         except SignatureNotFound as error:
             raise _no_signature(error) from None
+        except ServingError as error:
+            if asked is None:
+                raise
+            tree = document.document.tree
+            if len(body) >= EXPLAINED_IN_THREAD_BYTES:
+                raise await asyncio.to_thread(explained, error, tree, asked) from None
+            raise explained(error, tree, asked) from None
         return encode_predict(prediction.outputs, row_format), prediction
 
     async def _predict_by_type(

@@ -12,7 +12,7 @@ from typing import Any
 
 from jupyter_tfserve.batching.caller import QUEUE_CALLER
 from jupyter_tfserve.batching.stopwatch import Stopwatch
-from jupyter_tfserve.dataplane.auth import KeyRing
+from jupyter_tfserve.dataplane.auth import CALLER, KeyRing
 from jupyter_tfserve.dataplane.grpc_edge import Handler
 from jupyter_tfserve.dataplane.http_message import HttpHandler
 from jupyter_tfserve.dataplane.metrics import Metrics
@@ -93,6 +93,7 @@ class FrontDesk:
             return decode_tensors(frame), tuple(header["o"])
 
         caller = self._keys.holder(header["a"])
+        CALLER.set(caller)  # of this request's task: what an error may tell depends on it
         try:
             with caller or nullcontext():
                 prediction = await self._data_plane.predict(

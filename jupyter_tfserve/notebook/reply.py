@@ -5,22 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
-from jupyter_tfserve.codec.mismatch import explain
+from jupyter_tfserve.codec.explanation import NOT_ABOUT_THE_INPUT, explained
 from jupyter_tfserve.engine.client import ControlClient
-from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.errors import ServingError
 from jupyter_tfserve.notebook.time_split import split_stages
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tensor
-
-NOT_ABOUT_THE_INPUT: Final = (
-    Code.NOT_FOUND,
-    Code.UNAVAILABLE,
-    Code.UNAUTHENTICATED,
-    Code.DEADLINE_EXCEEDED,
-    Code.RESOURCE_EXHAUSTED,
-    Code.CANCELLED,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +61,6 @@ def _explained(
         return error
     if name not in signatures:
         return ServingError(error.code, error.message, f"Its signatures: {', '.join(sorted(signatures))}.")
-    return ServingError(error.code, error.message, explain(document, signatures[name], source) or error.hint)
+    # The server saw the document; here it is known how the person wrote it.
+    own = explained(ServingError(error.code, error.message), document, signatures[name], source)
+    return error if own.hint is None else own

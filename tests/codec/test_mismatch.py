@@ -118,3 +118,39 @@ def test_explanation_stays_short_when_every_row_is_wrong():
         "instances[2]: shape [1], wanted [?,2] float32",
         "… and 97 more places.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("instances", "spec", "named"),
+    [
+        ([np.zeros((4, 4, 1)).tolist(), np.zeros((4, 4)).tolist()], (-1, 4, 4, 1), False),
+        ([np.zeros((4, 4, 1)).tolist(), np.zeros((4, 4)).tolist()], (-1, 4, 4, 1), True),
+        ([[1.0, 2.0], [[1.0], [2.0]]], (-1, 2), False),
+        ([[1.0, 2.0], [[1.0, 2.0]]], (-1, 2), True),
+        ([[[1.0, 2.0]], [1.0, 2.0]], (-1, 1, 2), False),
+        ([[1.0, 2.0], ["1", "2"]], (-1, 2), True),
+    ],
+)
+def test_fix_mends_the_single_row_that_is_wrong(instances, spec, named):
+    wanted = signature(image=("float", spec))
+    instances = [{"image": row} if named else row for row in instances]
+    (found,) = find_mismatches({"instances": instances}, wanted, "instances")
+    exec(found.fix, {"np": np, "instances": instances})
+    rows = [
+        {"image": np.asarray(row["image"]).tolist()} if named else np.asarray(row).tolist()
+        for row in instances
+    ]
+    assert list(find_mismatches({"instances": rows}, wanted)) == []
+
+
+def test_no_conversion_is_told_when_it_would_fail():
+    (found,) = find_mismatches({"instances": [[1.0], ["q"]]}, signature(x=("float", (-1, 1))))
+    assert (str(found), found.fix) == (
+        "instances[1]: strings, wanted [?,1] float32",
+        "send numbers there",
+    )
+
+
+def test_search_ends_when_the_request_is_huge():
+    text = explain({"instances": [[[1.0]]] * 100_000}, signature(x=("float", (-1, 2))))
+    assert "… and at least 997 more places." in text
