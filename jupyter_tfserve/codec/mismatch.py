@@ -167,11 +167,11 @@ def _check_whole(
     seen, words = look(value, budget), describe_spec(spec)
     if seen.problem:
         yield Mismatch(where, seen.problem, words, "make all rows equally long")
+    elif not _kind_fits(seen, spec.dtype):
+        yield Mismatch(where, _kind_came(seen, spec.shape), words, kind_fix(value, spec.dtype, source))
     elif not shape_fits(seen.shape, spec.shape):
         shape = f"shape {describe_shape(seen.shape)}"
         yield Mismatch(where, shape, words, shape_fix(seen.shape, spec.shape, source, is_row=False))
-    elif not _kind_fits(seen, spec.dtype):
-        yield Mismatch(where, _kind_came(seen), words, kind_fix(value, spec.dtype, source))
 
 
 def _check_like_others(
@@ -186,13 +186,13 @@ def _check_like_others(
     wanted, words = _row_shape(spec), describe_spec(spec)
     if seen.problem:
         yield Mismatch(where, seen.problem, words, "make all rows equally long")
+    elif not _kind_fits(seen, spec.dtype):
+        yield Mismatch(where, _kind_came(seen, wanted), words, conversion(spec.dtype))
     elif not shape_fits(seen.shape, wanted):
         # A single row whose outer brackets were left out is told by all of them.
         is_one_row = bool(wanted) and not whole.problem and shape_fits(whole.shape, wanted)
         fix = f"[{source}]" if is_one_row else shape_fix(seen.shape, wanted, source, is_row=True)
         yield Mismatch(where, f"shape {describe_shape(seen.shape)}", words, fix)
-    elif not _kind_fits(seen, spec.dtype):
-        yield Mismatch(where, _kind_came(seen), words, conversion(spec.dtype))
 
 
 def _check_lone(where: str, value: object, seen: Value, spec: TensorSpec, place: str) -> Iterator[Mismatch]:
@@ -200,12 +200,13 @@ def _check_lone(where: str, value: object, seen: Value, spec: TensorSpec, place:
     wanted, words = _row_shape(spec), describe_spec(spec)
     if seen.problem:
         yield Mismatch(where, seen.problem, words, "make all rows equally long")
+    elif not _kind_fits(seen, spec.dtype):
+        fix = kind_fix(value, spec.dtype, place)
+        fix = f"{place} = {fix}" if fix.startswith("np.") else fix
+        yield Mismatch(where, _kind_came(seen, wanted), words, fix)
     elif not shape_fits(seen.shape, wanted):
         shape = f"shape {describe_shape(seen.shape)}"
         yield Mismatch(where, shape, words, lone_row_fix(seen.shape, wanted, place))
-    elif not _kind_fits(seen, spec.dtype):
-        fix = kind_fix(value, spec.dtype, place)
-        yield Mismatch(where, _kind_came(seen), words, f"{place} = {fix}" if fix.startswith("np.") else fix)
 
 
 def _kind_fits(seen: Value, dtype: str) -> bool:
@@ -218,8 +219,10 @@ def _kind_fits(seen: Value, dtype: str) -> bool:
     return seen.kind in TAKEN_KINDS[known.numpy.kind]
 
 
-def _kind_came(seen: Value) -> str:
-    return numpy_name(seen.dtype) if seen.dtype else KIND_NAMES.get(seen.kind, "values of several kinds")
+def _kind_came(seen: Value, wanted: Shape | None) -> str:
+    """The kind, which is what is refused first, and the shape if that is wrong too."""
+    kind = numpy_name(seen.dtype) if seen.dtype else KIND_NAMES.get(seen.kind, "values of several kinds")
+    return kind if shape_fits(seen.shape, wanted) else f"{kind} of shape {describe_shape(seen.shape)}"
 
 
 def _row_shape(spec: TensorSpec) -> Shape | None:

@@ -43,7 +43,15 @@ def shape_fix(came: Shape | None, wanted: Shape | None, source: str, is_row: boo
     if inner and all(size > 0 for size in inner) and math.prod(inner) == math.prod(own):
         sizes = ", ".join(str(size) for size in (-1, *inner))
         candidates.append((f"np.reshape({source}, ({sizes}))", wanted))
+    elif not is_row and inner and _long_sides(came) == _long_sides(inner):
+        # One row that lacks both its outer brackets and a side of length 1.
+        sizes = ", ".join(str(size) for size in (1, *inner))
+        candidates.append((f"np.reshape({source}, ({sizes}))", (1, *inner)))
     return next((text for text, shape in candidates if shape_fits(shape, wanted)), "")
+
+
+def _long_sides(shape: Shape) -> list[int]:
+    return [size for size in shape if size != 1]
 
 
 def lone_row_fix(came: Shape | None, wanted: Shape | None, place: str) -> str:

@@ -34,6 +34,7 @@ def test_place_and_both_sides_are_named_when_one_row_differs():
     [
         (("float", (-1, 28, 28, 1)), np.zeros((5, 28, 28), np.float32)),
         (("float", (-1, 28, 28, 1)), np.zeros((28, 28, 1), np.float32)),
+        (("float", (-1, 28, 28, 1)), np.zeros((28, 28), np.float32)),
         (("float", (-1, 28, 28, 1)), np.zeros((5, 784), np.float32)),
         (("float", (-1, 28, 28, 1)), np.zeros((5, 784)).tolist()),
         (("float", (-1, 3)), [1.0, 2.0, 3.0]),

@@ -198,7 +198,7 @@ def test_error_body_is_as_upstream_writes_it(engine) -> None:
         b'{\n    "error": "Failed to process element: 0 of \'instances\' list. Error: INVALID_ARGUMENT: '
         b'JSON Value: \\"\\\\u0001\\\\\\"\\\\\\\\\\\\n\\" Type: String is not of expected type: float"'
     )
-    assert "instances[0]: shape [], wanted [?,1] float32" in answer.json()["hint"]
+    assert "instances[0]: strings of shape [], wanted [?,1] float32" in answer.json()["hint"]
 
 
 # The JSON parser (1.6)

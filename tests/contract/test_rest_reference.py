@@ -24,5 +24,7 @@ def test_answer_is_the_written_one_when_the_command_is_run(engine, command, answ
     path = urlsplit(url).path
     reply = engine.rest.post(path, content=options[1]) if options else engine.rest.get(path)
     document = reply.json()
-    document.pop("hint", None)
-    assert document == json.loads(answer)
+    written = json.loads(answer)
+    if "hint" not in written:
+        document.pop("hint", None)
+    assert document == written

@@ -224,6 +224,17 @@ async def test_hint_is_in_the_details_when_the_error_has_one(client, hint, read)
     assert (None if details is None else read_hint(details)) == read
 
 
+async def test_details_tell_what_is_wanted_when_inputs_do_not_fit(client):
+    wrong = request()
+    wrong.inputs["y"].CopyFrom(wrong.inputs["x"])
+    del wrong.inputs["x"]
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await client.prediction.Predict(wrong, timeout=20)
+    hint = read_hint(dict(caught.value.trailing_metadata())["grpc-status-details-bin"])
+    assert hint is not None
+    assert "Fix: rename 'y' to 'x'" in hint
+
+
 async def test_hint_reaches_our_own_client_when_a_call_fails(client):
     client.predictor.error = not_found("no such model", "Serve it first")
     transport = GrpcTransport(f"127.0.0.1:{client.port}", {})

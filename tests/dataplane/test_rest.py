@@ -187,6 +187,26 @@ async def test_error_body_is_upstreams_to_the_byte(serving_rest) -> None:
     assert raw == b'{\n    "error": "Servable not found for request: Latest(\xff\xc3\xa9)"' + ours
 
 
+@pytest.mark.parametrize(
+    ("target", "body", "part"),
+    [
+        ("m", b'{"instances": [[1.0, 2.0], [1.0]]}', "instances[0]: shape [2], wanted"),
+        ("m", b'{"instances": [["a"]]}', "instances[0]: "),
+        ("m", b'{"inputs": {"xx": [1.0]}}', "rename 'xx' to 'x'"),
+        ("mm", ONE, "The models: m"),
+        ("m/versions/3", ONE, "The versions that serve: 2, 1"),
+        ("m/labels/odl", ONE, "Its labels: old, new"),
+    ],
+)
+async def test_hint_tells_what_is_wanted_when_a_prediction_is_refused(
+    serving_rest, target: str, body: bytes, part: str
+) -> None:
+    async with serving_rest() as rest:
+        answer = await rest.ask("POST", f"/v1/models/{target}:predict", body)
+    assert 400 <= answer.status < 500
+    assert part in json.loads(answer.body)["hint"]
+
+
 async def test_hint_stands_beside_the_error(serving_rest) -> None:
     async with serving_rest() as rest:
         document = json.loads((await rest.predict(b'{"signature_name": "s", "instances": [1]}')).body)
