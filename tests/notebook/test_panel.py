@@ -235,7 +235,10 @@ def test_panel_in_a_kernel_is_a_widget_with_a_fallback_and_follows_while_a_cell_
         # The client's own: pyzmq and traitlets warn about things that are not ours.
         warnings.simplefilter("ignore")
         client.execute()
-    (output,) = notebook.cells[1].outputs
+    note, output = notebook.cells[1].outputs
+    # It stays when the kernel is gone, and the widget with it.
+    assert "after a restart run the cell again" in note.data["text/html"]
+    assert not any("widget" in kind for kind in note.data)
     assert "AVAILABLE" in output.data["text/plain"]
     assert "<table>" in output.data["text/html"]
     view = output.data["application/vnd.jupyter.widget-view+json"]["model_id"]

@@ -13,6 +13,8 @@ from contextvars import Context, copy_context
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
+from IPython.core.display_functions import publish_display_data
+
 from jupyter_tfserve.errors import ServingError
 from jupyter_tfserve.notebook.discovery import Engine
 from jupyter_tfserve.notebook.handle import ServerHandle
@@ -31,6 +33,7 @@ from jupyter_tfserve.notebook.progress import Say
 Job: TypeAlias = "Callable[[ServerHandle, Say], str]"
 
 BUSY: Final = "A cell is running: the kernel takes no clicks until it ends. The sidebar acts at once."
+KERNEL_NOTE: Final = "The panel lives as long as this kernel: after a restart run the cell again. The sidebar and the card need no kernel."
 CLOSED: Final = (
     "This panel follows no longer, since newer ones were opened. Run its cell again for a new one."
 )
@@ -118,6 +121,8 @@ class Panel:
         if current_shell() is None:
             return bundle
         self.start()
+        # An output of its own: where the kernel has gone, a front end shows a dead widget and nothing beside it.
+        publish_display_data({"text/plain": KERNEL_NOTE, "text/html": f"<small>{KERNEL_NOTE}</small>"})
         return {**bundle, **self._controls.root._repr_mimebundle_(), "text/plain": bundle["text/plain"]}
 
     def _end(self) -> None:
