@@ -33,7 +33,9 @@ from jupyter_tfserve.notebook.progress import Say
 Job: TypeAlias = "Callable[[ServerHandle, Say], str]"
 
 BUSY: Final = "A cell is running: the kernel takes no clicks until it ends. The sidebar acts at once."
-KERNEL_NOTE: Final = "The panel lives as long as this kernel: after a restart run the cell again. The sidebar and the card need no kernel."
+KERNEL_NOTE: Final = (
+    "The panel ends with its kernel: after a restart run the cell again. The sidebar needs no kernel."
+)
 CLOSED: Final = (
     "This panel follows no longer, since newer ones were opened. Run its cell again for a new one."
 )

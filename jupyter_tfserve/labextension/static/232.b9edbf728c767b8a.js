@@ -320,6 +320,10 @@
 
 .jp-tfserve-Form > p,
 .jp-tfserve-Form > .jp-tfserve-actions,
+.jp-tfserve-Programs {
+  width: auto;
+}
+
 .jp-tfserve-Preview {
   grid-column: 1 / -1;
 }
