@@ -320,10 +320,6 @@
 
 .jp-tfserve-Form > p,
 .jp-tfserve-Form > .jp-tfserve-actions,
-.jp-tfserve-Programs {
-  width: auto;
-}
-
 .jp-tfserve-Preview {
   grid-column: 1 / -1;
 }
@@ -347,6 +343,10 @@
   border-radius: 3px;
   font-family: inherit;
   font-size: inherit;
+}
+
+.jp-tfserve-Programs {
+  width: auto;
 }
 
 .jp-tfserve-Preview {
