@@ -62,7 +62,8 @@ class Manager(Generic[LoaderT]):
         self._unloads: set[asyncio.Task[None]] = set()
         self._draining: set[ServedVersion[LoaderT]] = set()
         self._listeners: list[StateListener] = []
-        self._unaspired = asyncio.Event()
+        self._pauses = 0
+        self._retry_news = asyncio.Event()
         self._is_closed = False
 
     # What should be.
@@ -78,9 +79,7 @@ class Manager(Generic[LoaderT]):
         self._aspired[model] = dict(versions)
         for version, harness in self._harnesses.get(model, {}).items():
             harness.aspire(versions.get(version))
-        # Whoever waits between two attempts looks again whether it is still wanted.
-        self._unaspired.set()
-        self._unaspired = asyncio.Event()
+        self._wake_retries()
         self._reconcile(model)
 
     def set_labels(self, labels: Mapping[str, Mapping[str, int]]) -> None:
@@ -213,8 +212,10 @@ class Manager(Generic[LoaderT]):
         for step in steps:
             if step[1].kind is ActionKind.UNLOAD:
                 return step
-        has_slot = len(self._loads) < max(1, self._options.num_load_threads) and not self._is_closed
-        return steps[0] if steps and has_slot else None
+        return steps[0] if steps and self._has_slot() and not self._is_closed else None
+
+    def _has_slot(self) -> bool:
+        return len(self._loads) - self._pauses < max(1, self._options.num_load_threads)
 
     def _policy_steps(self) -> Iterator[tuple[Harness[LoaderT], Action]]:
         for model, harnesses in self._harnesses.items():
@@ -243,6 +244,7 @@ class Manager(Generic[LoaderT]):
             harness.error = harness.error or _cancelled()
             self._advance(harness, Event.LOAD_FAILED)
         self._reconcile(harness.id.name)
+        self._wake_retries()
 
     async def _load(self, harness: Harness[LoaderT]) -> None:
         """From LOADING to AVAILABLE, or to the end."""
@@ -290,10 +292,26 @@ class Manager(Generic[LoaderT]):
         return error
 
     async def _wait_for_retry(self, harness: Harness[LoaderT]) -> None:
-        """Returns after the retry interval, or as soon as the version is not aspired."""
+        """Returns after the retry interval, in a slot again, or as soon as the version is not aspired.
+
+        Other loads have its slot meanwhile: a broken version must not keep good ones waiting.
+        """
         deadline = self._clock.monotonic() + self._options.load_retry_interval_micros / 1e6
-        while harness.is_aspired and (left := deadline - self._clock.monotonic()) > 0:
-            await sleep_or_event(self._clock, left, self._unaspired)
+        self._pauses += 1
+        try:
+            self._act()
+            while harness.is_aspired:
+                left = deadline - self._clock.monotonic()
+                if left <= 0 and self._has_slot():
+                    break
+                await sleep_or_event(self._clock, left if left > 0 else None, self._retry_news)
+        finally:
+            self._pauses -= 1
+
+    def _wake_retries(self) -> None:
+        """Whoever waits between two attempts looks again: whether it is still wanted, and has a slot."""
+        self._retry_news.set()
+        self._retry_news = asyncio.Event()
 
     def _start_unload(self, harness: Harness[LoaderT], event: Event) -> None:
         """Announces the end, takes the version out of the serving map, and clears it when it is drained."""

@@ -255,7 +255,7 @@ async def test_old_version_is_simply_kept_when_it_is_reaspired_before_it_leaves(
 
 
 async def test_failed_version_is_not_tried_again_while_it_stays_the_same(manager, loaders, spin):
-    loaders.fail(1, "broken")
+    loaders.fail(1, "broken", name="bad")
     for _ in range(3):
         manager.set_aspired_versions("m", aspired(1, fingerprint="a"))
         await spin()
@@ -264,7 +264,7 @@ async def test_failed_version_is_not_tried_again_while_it_stays_the_same(manager
 
 @pytest.mark.parametrize("change", ["files", "folder removed and back"])
 async def test_failed_version_is_tried_again_when_something_changed(manager, loaders, spin, change):
-    loaders.fail(1, "broken")
+    loaders.fail(1, "broken", name="bad")
     manager.set_aspired_versions("m", aspired(1, fingerprint="a"))
     await spin()
     if change != "files":
@@ -302,6 +302,30 @@ async def test_no_more_versions_load_at_once_than_allowed(make_manager, loaders,
     await spin()
     assert loaders.most_loading == expected
     assert all(state is AVAILABLE for name in ("a", "b") for state in states(manager, name).values())
+
+
+async def test_good_versions_load_when_a_broken_one_waits_for_its_next_attempt(
+    make_manager, loaders, clock, spin
+):
+    manager = make_manager(num_load_threads=1, max_num_load_retries=1, load_retry_interval_micros=60_000_000)
+    loaders.fail(1, "broken", name="bad")
+    manager.set_aspired_versions("bad", aspired(1))
+    await spin()
+    manager.set_aspired_versions("good", aspired(2))
+    await spin()
+    assert (states(manager, "bad"), states(manager, "good")) == ({1: LOADING}, {2: AVAILABLE})
+    # Its turn comes when there is a slot for it again.
+    loaders.is_holding = True
+    manager.set_aspired_versions("good", aspired(2, 3))
+    await spin()
+    await clock.advance(61)
+    await spin()
+    assert (loaders.loading, loaders.last(1, "bad").loads) == (1, 1)
+    loaders.is_holding = False
+    loaders.finish(3, "good")
+    await spin()
+    assert (loaders.last(1, "bad").loads, states(manager, "good")[3]) == (2, AVAILABLE)
+    assert loaders.most_loading == 1
 
 
 async def test_unload_goes_first_when_loads_fill_every_slot(make_manager, loaders, spin):
