@@ -255,7 +255,7 @@ async def test_old_version_is_simply_kept_when_it_is_reaspired_before_it_leaves(
 
 
 async def test_failed_version_is_not_tried_again_while_it_stays_the_same(manager, loaders, spin):
-    loaders.fail(1, "broken", name="bad")
+    loaders.fail(1, "broken")
     for _ in range(3):
         manager.set_aspired_versions("m", aspired(1, fingerprint="a"))
         await spin()
@@ -264,7 +264,7 @@ async def test_failed_version_is_not_tried_again_while_it_stays_the_same(manager
 
 @pytest.mark.parametrize("change", ["files", "folder removed and back"])
 async def test_failed_version_is_tried_again_when_something_changed(manager, loaders, spin, change):
-    loaders.fail(1, "broken", name="bad")
+    loaders.fail(1, "broken")
     manager.set_aspired_versions("m", aspired(1, fingerprint="a"))
     await spin()
     if change != "files":
