@@ -1,4 +1,7 @@
-"""The page's gRPC program: what JSON leaves open, dtypes and the signature, is asked of the engine."""
+"""The page's gRPC program: what JSON leaves open, dtypes and the signature, is asked of the engine.
+
+Brings numpy, which a Jupyter server that shows no program does without: import it where a program is asked for.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from urllib.parse import quote
 
 import orjson
 
+from jupyter_tfserve.client.programs import Request, client_text
+from jupyter_tfserve.engine.client_state import parse_signature
 from jupyter_tfserve.errors import ServingError, invalid_argument
 from jupyter_tfserve.extension.engines import Engines
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature
@@ -47,10 +52,6 @@ async def grpc_program(
 
 
 def _text(spec: ModelSpec, signatures: Mapping[str, Any], document: Mapping[str, Any], address: str) -> str:
-    # Here, since it brings numpy, which a Jupyter server that shows no program does without.
-    from jupyter_tfserve.client.programs import Request, client_text
-    from jupyter_tfserve.engine.client_state import parse_signature
-
     name = document.get("signature_name") or DEFAULT_SIGNATURE
     if not isinstance(name, str) or name not in signatures:
         return ""

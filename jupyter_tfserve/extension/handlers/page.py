@@ -16,7 +16,6 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.extension.handler import ExtensionHandlerMixin
 
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
-from jupyter_tfserve.extension.grpc_program import grpc_program, parse_target
 from jupyter_tfserve.extension.handlers.base import RESOURCE, TFServeHandler, guarded
 
 FILES: Final[Mapping[str, str]] = {
@@ -89,8 +88,9 @@ class ProgramsHandler(TFServeHandler):
             raise ServingError(
                 Code.RESOURCE_EXHAUSTED, f"the body is larger than {MAX_BODY_BYTES} bytes", "Send fewer rows."
             )
-        # Here, since it brings numpy, which a Jupyter server that shows no program does without.
+        # Here, since they bring numpy, which a Jupyter server that shows no program does without.
         from jupyter_tfserve.client.programs import TITLES, rest_texts
+        from jupyter_tfserve.extension.grpc_program import grpc_program, parse_target
 
         asked = self.json_body()
         url, document, needs_token = _asked(asked)
