@@ -88,3 +88,15 @@ def not_found(message: str, hint: str | None = None) -> ServingError:
 
 class ModelDied(ServingError):
     """A model took the process that held it with it, by a fault of its own: who counts these may give it up."""
+
+
+class ModelHung(ModelDied):
+    """A model came to no end, and the process that held it was ended: counts as if it had died of itself."""
+
+
+class Overloaded(ServingError):
+    """Refused before it cost anything; the same request may be admitted after `retry_after_s`."""
+
+    def __init__(self, code: Code, message: str, retry_after_s: float) -> None:
+        super().__init__(code, message)
+        self.retry_after_s = retry_after_s

@@ -50,8 +50,9 @@ class BatchOptions:
     `enabled` off: every request runs alone. `verify` compares a signature's first batches with single runs, so
     that a model whose rows are not independent is never batched. `strict` keeps TensorFlow Serving's rules
     instead: what can't be batched is refused, and `max_enqueued_batches` bounds each queue.
-    `max_enqueued_rows` and `max_enqueued_bytes` bound what may wait in all. `max_execution_batch_size` counts
-    with `enable_large_batch_splitting` only; 0 means `max_batch_size`.
+    `max_enqueued_rows` and `max_enqueued_bytes` bound what may wait in all, `max_queue_wait_ms` for how long: a
+    request that would wait longer by what is known of the model is refused at once (0: none is; never with
+    `strict`). `max_execution_batch_size` counts with `enable_large_batch_splitting` only; 0 means `max_batch_size`.
     """
 
     max_batch_size: int = 1024
@@ -60,6 +61,7 @@ class BatchOptions:
     batch_timeout_micros: int = 0
     max_enqueued_rows: int = 65_536
     max_enqueued_bytes: int = 512 * 2**20
+    max_queue_wait_ms: float = 5000.0
     allowed_batch_sizes: tuple[int, ...] = ()
     pad_to_powers_of_two: bool = False
     """Where no sizes are allowed alone: a compiler or a GPU wants few. Only rows that have shown to be independent
@@ -78,6 +80,10 @@ class BatchOptions:
         _check(
             0 <= self.target_p99_ms < float("inf"),
             f"target_p99_ms must be a time, or 0 for none; was {self.target_p99_ms}",
+        )
+        _check(
+            0 <= self.max_queue_wait_ms < float("inf"),
+            f"max_queue_wait_ms must be a time, or 0 for no limit; was {self.max_queue_wait_ms}",
         )
         _check(
             self.batch_timeout_micros >= 0,
@@ -140,7 +146,7 @@ class WorkerOptions:
     """A model takes so many times the size of its files, and is not loaded if that is not left (upstream's
     estimate); 0: always loaded."""
     max_worker_deaths: int = 3
-    """So many deaths within a minute, by its own fault, put a version in quarantine; 0: never."""
+    """So many deaths within a minute, by its own fault, or hangs within an hour put a version in quarantine; 0: never."""
 
     def __post_init__(self) -> None:
         _check(
@@ -156,6 +162,10 @@ class WorkerOptions:
         _check(
             0 <= self.replicas <= MAX_REPLICAS,
             f"replicas must be from 0 to {MAX_REPLICAS}; was {self.replicas}",
+        )
+        _check(
+            0 < self.load_timeout_s < float("inf"),
+            f"load_timeout_s must be positive; was {self.load_timeout_s}",
         )
         _check(self.lanes > 0, f"lanes must be positive; was {self.lanes}")
 

@@ -39,6 +39,7 @@ ECHO_DTYPES = [
     "complex128",
 ]
 SLOW_STEPS = 12
+COSTLY_STEPS = 6
 
 
 def make_version(base: Path, version: int) -> Path:
@@ -384,6 +385,29 @@ def make_slow(base: Path, version: int) -> Path:
         return {"y": x * product[0, 0]}
 
     return _save(base, version, keep=[matrix], serving_default=(serve, {"x": ([None], "float32")}))
+
+
+def make_costly_rows(base: Path, version: int) -> Path:
+    """x float [-1] -> y = x, with some 5 ms of computing for each row: batches gain nothing."""
+    matrix = tf.Variable(np.eye(400, dtype="float32"))
+
+    def serve(x: Any) -> Any:
+        product = tf.eye(400)
+        for _ in tf.range(COSTLY_STEPS * tf.shape(x)[0]):
+            product = product @ matrix
+        return {"y": x * product[0, 0]}
+
+    return _save(base, version, keep=[matrix], serving_default=(serve, {"x": ([None], "float32")}))
+
+
+def make_nan(base: Path, version: int) -> Path:
+    """x float [-1] -> y = x / 0: NaN for 0, else infinite."""
+    return _save(base, version, serving_default=(lambda x: {"y": x / 0.0}, {"x": ([None], "float32")}))
+
+
+def make_spin_load(base: Path, version: int) -> Path:
+    """Its load computes for ever."""
+    return _build(base, version, lambda: _plain_with_initialiser(_spin))
 
 
 def make_abort_load(base: Path, version: int) -> Path:

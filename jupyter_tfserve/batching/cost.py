@@ -80,6 +80,15 @@ class CostCurve:
                 return low_s + (high_s - low_s) * (rows - low) / (high - low)
         return points[-1][1] * rows / points[-1][0]
 
+    def row_seconds(self, size: int) -> float:
+        """What a row takes in batches of `size`. REQUIRES: something is known.
+
+        A larger batch than any that was seen is taken for no slower than the largest, until it is seen.
+        """
+        largest = max(self._buckets.values(), key=lambda each: each.rows).rows
+        seconds = self.seconds(min(size, int(largest))) or 0.0
+        return (seconds + BATCH_OVERHEAD_S) / size
+
     def rows_within(self, budget_s: float, deviations: float = 0.0) -> int | None:
         """The most rows that take at most `budget_s`, at least 1; None while nothing is known."""
         points = self._points(deviations)

@@ -146,6 +146,8 @@ class BatchExecution:
             outputs = await lane.run_batch(first.signature, inputs, first.outputs, timeout_s)
             if rows:
                 self._planner.learn(first.signature, padded, self._clock() - began)
+            else:
+                self._planner.learn_alone(first.signature, self._clock() - began)
             if watched:
                 _note_compute(watched, lane)
             return outputs, padded

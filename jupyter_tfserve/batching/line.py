@@ -70,6 +70,19 @@ class Line:
         """Whether some caller's next task must run alone. REQUIRES: not empty."""
         return any(tasks[0].alone for tasks in self._callers.values())
 
+    def rows_before(self, task: BatchTask) -> int:
+        """How many rows have their turn before the task's would come, if it joined now.
+
+        Among callers, its own other tasks are taken to have as many rows as it has itself: nothing is counted for this.
+        """
+        own = self._callers.get(task.caller)
+        if own is not None and len(self._callers) == 1:
+            return self.rows
+        callers = len(self._callers) + (own is None)
+        own_tasks = 0 if own is None else len(own)
+        rows = task.rows or 1
+        return min(self.rows, (own_tasks + 1) * rows * callers - rows)
+
     def add(self, task: BatchTask) -> None:
         """The task waits behind its caller's others."""
         self.rows += task.rows or 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from jupyter_tfserve.batching.assemble import padded_size
-from jupyter_tfserve.batching.cost import CostCurve
+from jupyter_tfserve.batching.cost import OUTLIER, SMOOTHING, CostCurve
 from jupyter_tfserve.options import BatchOptions
 
 START_ROWS: Final = 64
@@ -84,6 +84,7 @@ class _Learned:
     shapes: ShapeCost = field(default_factory=ShapeCost)
     batches: int = 0
     limit: int = START_ROWS
+    row_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ class BatchPlanner:
         self._options = options
         self._by_signature: Mapping[str, BatchOptions] = signature_options or {}
         self._learned: dict[str, _Learned] = {}
+        self._alone_s: dict[str, float] = {}
 
     def configure(self, options: BatchOptions, signature_options: Mapping[str, BatchOptions]) -> None:
         """Other options from now on; what was learned of the model stays true."""
@@ -161,10 +163,27 @@ class BatchPlanner:
         if seconds < QUICK_S and learned.batches > TRY_LARGER_EVERY and learned.batches % QUICK_EVERY != 1:
             return
         learned.curve.learn(rows, seconds)
+        if learned.batches < LEARN_EVERY or learned.batches % LEARN_EVERY == 1:
+            learned.row_s = learned.curve.row_seconds(learned.limit)
         if learned.shapes.compared < COMPARED_SHAPES:
             learned.shapes.learn(rows, seconds)
         if learned.batches % LEARN_EVERY == 1:
             learned.limit = self._best(signature, learned)
+
+    def learn_alone(self, signature: str, seconds: float) -> None:
+        """A run that could not share a batch took so long."""
+        known = self._alone_s.get(signature, seconds)
+        self._alone_s[signature] = known + SMOOTHING * (min(seconds, OUTLIER * known) - known)
+
+    def row_seconds(self, signature: str, rows: int) -> float | None:
+        """By how much each waiting row makes a line longer that one lane serves; None while that is unknown.
+
+        `rows` is 0 for tasks that cannot share a batch: each is a row.
+        """
+        if not rows:
+            return self._alone_s.get(signature)
+        learned = self._learned.get(signature)
+        return None if learned is None else learned.row_s
 
     def seconds(self, signature: str, rows: int) -> float | None:
         """What a batch of so many rows takes; None while that is unknown."""

@@ -57,6 +57,11 @@ class BatchQueue:
                 f"currently {self.rows} rows ({self.bytes} bytes) wait",
             )
 
+    def rows_before(self, task: BatchTask) -> int:
+        """How many rows have their turn before the task's would come, if it joined now: lines and callers take turns."""
+        line = self._lines.get(task.queue if task.alone else task.mates)
+        return 0 if line is None else min(self.rows, line.rows_before(task) * len(self._lines))
+
     def add(self, task: BatchTask) -> None:
         """Puts the task at the end of its line, behind its caller's others. REQUIRES: `check_bounds`."""
         self.rows += task.rows or 1

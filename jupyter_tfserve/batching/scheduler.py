@@ -23,7 +23,9 @@ from jupyter_tfserve.batching.queue import BatchQueue, expire
 from jupyter_tfserve.batching.rules import checked_rows, join_rows, split_rows
 from jupyter_tfserve.batching.running import RunningBatch
 from jupyter_tfserve.batching.stopwatch import Stopwatch
+from jupyter_tfserve.batching.stuck import StuckLanes
 from jupyter_tfserve.batching.task import BatchTask, batch_rows, size_bytes
+from jupyter_tfserve.batching.waiting import check_wait
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import BatchOptions
 from jupyter_tfserve.types import Tensors
@@ -31,7 +33,6 @@ from jupyter_tfserve.types import Tensors
 __all__ = ["BatchLane", "BatchObserver", "BatchScheduler", "BatchStatistics", "LaneGone"]
 
 SWEEP_INTERVAL_S = 0.02
-STUCK_AFTER_S = 1.0
 LONE_BATCHES = 8
 """After so many batches of one task each, the next request that finds all lanes idle waits for no others."""
 MAX_PIECES = 256
@@ -67,13 +68,14 @@ class BatchScheduler:
     ) -> None:
         """`tensor_name` gives an input's own name by (signature, alias), for strict batching's errors.
 
-        `on_stuck` is called when requests wait while every lane has computed for nobody for `STUCK_AFTER_S`:
+        `on_stuck` is called when requests wait while every lane computes for nobody, and far too long (`stuck`):
         callers gave up, the model did not. `cpu_s` is the processor time that the model's process has used.
         `refusal` is asked when a worker has died, about what it ran and what waits.
         """
         self._options = options
         self._planner = BatchPlanner(options)
         self._overlap = LaneOverlap(cpu_s)
+        self._stuck = StuckLanes(self._planner)
         self._execution = BatchExecution(options, clock, observer, tensor_name, self._planner)
         self._observer = observer
         self._clock = clock
@@ -88,7 +90,6 @@ class BatchScheduler:
         self._closed: ServingError | None = None
         self._on_stuck = on_stuck
         self._refusal = refusal
-        self._abandoned_since: float | None = None
 
     def add_lane(self, lane: BatchLane, replica: int = 0) -> None:
         """The lane takes batches from now on; batches go to the replica that has the least to do."""
@@ -117,9 +118,9 @@ class BatchScheduler:
 
         `watch` is told how long the request waited and the model computed.
 
-        DEADLINE_EXCEEDED after `timeout_s`, UNAVAILABLE when the queue is full, the scheduler is closed, or the
-        model's process died twice under this request; after one death what `refusal` says; otherwise the model's
-        own error. Cancelling leaves the queue.
+        DEADLINE_EXCEEDED after `timeout_s`, UNAVAILABLE when the queue is full or too long (`max_queue_wait_ms`), the
+        scheduler is closed, or the model's process died twice under this request; after one death what `refusal`
+        says; otherwise the model's own error. Cancelling leaves the queue.
         """
         if self._closed is not None:
             raise self._closed
@@ -135,6 +136,9 @@ class BatchScheduler:
             return await task.future
         if self._queue.rows:
             self._queue.check_bounds(rows, task.size_bytes)
+            if self._options.max_queue_wait_ms:
+                lanes = len(self._replica_of) if self._overlap.turns is Turns.SIDE_BY_SIDE else 1
+                check_wait(task, self._queue, self._planner, lanes, self._options.max_queue_wait_ms)
         if task.alone and rows > 1 and self._execution.is_proven(signature, outputs):
             size = max(self._planner.limit(signature), -(-rows // MAX_PIECES))
             if rows > size:
@@ -375,18 +379,8 @@ class BatchScheduler:
             for task in batch.tasks:
                 expire(task, now, Code.DEADLINE_EXCEEDED, "Timed out waiting for notification")
                 waiting = waiting or not task.future.done()
-        self._check_stuck(now)
+        all_busy = bool(self._running) and not self._free and len(self._queue) > 0
+        if self._stuck.are_stuck(self._running.values() if all_busy else (), now):
+            self._on_stuck()
         if waiting:
             self._start_sweep()
-
-    def _check_stuck(self, now: float) -> None:
-        is_abandoned = bool(self._running) and not self._free and len(self._queue) > 0
-        for batch in self._running.values():
-            is_abandoned = is_abandoned and all(task.future.done() for task in batch.tasks)
-        if not is_abandoned:
-            self._abandoned_since = None
-        elif self._abandoned_since is None:
-            self._abandoned_since = now
-        elif now - self._abandoned_since >= STUCK_AFTER_S:
-            self._abandoned_since = None
-            self._on_stuck()

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.errors import Code, Overloaded
 from jupyter_tfserve.lifecycle.limits import FlowLimits
 
 SLOW_START_SHARE: Final = 0.1
@@ -19,14 +19,6 @@ SLOW_START_SHARE: Final = 0.1
 FULL_RETRY_S: Final = 1.0
 _ONE: Final = 1.0 - 1e-9
 """A request's price as the bucket compares it: 0.1 s at 10 per second is a whole one, whatever floats say."""
-
-
-class Overloaded(ServingError):
-    """Refused before it cost anything; the same request may be admitted after `retry_after_s`."""
-
-    def __init__(self, code: Code, message: str, retry_after_s: float) -> None:
-        super().__init__(code, message)
-        self.retry_after_s = retry_after_s
 
 
 class FlowController:

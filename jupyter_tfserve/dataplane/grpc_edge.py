@@ -15,11 +15,10 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from jupyter_tfserve.batching.caller import QUEUE_CALLER
-from jupyter_tfserve.dataplane.admission import Overloaded
 from jupyter_tfserve.dataplane.auth import CALLER, KeyRing
 from jupyter_tfserve.dataplane.grpc_door import guarded
 from jupyter_tfserve.dataplane.grpc_status import GRPC_STATUS, status_details, truncate_message
-from jupyter_tfserve.errors import Code, ServingError, invalid_argument
+from jupyter_tfserve.errors import Code, Overloaded, ServingError, invalid_argument
 from jupyter_tfserve.types import ModelSpec
 
 _LOG: Final = logging.getLogger(__name__)

@@ -28,7 +28,7 @@ from jupyter_tfserve.codec.json_predict import bind_predict, encode_predict, par
 from jupyter_tfserve.codec.media_types import Media, accepts_gzip, exchanged_media
 from jupyter_tfserve.codec.protos import SignatureDefMap
 from jupyter_tfserve.codec.signatures import check_predict_method
-from jupyter_tfserve.dataplane.admission import Overloaded, retry_after_seconds
+from jupyter_tfserve.dataplane.admission import retry_after_seconds
 from jupyter_tfserve.dataplane.bodies import PredictBodies
 from jupyter_tfserve.dataplane.http_message import HTML, JSON, HttpRequest, HttpResponse, error_page
 from jupyter_tfserve.dataplane.inference import InferenceOptions, classify, regress
@@ -36,7 +36,7 @@ from jupyter_tfserve.dataplane.metrics import RequestMetrics
 from jupyter_tfserve.dataplane.openapi import OpenApiDocuments
 from jupyter_tfserve.dataplane.predict import DataPlane, Prediction, Run, SignatureNotFound
 from jupyter_tfserve.dataplane.rest_routes import METHODS, Route, Verb, allowed_methods, find_route
-from jupyter_tfserve.errors import HTTP_STATUS, Code, ServingError, invalid_argument
+from jupyter_tfserve.errors import HTTP_STATUS, Code, Overloaded, ServingError, invalid_argument
 from jupyter_tfserve.options import LimitOptions
 from jupyter_tfserve.types import ModelSpec, Signature, Tensors
 

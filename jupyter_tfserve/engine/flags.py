@@ -92,8 +92,14 @@ FLAGS: Final[tuple[Flag, ...]] = (
     Flag(
         "max_worker_deaths",
         3,
-        "deaths of a version's process within a minute that end its service; 0: never. A request that "
-        "kills is tried twice",
+        "deaths of a version's process within a minute, or runs within an hour that came to no end, that end its "
+        "service; 0: never. A request that kills is tried twice",
+        ours=True,
+    ),
+    Flag(
+        "load_timeout_s",
+        300.0,
+        "a version that takes longer to load is ended; two times: given up",
         ours=True,
     ),
     Flag(
@@ -114,6 +120,13 @@ FLAGS: Final[tuple[Flag, ...]] = (
         "target_p99_ms",
         0.0,
         "keep batches so small that a request takes at most so long; 0: highest throughput",
+        ours=True,
+    ),
+    Flag(
+        "max_queue_wait_ms",
+        5000.0,
+        "refuse at once what would wait longer than this for its batch, or than half of its deadline; 0: nothing. "
+        "Not with TensorFlow Serving's batching parameters, which have a bound of their own",
         ours=True,
     ),
     Flag("state_dir", "", "folder that keeps labels, policies and models across restarts", ours=True),

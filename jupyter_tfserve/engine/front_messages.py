@@ -13,10 +13,9 @@ from typing import Any, Final
 
 import orjson
 
-from jupyter_tfserve.dataplane.admission import Overloaded
 from jupyter_tfserve.dataplane.http_message import HttpRequest, HttpResponse
 from jupyter_tfserve.dataplane.predict import SignatureNotFound
-from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.errors import Code, Overloaded, ServingError
 from jupyter_tfserve.lifecycle.keys import PredictKey, key_from_state, key_to_state
 from jupyter_tfserve.lifecycle.limits import FlowLimits
 from jupyter_tfserve.options import GrpcOptions, LimitOptions, ListenOptions, TlsOptions

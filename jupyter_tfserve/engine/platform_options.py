@@ -48,7 +48,10 @@ def with_platform(options: EngineOptions, platform: PlatformConfig) -> EngineOpt
         worker = replace(worker, lanes=batching.lanes)
     return replace(
         options,
-        batching=BatchOptions() if batching is None else batching.options,
+        batching=replace(
+            BatchOptions() if batching is None else batching.options,
+            max_queue_wait_ms=options.batching.max_queue_wait_ms,
+        ),
         enable_per_model_batching_parameters=platform.enable_per_model_batching_parameters,
         worker=worker,
         warmup=WarmupOptions(platform.enable_model_warmup, platform.num_request_iterations_for_warmup),

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
 
 from jupyter_tfserve.batching.lane import BatchLane, LaneGone
-from jupyter_tfserve.errors import ModelDied, ServingError
+from jupyter_tfserve.errors import Code, ModelDied, ServingError
 from jupyter_tfserve.types import Tensors
 from jupyter_tfserve.worker.lane import Call, Lane, LaneLost
 from jupyter_tfserve.worker.worker import Worker
@@ -46,7 +46,7 @@ class ReplicaHost(Protocol):
     def spawn_failed(self, error: ServingError) -> None:
         """Another worker could not be started; it is tried again."""
 
-    def is_given_up(self, reason: str) -> bool:
+    def is_given_up(self, error: ModelDied) -> bool:
         """A worker died by its model's own fault: whether that was once too often, and no other is to follow."""
 
 
@@ -109,7 +109,7 @@ class Replica:
             started = loop.time()
             reason = await self._end_of(worker, self._lost)
             self._host.crashed(reason)
-            if worker.is_own_fault and self._host.is_given_up(reason):
+            if worker.is_own_fault and self._host.is_given_up(ModelDied(Code.UNAVAILABLE, reason)):
                 return
             failures = 0 if loop.time() - started > STEADY_AFTER_S else failures
             next_worker = await self._respawn(failures)
@@ -137,7 +137,7 @@ class Replica:
                 return await self._host.spawn()
             except ServingError as error:
                 self._host.spawn_failed(error)
-                if isinstance(error, ModelDied) and self._host.is_given_up(error.message):
+                if isinstance(error, ModelDied) and self._host.is_given_up(error):
                     return None
 
     def _drop_lanes(self) -> None:
@@ -209,7 +209,7 @@ class ReplicaSet:
             except ServingError as error:
                 failures += 1
                 self._host.spawn_failed(error)
-                if isinstance(error, ModelDied) and self._host.is_given_up(error.message):
+                if isinstance(error, ModelDied) and self._host.is_given_up(error):
                     return
 
     async def _grow(self) -> None:

@@ -136,6 +136,9 @@ def _lifecycle(flags: FlagValues) -> LifecycleOptions:
 
 def _batching(flags: FlagValues) -> BatchingParameters:
     file = flags.text("batching_parameters_file")
+    wait_ms = flags.number("max_queue_wait_ms")
+    if not 0 <= wait_ms < math.inf:
+        raise invalid_argument(f"--max_queue_wait_ms={wait_ms}: expected milliseconds, 0 for no limit")
     if not flags.is_set("enable_batching"):
         if file:
             raise invalid_argument(
@@ -145,8 +148,10 @@ def _batching(flags: FlagValues) -> BatchingParameters:
         target_p99_ms = flags.number("target_p99_ms")
         if not 0 <= target_p99_ms < math.inf:
             raise invalid_argument(f"--target_p99_ms={target_p99_ms}: expected milliseconds, 0 for no goal")
-        return BatchingParameters(BatchOptions(target_p99_ms=target_p99_ms), None)
-    return parse_batching_parameters(read_text(file) if file else "", file)
+        return BatchingParameters(BatchOptions(target_p99_ms=target_p99_ms, max_queue_wait_ms=wait_ms), None)
+    parsed = parse_batching_parameters(read_text(file) if file else "", file)
+    # Counts for versions that have no parameters of their own, where each version may have some.
+    return replace(parsed, options=replace(parsed.options, max_queue_wait_ms=wait_ms))
 
 
 def _notes(flags: FlagValues) -> list[str]:

@@ -8,7 +8,6 @@ Files are read here, blocking: call it in a thread.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +33,7 @@ def batch_options(version: Path, options: EngineOptions) -> BatchOptions:
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return replace(BatchOptions(), enabled=False)
+        return BatchOptions(enabled=False, max_queue_wait_ms=options.batching.max_queue_wait_ms)
     except UnicodeDecodeError:
         raise invalid_argument(f"Invalid protobuf file: '{file}'") from None
     except OSError as error:

@@ -32,7 +32,7 @@ from jupyter_tfserve.engine.replicas import ReplicaSet
 from jupyter_tfserve.engine.version_options import batch_options, session_config
 from jupyter_tfserve.engine.warm_sizes import warm_sizes
 from jupyter_tfserve.engine.warmup import Replay, WarmServable, warm_up
-from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.errors import Code, ModelDied, ModelHung, ServingError
 from jupyter_tfserve.lifecycle.batching_settings import ModelBatching
 from jupyter_tfserve.lifecycle.history import EventKind
 from jupyter_tfserve.lifecycle.quarantine import Deaths
@@ -46,6 +46,10 @@ from jupyter_tfserve.worker.worker import Worker
 logger = logging.getLogger(__name__)
 
 DEATHS_WINDOW_S = 60.0
+HANGS_WINDOW_S = 3600.0
+"""Each costs its callers' whole time limit, a load even `load_timeout_s`."""
+
+HUNG = "worker process was ended: its runs came to no end, and their callers had gone"
 
 Record: TypeAlias = Callable[[EventKind, ServableId, str], None]
 """Notes what happened to a version, and its details."""
@@ -85,6 +89,7 @@ class VersionRuntime:
         self._live = live or LiveSettings(LiveBatching(), LiveReplicas(options.worker.replicas))
         self._give_up = give_up
         self._deaths = Deaths(options.worker.max_worker_deaths, DEATHS_WINDOW_S)
+        self._hangs = Deaths(options.worker.max_worker_deaths, HANGS_WINDOW_S, "hangs")
         self._scheduler = BatchScheduler(options.batching, observer=self._metrics.batching)
         self.restarts = 0
         self.traffic = Traffic(time.monotonic())
@@ -207,14 +212,15 @@ class VersionRuntime:
         """See `ReplicaHost`."""
         logger.warning("Starting another worker of %s failed: %s", self._id, error)
 
-    def is_given_up(self, reason: str) -> bool:
+    def is_given_up(self, error: ModelDied) -> bool:
         """See `ReplicaHost`: counts a death by the model's own fault; if it was one too many, the version ends."""
-        if self._give_up is None or not self._deaths.are_too_many(time.monotonic()):
+        counted = self._hangs if isinstance(error, ModelHung) else self._deaths
+        if self._give_up is None or not counted.are_too_many(time.monotonic()):
             return False
-        error = ServingError(Code.UNAVAILABLE, self._deaths.reason(reason))
+        refused = ServingError(Code.UNAVAILABLE, counted.reason(error.message))
         # Those who wait for a lane would hold the version until their own time is over.
-        self._scheduler.close(error)
-        self._give_up(self._id, error)
+        self._scheduler.close(refused)
+        self._give_up(self._id, refused)
         return True
 
     def _set_scheduler(self, batching: BatchOptions) -> None:
@@ -282,6 +288,8 @@ class VersionRuntime:
             count = await self._replay(self)
         except ServingError as error:
             self._metrics.warmed_up(str(self._path), error, time.monotonic() - began, 0)
+            if error.code is Code.DEADLINE_EXCEEDED:
+                raise ModelHung(error.code, f"The warm-up came to no end: {error.message}") from None
             raise
         if count:
             took_s = time.monotonic() - began
@@ -302,7 +310,10 @@ class VersionRuntime:
         return await warm_up(self._path, servable, replay)
 
     def _end_stuck_workers(self) -> None:
-        """Callers gave up on what every lane still computes, and others wait: new workers serve them sooner."""
+        """Callers gave up on what every lane still computes, and others wait: new workers serve them sooner.
+
+        That is one hang, however many workers there are; if it was one too many, the version ends.
+        """
+        self.is_given_up(ModelHung(Code.UNAVAILABLE, HUNG))
         for worker in self._replicas.workers:
-            logger.warning("A worker of %s computes only for callers that have gone; it is ended", self._id)
-            worker.kill()
+            worker.kill(HUNG)

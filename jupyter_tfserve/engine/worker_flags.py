@@ -39,6 +39,7 @@ def worker_options(flags: FlagValues) -> WorkerOptions:
         max_worker_memory_mb=flags.integer("max_worker_memory_mb"),
         gpu_memory_limit_mb=flags.integer("gpu_memory_limit_mb"),
         memory_estimate_factor=flags.number("memory_estimate_factor"),
+        load_timeout_s=flags.number("load_timeout_s"),
         max_worker_deaths=flags.integer("max_worker_deaths"),
     )
 

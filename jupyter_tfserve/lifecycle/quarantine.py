@@ -1,4 +1,4 @@
-"""Versions that take their processes with them: counted, given up, and remembered across restarts.
+"""Versions that take their processes with them, or come to no end: counted, given up, and remembered across restarts.
 
 A version is known by its number and what its files looked like: other files are another version. A load is
 noted before it begins and struck out when it is over, so that one which takes the whole engine with it counts
@@ -134,9 +134,13 @@ class Quarantine:
 
 
 class Deaths:
-    """The recent deaths of one running version: `limit` of them within `window_s` are too many; 0: never."""
+    """The recent deaths of one running version: `limit` of them within `window_s` are too many; 0: never.
 
-    def __init__(self, limit: int, window_s: float) -> None:
+    `what` they are called.
+    """
+
+    def __init__(self, limit: int, window_s: float, what: str = "deaths") -> None:
+        self._what = what
         self._limit = limit
         self._window_s = window_s
         self._times: deque[float] = deque(maxlen=limit or None)
@@ -150,7 +154,7 @@ class Deaths:
 
     def reason(self, last: str) -> str:
         """What a person is told."""
-        return f"Quarantined after {self._limit} deaths within {self._window_s:g} s; the last: {last}"
+        return f"Quarantined after {self._limit} {self._what} within {self._window_s:g} s; the last: {last}"
 
 
 def _with_death(mark: Mark, how: str) -> Mark:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from jupyter_tfserve.errors import Code, ModelDied, ServingError, invalid_argument
+from jupyter_tfserve.errors import Code, ModelDied, ModelHung, ServingError, invalid_argument
 from jupyter_tfserve.options import WorkerOptions
 from jupyter_tfserve.types import ServableId
 from jupyter_tfserve.worker.control import ControlConnection
@@ -79,8 +79,8 @@ class WorkerPool:
         """A worker that has loaded the SavedModel in `path`; `session_config` counts instead of the options'.
 
         ServingError: the model's own, RESOURCE_EXHAUSTED when it would not fit into memory, DEADLINE_EXCEEDED
-        after `load_timeout_s`, INTERNAL when its process died (`ModelDied` by its own fault). Whatever way it
-        fails, or if it is cancelled, the process is gone, or on its way if the engine had not heard of it yet.
+        after `load_timeout_s` (`ModelHung`), INTERNAL when its process died (`ModelDied` by its own fault). Whatever
+        way it fails, or if it is cancelled, the process is gone, or on its way if the engine had not heard of it yet.
         """
         if self._closed:
             raise _stopping()
@@ -105,7 +105,7 @@ class WorkerPool:
         if not done:
             await _give_up(task)
             limit_s = self._options.load_timeout_s
-            raise ServingError(
+            raise ModelHung(
                 Code.DEADLINE_EXCEEDED, f"Loading servable {servable} took longer than {limit_s:g} s"
             )
         if task.cancelled():

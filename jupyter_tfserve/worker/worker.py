@@ -63,6 +63,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         self.died: asyncio.Future[str] = loop.create_future()
         self.is_own_fault = False
+        self._why_killed = ""
         self._process = process
         self._connections = connections
         self._stop_timeout_s = stop_timeout_s
@@ -93,8 +94,9 @@ class Worker:
             self._process.kill()
             await asyncio.wait([self.died])
 
-    def kill(self) -> None:
-        """Ends the process now; `died` resolves when it is gone."""
+    def kill(self, why: str) -> None:
+        """Ends the process now; `died` resolves with `why` when it is gone."""
+        self._why_killed = why
         self._process.kill()
 
     async def _watch(self) -> None:
@@ -103,7 +105,7 @@ class Worker:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         death = await ended(self._process, control)
         self.is_own_fault = death.is_own_fault
-        reason = f"worker process died{death.how}"
+        reason = self._why_killed or f"worker process died{death.how}"
         self._connections.lose(reason)
         self.died.set_result(reason)
 

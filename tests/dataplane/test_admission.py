@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_tfserve import FlowController
-from jupyter_tfserve.dataplane.admission import ModelFlows, Overloaded, retry_after_seconds
-from jupyter_tfserve.errors import Code
+from jupyter_tfserve.dataplane.admission import ModelFlows, retry_after_seconds
+from jupyter_tfserve.errors import Code, Overloaded
 from jupyter_tfserve.lifecycle.limits import FlowLimits
 
 

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_tfserve.dataplane.admission import Overloaded
 from jupyter_tfserve.dataplane.auth import KeyRing
-from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.errors import Code, Overloaded, ServingError
 from jupyter_tfserve.lifecycle.keys import new_key
 from jupyter_tfserve.lifecycle.limits import FlowLimits
 

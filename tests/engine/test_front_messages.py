@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_tfserve.dataplane.admission import Overloaded
 from jupyter_tfserve.dataplane.metrics import RequestMetrics
 from jupyter_tfserve.dataplane.predict import SignatureNotFound
 from jupyter_tfserve.engine.front_link import FrontLink
@@ -25,7 +24,7 @@ from jupyter_tfserve.engine.front_messages import (
     signature_from_json,
     signature_to_json,
 )
-from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.errors import Code, Overloaded, ServingError
 from jupyter_tfserve.options import GrpcOptions, LimitOptions, ListenOptions, TlsOptions
 from jupyter_tfserve.types import Signature, TensorSpec
 from jupyter_tfserve.worker.cpus import fronts_for

@@ -67,7 +67,7 @@ class Version:
     def spawn_failed(self, error: ServingError) -> None:
         self.failures.append(error.message)
 
-    def is_given_up(self, reason: str) -> bool:
+    def is_given_up(self, error) -> bool:
         return self.is_over
 
     @property

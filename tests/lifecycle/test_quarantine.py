@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from jupyter_tfserve.errors import Code, ModelDied, ServingError
+from jupyter_tfserve.errors import Code, ModelDied, ModelHung, ServingError
 from jupyter_tfserve.lifecycle.quarantine import FILE_NAME, Deaths, Quarantine
 from jupyter_tfserve.types import ServableId
 
 ONE, TWO = ServableId("m", 1), ServableId("m", 2)
 DIED = ModelDied(Code.INTERNAL, "worker process died while loading (signal 6, aborted)")
+HUNG = ModelHung(Code.DEADLINE_EXCEEDED, "Loading servable m:2 took longer than 300 s")
 
 
 @pytest.fixture
@@ -42,6 +43,17 @@ async def test_version_is_given_up_when_two_loads_end_in_a_death(restarted):
     refused = await again.load_begins(TWO, "f")
     assert (refused.code, refused.message) == (Code.UNAVAILABLE, error.message)
     assert await again.load_begins(ONE, "f") is None
+
+
+async def test_version_is_given_up_when_two_loads_come_to_no_end(restarted):
+    """F8: a load that hangs or spins is ended from outside, and counts as one that died of itself."""
+    quarantine = await restarted()
+    for last in (HUNG.message, f"Quarantined after 2 deaths while it was loaded; the last: {HUNG.message}"):
+        assert await quarantine.load_begins(TWO, "f") is None
+        error = quarantine.load_failed(TWO, HUNG)
+        quarantine.load_ended(TWO, is_good=False)
+        assert (error.code, error.message) == (Code.DEADLINE_EXCEEDED, last)
+    assert quarantine.given_up("m") == {2: "f"}
 
 
 async def test_version_is_given_up_when_two_engines_ended_while_they_loaded_it(restarted):

@@ -75,9 +75,12 @@ CASES = (
     ),
     Case(
         "F8",
-        "a model that hangs or computes without end",
-        "504 at the deadline; its process is replaced and answers again",
+        "a model that hangs or computes without end, at load or at run, or answers nonsense",
+        "504 at the deadline; its process is replaced, and after two loads or three runs the version is given up",
         (
+            "reliability/test_isolation.py::test_version_is_given_up_when_its_runs_come_to_no_end_again_and_again",
+            "reliability/test_isolation.py::test_version_is_given_up_when_its_load_comes_to_no_end_twice",
+            "reliability/test_isolation.py::test_nonsense_is_answered_as_tensorflow_serving_spells_it",
             "engine/test_engine_load.py::test_model_that_hangs_on_some_requests_serves_the_others_again",
             "worker/test_worker_pool.py::test_spawn_fails_at_the_deadline_when_the_load_hangs",
         ),

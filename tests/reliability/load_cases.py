@@ -128,7 +128,7 @@ CASES = (
     Case(
         "L14",
         "deadlines of 1 ms to 1 s over a full queue",
-        "DEADLINE_EXCEEDED in time, and what is too late is not run",
+        "DEADLINE_EXCEEDED in time, or a refusal at once where the line is too long; what is too late is not run",
         (
             "batching/test_scheduler.py::test_expired_request_is_answered_and_never_run",
             "batching/test_adaptive_scheduler.py::test_request_is_not_run_when_its_time_is_up_between_two_sweeps",

@@ -145,7 +145,10 @@ async def test_deadlines_are_kept_over_a_full_queue(engine, oracles, record_case
             began = time.perf_counter()
             made = call(predict_message("slow", [2.0]), timeout=deadline_s)
             code = await made.code()
-            if code is not grpc.StatusCode.OK:
+            if code is grpc.StatusCode.UNAVAILABLE:
+                # The line was so long that it was told at once.
+                assert "at most" in await made.details()
+            elif code is not grpc.StatusCode.OK:
                 assert code is grpc.StatusCode.DEADLINE_EXCEEDED
                 worst_ms = max(worst_ms, (time.perf_counter() - began - deadline_s) * 1000)
 
