@@ -39,7 +39,7 @@ ECHO_DTYPES = [
     "complex128",
 ]
 SLOW_STEPS = 12
-COSTLY_STEPS = 6
+COSTLY_STEPS = 12
 
 
 def make_version(base: Path, version: int) -> Path:
@@ -388,7 +388,7 @@ def make_slow(base: Path, version: int) -> Path:
 
 
 def make_costly_rows(base: Path, version: int) -> Path:
-    """x float [-1] -> y = x, with some 5 ms of computing for each row: batches gain nothing."""
+    """x float [-1] -> y = x, with some 10 ms of computing for each row: batches gain nothing."""
     matrix = tf.Variable(np.eye(400, dtype="float32"))
 
     def serve(x: Any) -> Any:

@@ -119,9 +119,10 @@ CASES = (
     Case(
         "L13",
         "ten times as many requests as the model can answer",
-        "refused within 5 ms, and at least 85 % of the peak goes on being answered",
+        "refused within 5 ms, with a limit and by default, and at least 85 % of the peak goes on being answered",
         (
             "engine/test_engine_overload.py::test_goodput_holds_and_refusals_are_quick_at_ten_times_the_capacity",
+            "reliability/test_overload.py::test_goodput_holds_by_default_at_ten_times_the_capacity",
         ),
         "an open loop from other machines: client and server share two cores here",
     ),
@@ -130,6 +131,7 @@ CASES = (
         "deadlines of 1 ms to 1 s over a full queue",
         "DEADLINE_EXCEEDED in time, or a refusal at once where the line is too long; what is too late is not run",
         (
+            "batching/test_waiting.py::test_caller_that_has_little_time_is_refused_earlier",
             "batching/test_scheduler.py::test_expired_request_is_answered_and_never_run",
             "batching/test_adaptive_scheduler.py::test_request_is_not_run_when_its_time_is_up_between_two_sweeps",
             "reliability/test_storms.py::test_deadlines_are_kept_over_a_full_queue",
@@ -159,6 +161,7 @@ CASES = (
         "the fast one has its own queue and processes, and is answered",
         (
             "engine/test_engine_overload.py::test_goodput_holds_and_refusals_are_quick_at_ten_times_the_capacity",
+            "reliability/test_overload.py::test_goodput_holds_by_default_at_ten_times_the_capacity",
         ),
     ),
     Case(

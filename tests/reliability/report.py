@@ -32,7 +32,7 @@ PROMISES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("What was acknowledged survives `kill -9` and a full disk", ("F1", "F2", "F3")),
     ("No client stops the batcher, and nobody gets another's rows", ("L11", "L12", "S13")),
     ("Memory and time are bounded by options, not by the sender", ("L3", "L4", "L5", "L10", "L15")),
-    ("Overload of a model with a limit is refused quickly, and as much as ever is answered", ("L13", "L17")),
+    ("Overload is refused quickly, by default too, and as much as ever is answered", ("L13", "L17")),
     ("Nothing is open off this machine by default, and no door without its token", ("S1", "S2", "S4", "S5")),
     ("A hundred loads and unloads give their memory back", ("M1",)),
     ("Kernels and Jupyter servers come and go, and leave no process behind", ("F13", "F14")),
