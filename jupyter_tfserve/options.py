@@ -280,6 +280,8 @@ class EngineOptions:
     jupyter_server_pid: int | None = None
     exit_with_parent: bool = False
     """Stop when standard input reaches its end: the parent holds the other side."""
+    owner_socket: int | None = None
+    """The descriptor by which whoever restarts the engine keeps its fork server for the next run."""
     front_processes: int = 1
     """How many processes take connections; 1: the engine does it itself."""
 

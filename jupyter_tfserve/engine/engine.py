@@ -59,7 +59,8 @@ from jupyter_tfserve.lifecycle.states import CONCLUDED_STATES, LifecycleState
 from jupyter_tfserve.lifecycle.store import StateStore
 from jupyter_tfserve.options import EngineOptions
 from jupyter_tfserve.types import ModelSpec, ServableId
-from jupyter_tfserve.worker.pool import WorkerPool
+from jupyter_tfserve.worker.handover import OwnerSocket
+from jupyter_tfserve.worker.pool import WorkerPool, best_launcher
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,8 @@ class Engine:
         self._token = secrets.token_urlsafe(32)
         self._tasks: set[asyncio.Task[None]] = set()
         self._metrics = Metrics(self._is_served)
-        self._pool = WorkerPool(options.worker)
+        owner = None if options.owner_socket is None else OwnerSocket(options.owner_socket)
+        self._pool = WorkerPool(options.worker, best_launcher(owner))
         self._history = History(options.state_dir)
         self._core: ServerCore[VersionRuntime] = ServerCore(
             self._make_version, options.lifecycle, StateStore(options.state_dir), self._history

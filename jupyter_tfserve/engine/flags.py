@@ -133,6 +133,12 @@ FLAGS: Final[tuple[Flag, ...]] = (
     Flag("connection_file", "", "write addresses and the control token here (mode 0600)", ours=True),
     Flag("jupyter_server_pid", 0, "the Jupyter server that owns this engine; 0: none", ours=True),
     Flag("exit_with_parent", False, "stop when standard input ends", ours=True),
+    Flag(
+        "owner_socket",
+        -1,
+        "inherited socket by which the parent keeps TensorFlow in memory for a restart; -1: none",
+        ours=True,
+    ),
     Flag("rest_api_num_threads", 0, "HTTP threads", inert=_ONE_LOOP),
     Flag("grpc_max_threads", 0, "gRPC threads", inert=_ONE_LOOP),
     Flag("num_unload_threads", 0, "unload threads", inert="versions unload independently of each other"),

@@ -28,6 +28,7 @@ from jupyter_tfserve.engine.supervisor import (
     SupervisorStatus,
 )
 from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.worker.handover import KeptForkServer
 
 LOOPBACK: Final = "127.0.0.1"
 DEFAULT_REST_PORT: Final = 8501
@@ -235,6 +236,8 @@ async def prepare_engine(
         cwd=state_dir.path,
         # The engine holds the lock as well: it is free only when both of us are gone.
         pass_fds=() if state_dir.lock is None else (state_dir.lock,),
+        # Elsewhere there is no fork server.
+        fork_server=KeptForkServer() if sys.platform.startswith("linux") else None,
         on_change=on_change,
     )
     return Launched(supervisor, ports.notes, state_dir)

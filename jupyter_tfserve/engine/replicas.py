@@ -16,9 +16,11 @@ from jupyter_tfserve.types import Tensors
 from jupyter_tfserve.worker.lane import Call, Lane, LaneLost
 from jupyter_tfserve.worker.worker import Worker
 
-RESTART_BACKOFF_S: Final = (0.0, 0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-STEADY_AFTER_S: Final = 60.0
-"""A worker that lived so long is restarted without back-off again."""
+RESTART_BACKOFF_S: Final = (0.0, 0.0, 0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""How long to wait before the first, second, … start of a row."""
+FORGIVEN_AFTER_S: Final = 1.0
+"""Each such while that a worker lives takes one death before it out of the row: one that is killed now and then is
+replaced at once, one that dies as soon as it is up is not."""
 
 
 class LaneTaker(Protocol):
@@ -111,7 +113,7 @@ class Replica:
             self._host.crashed(reason)
             if worker.is_own_fault and self._host.is_given_up(ModelDied(Code.UNAVAILABLE, reason)):
                 return
-            failures = 0 if loop.time() - started > STEADY_AFTER_S else failures
+            failures = max(0, failures - int((loop.time() - started) / FORGIVEN_AFTER_S))
             next_worker = await self._respawn(failures)
             if next_worker is None:
                 return

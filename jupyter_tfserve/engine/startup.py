@@ -53,6 +53,7 @@ def engine_options(values: Mapping[str, Value]) -> tuple[EngineOptions, list[str
         connection_file=flags.path("connection_file"),
         jupyter_server_pid=flags.integer("jupyter_server_pid") or None,
         exit_with_parent=flags.is_set("exit_with_parent"),
+        owner_socket=_descriptor(flags.integer("owner_socket")),
         front_processes=_front_processes(flags),
     )
     if not (options.model_base_path or options.model_config_file or options.connection_file):
@@ -65,6 +66,10 @@ def engine_options(values: Mapping[str, Value]) -> tuple[EngineOptions, list[str
         platform = parse_platform_config(read_text(file), file)
         return with_platform(options, platform), platform_notes(flags, platform)
     return options, _notes(flags)
+
+
+def _descriptor(number: int) -> int | None:
+    return None if number < 0 else number
 
 
 def _front_processes(flags: FlagValues) -> int:

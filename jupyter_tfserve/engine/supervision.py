@@ -22,7 +22,10 @@ class SupervisorState(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class SupervisorOptions:
-    """How patient a supervisor is: it gives up after `max_restarts` restarts within `restart_window_s`."""
+    """How patient a supervisor is: it gives up after `max_restarts` restarts within `restart_window_s`.
+
+    The first of them is at once, the second after `first_delay_s`.
+    """
 
     ready_timeout_s: float = 60.0
     stop_timeout_s: float = 15.0
@@ -45,7 +48,7 @@ class SupervisorStatus:
 
 
 class RestartRule:
-    """When to start again after a crash: delays double, and too many crashes in a while end it. Pure."""
+    """When to start again after a crash: at once, then with delays that double; too many in a while end it. Pure."""
 
     def __init__(self, options: SupervisorOptions) -> None:
         self._options = options
@@ -57,6 +60,7 @@ class RestartRule:
             self._crashes.popleft()
         if len(self._crashes) >= self._options.max_restarts:
             return None
-        delay = self._options.first_delay_s * 2.0 ** len(self._crashes)
+        earlier = len(self._crashes)
         self._crashes.append(now)
+        delay = self._options.first_delay_s * 2.0 ** (earlier - 1) if earlier else 0.0
         return min(delay, self._options.max_delay_s)

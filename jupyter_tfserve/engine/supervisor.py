@@ -26,6 +26,7 @@ from jupyter_tfserve.engine.supervision import (
     SupervisorStatus,
 )
 from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.worker.handover import KeptForkServer
 
 __all__ = [
     "RestartRule",
@@ -36,7 +37,7 @@ __all__ = [
     "ThreadedSupervisor",
 ]
 
-POLL_S: Final = 0.05
+POLL_S: Final = 0.01
 LOG_CHECK_S: Final = 30.0
 SHUTDOWN_CALL_S: Final = 3.0
 LOG_HINT: Final = "The engine's log says more."
@@ -62,6 +63,7 @@ class Supervisor:
         *,
         cwd: Path | None = None,
         pass_fds: Sequence[int] = (),
+        fork_server: KeptForkServer | None = None,
         on_change: Callable[[SupervisorStatus], None] | None = None,
     ) -> None:
         self.connection_file = connection_file
@@ -70,6 +72,7 @@ class Supervisor:
         self._options = options or SupervisorOptions()
         self._cwd = cwd
         self._pass_fds = pass_fds
+        self._fork_server = fork_server
         self._on_change = on_change
         self._caller: ControlCaller | None = None
         self._process: EngineProcess | None = None
@@ -127,6 +130,13 @@ class Supervisor:
 
     async def _keep(self) -> None:
         """Runs the engine again and again, until it ends as it was told to or cannot be helped."""
+        try:
+            await self._run_again_and_again()
+        finally:
+            if self._fork_server is not None:
+                self._fork_server.let_go()
+
+    async def _run_again_and_again(self) -> None:
         rule = RestartRule(self._options)
         restarts = 0
         first = True
@@ -159,9 +169,7 @@ class Supervisor:
         """The engine's process, running and answering."""
         self._change(SupervisorState.STARTING, reason=self._status.reason, restarts=restarts)
         try:
-            process = await EngineProcess.spawn(
-                self._command(self._connection), self.log_path, self._cwd, self._pass_fds
-            )
+            process = await self._spawn(self._command(self._connection))
         except OSError as error:
             raise ServingError(
                 Code.FAILED_PRECONDITION, f"the engine could not be started: {error.strerror}"
@@ -172,6 +180,14 @@ class Supervisor:
         if self._ready is not None and not self._ready.done():
             self._ready.set_result(self._connection)
         return process
+
+    async def _spawn(self, command: Sequence[str]) -> EngineProcess:
+        if self._fork_server is None:
+            return await EngineProcess.spawn(command, self.log_path, self._cwd, self._pass_fds)
+        with self._fork_server.end_for_engine() as end:
+            command = [*command, f"--owner_socket={end.fileno()}"]
+            inherited = (*self._pass_fds, end.fileno())
+            return await EngineProcess.spawn(command, self.log_path, self._cwd, inherited)
 
     async def _wait_until_ready(self, process: EngineProcess) -> Connection:
         deadline = time.monotonic() + self._options.ready_timeout_s

@@ -26,6 +26,9 @@ FILE_NAME: Final = "quarantine.json"
 FORMAT: Final = 1
 MAX_LOAD_DEATHS: Final = 2
 """So many loads that end in a death, one after another, are enough."""
+MAX_ENGINE_DEATHS: Final = 4
+"""So many loads that the engine did not survive. More of them: a model runs in another process, so it is seldom to
+blame, and an engine that is killed now and then must not lose its good versions."""
 MAX_MARKS: Final = 1000
 """The newest are kept."""
 
@@ -36,6 +39,7 @@ class Mark:
 
     fingerprint: str
     deaths: int = 0
+    engine_deaths: int = 0
     is_loading: bool = False
     reason: str = ""
 
@@ -72,7 +76,7 @@ class Quarantine:
         """None, and the load is noted on disk; or why it must not begin."""
         mark = self._mark(servable, fingerprint)
         if mark.is_loading and not mark.reason:
-            mark = _with_death(mark, "the engine ended too")
+            mark = _with_engine_death(mark)
         self._marks[servable] = mark if mark.reason else replace(mark, is_loading=True)
         await self._save()
         return self.refusal(servable, fingerprint)
@@ -90,7 +94,7 @@ class Quarantine:
         mark = self._marks.get(servable)
         if mark is None:
             return
-        if is_good or not (mark.deaths or mark.reason):
+        if is_good or not (mark.deaths or mark.engine_deaths or mark.reason):
             del self._marks[servable]
         else:
             self._marks[servable] = replace(mark, is_loading=False)
@@ -159,8 +163,18 @@ class Deaths:
 
 def _with_death(mark: Mark, how: str) -> Mark:
     deaths = mark.deaths + 1
-    reason = f"Quarantined after {deaths} deaths while it was loaded; the last: {how}"
-    return replace(mark, deaths=deaths, is_loading=False, reason=reason if deaths >= MAX_LOAD_DEATHS else "")
+    reason = _reason(deaths, how) if deaths >= MAX_LOAD_DEATHS else ""
+    return replace(mark, deaths=deaths, is_loading=False, reason=reason)
+
+
+def _with_engine_death(mark: Mark) -> Mark:
+    deaths = mark.engine_deaths + 1
+    reason = _reason(deaths, "the engine ended too") if deaths >= MAX_ENGINE_DEATHS else ""
+    return replace(mark, engine_deaths=deaths, is_loading=False, reason=reason)
+
+
+def _reason(deaths: int, how: str) -> str:
+    return f"Quarantined after {deaths} deaths while it was loaded; the last: {how}"
 
 
 def _read(path: Path) -> dict[ServableId, Mark]:

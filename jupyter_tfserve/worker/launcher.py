@@ -1,4 +1,4 @@
-"""The engine's side of the fork server: starts it, sends it orders, hears how workers ended, restarts it.
+"""The engine's side of the fork server: adopts or starts it, sends it orders, hears how workers ended, restarts it.
 
 Belongs to the engine's event loop. Imports no TensorFlow.
 """
@@ -13,14 +13,24 @@ import socket
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.worker.handover import (
+    AdoptedProcess,
+    OwnerSocket,
+    WarmServer,
+    send_engine,
+    socket_pair,
+)
+from jupyter_tfserve.worker.identity import fork_server_identity
 from jupyter_tfserve.worker.order import LENGTH, WorkerOrder
-from jupyter_tfserve.worker.process import WorkerProcess, start_module
+from jupyter_tfserve.worker.process import WorkerProcess, start_module, worker_environment
 
 FORK_SERVER: Final = "jupyter_tfserve.worker.forkserver"
 RECEIVE_BYTES: Final = 64 * 2**10
+ADOPTION_S: Final = 10.0
+"""How long the last engine's fork server may take to answer this one; then another is started."""
 
 
 class ForkServerLost(ServingError):
@@ -30,16 +40,32 @@ class ForkServerLost(ServingError):
         super().__init__(Code.UNAVAILABLE, "The fork server died before it started the worker")
 
 
-class ForkServerLauncher:
-    """One fork server at a time, replaced when it dies; its workers live on."""
+class ServerProcess(Protocol):
+    """A fork server's process."""
 
-    def __init__(self) -> None:
+    def kill(self) -> None:
+        """SIGKILL, unless it has ended."""
+
+    def wait(self) -> object:
+        """Blocks until it has ended."""
+
+
+class ForkServerLauncher:
+    """One fork server at a time, replaced when it dies; its workers live on.
+
+    With an `owner` the first one is the last engine's, if that is still there and the same that would be started;
+    and those that are started wait for the next engine when this one dies.
+    """
+
+    def __init__(self, owner: OwnerSocket | None = None) -> None:
+        self._owner = owner
+        self._identity = "" if owner is None else fork_server_identity(worker_environment())
         self._ids = itertools.count(1)
         self._server: _Connection | None = None
         self._closed = False
 
     async def start(self) -> None:
-        """Starts the fork server if none runs; returns before it has imported TensorFlow."""
+        """Adopts or starts a fork server if none runs; returns before it has imported TensorFlow."""
         self._running()
 
     async def ready(self) -> None:
@@ -70,8 +96,53 @@ class ForkServerLauncher:
         if self._closed:
             raise ServingError(Code.UNAVAILABLE, "No worker can be started: the engine is stopping")
         if self._server is None:
-            self._server = _Connection(*_start_fork_server(), self._lost)
+            self._server = self._adopt() or self._start()
         return self._server
+
+    def _adopt(self) -> _Connection | None:
+        """The last engine's fork server; one that would be started otherwise now is ended."""
+        warm = None if self._owner is None else self._owner.take()
+        if warm is None:
+            return None
+        with warm.lifeline:
+            process = AdoptedProcess.of(warm)
+            if process is None:
+                return None
+            ours, theirs = _pair()
+            with theirs:
+                if warm.identity == self._identity and send_engine(warm.lifeline, theirs):
+                    connection = _Connection(process, ours, self._lost)
+                    connection.expect_ready(ADOPTION_S)
+                    return connection
+        ours.close()
+        process.kill()
+        process.close()
+        return None
+
+    def _start(self) -> _Connection:
+        """A process of this engine's own. Blocks for some 5 ms."""
+        try:
+            ours, theirs = _pair()
+            with theirs:
+                try:
+                    process = self._started(theirs)
+                except OSError:
+                    ours.close()
+                    raise
+        except OSError as error:
+            text = f"The fork server cannot be started: {error.strerror}"
+            raise ServingError(Code.UNAVAILABLE, text) from error
+        return _Connection(process, ours, self._lost)
+
+    def _started(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
+        if self._owner is None:
+            return start_module(FORK_SERVER, [str(theirs.fileno())], [theirs])
+        lifeline, end = socket_pair()
+        with lifeline, end:
+            inherited = [theirs, lifeline]
+            process = start_module(FORK_SERVER, [str(each.fileno()) for each in inherited], inherited)
+            self._owner.give(WarmServer(process.pid, self._identity, end))
+        return process
 
     def _lost(self, server: _Connection) -> None:
         self._server = None
@@ -86,7 +157,7 @@ class _Connection:
     """One fork server process and the socket to it."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], sock: socket.socket, on_lost: Callable[[_Connection], None]
+        self, process: ServerProcess, sock: socket.socket, on_lost: Callable[[_Connection], None]
     ) -> None:
         self._process = process
         self._sock = sock
@@ -103,6 +174,15 @@ class _Connection:
     def was_ready(self) -> bool:
         """It has imported TensorFlow, whatever came after."""
         return self._ready.done() and self._ready.result() is None
+
+    def expect_ready(self, timeout_s: float) -> None:
+        """It is lost if it is not ready by then."""
+
+        def lose_if_silent() -> None:
+            if not self._ready.done():
+                self._lose()
+
+        self._loop.call_later(timeout_s, lose_if_silent)
 
     async def ready(self) -> None:
         await asyncio.wait([self._ready])
@@ -188,23 +268,14 @@ class _Connection:
         self._on_lost(self)
 
 
-def _start_fork_server() -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """The process and our end of its socket. Blocks for some 5 ms."""
-    try:
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        with theirs:
-            try:
-                return start_module(FORK_SERVER, [str(theirs.fileno())], [theirs]), ours
-            except OSError:
-                ours.close()
-                raise
-    except OSError as error:
-        text = f"The fork server cannot be started: {error.strerror}"
-        raise ServingError(Code.UNAVAILABLE, text) from error
+def _pair() -> tuple[socket.socket, socket.socket]:
+    """Our end, that never blocks, and the fork server's."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    return ours, theirs
 
 
-def _reap(process: subprocess.Popen[bytes]) -> None:
+def _reap(process: ServerProcess) -> None:
     # It may be importing TensorFlow, and deaf; it holds nothing that must be put away.
     process.kill()
     process.wait()

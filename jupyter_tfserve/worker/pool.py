@@ -24,6 +24,7 @@ from jupyter_tfserve.worker.device_placement import Occupant, choose_gpu
 from jupyter_tfserve.worker.devices import CPU, Gpu, Gpus
 from jupyter_tfserve.worker.frame import FrameError, decode_report
 from jupyter_tfserve.worker.fresh import FreshLauncher
+from jupyter_tfserve.worker.handover import OwnerSocket
 from jupyter_tfserve.worker.lane import Lane
 from jupyter_tfserve.worker.launcher import ForkServerLauncher
 from jupyter_tfserve.worker.memory import check_fits
@@ -49,7 +50,7 @@ class WorkerPool:
             if getattr(options, name) > MAX_LANES:
                 raise invalid_argument(f"{name} must be at most {MAX_LANES}; was {getattr(options, name)}")
         self._options = options
-        self._launcher = launcher or _best_launcher()
+        self._launcher = launcher or best_launcher()
         self._spawning: set[asyncio.Task[Worker]] = set()
         self._workers: set[Worker] = set()
         self._gpus = gpus or Gpus(self._probe_gpus)
@@ -229,9 +230,10 @@ class WorkerPool:
         )
 
 
-def _best_launcher() -> Launcher:
+def best_launcher(owner: OwnerSocket | None = None) -> Launcher:
+    """What starts workers on this system; with an `owner` its fork server may outlive the engine."""
     # Elsewhere a fork of a process that has loaded TensorFlow and the system's frameworks may crash.
-    return ForkServerLauncher() if sys.platform.startswith("linux") else FreshLauncher()
+    return ForkServerLauncher(owner) if sys.platform.startswith("linux") else FreshLauncher()
 
 
 async def _give_up(task: asyncio.Task[Worker]) -> None:

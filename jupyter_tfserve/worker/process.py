@@ -96,12 +96,12 @@ def start_module(
         stdin=subprocess.DEVNULL,
         stdout=2,  # what a model prints belongs in the log, never in a protocol on standard output
         pass_fds=[one.fileno() for one in sockets],
-        env=_environment(),
+        env=worker_environment(),
     )
 
 
-def _environment() -> dict[str, str]:
-    """The engine's own, without Jupyter's tokens, which a model has no business to read."""
+def worker_environment() -> dict[str, str]:
+    """What our processes inherit: the engine's own, without Jupyter's tokens, which a model has no business to read."""
     kept = {name: value for name, value in os.environ.items() if not _is_jupyter_token(name)}
     # numpy's own threads would be the only ones in the fork server; TensorFlow doesn't use them.
     kept["OPENBLAS_NUM_THREADS"] = "1"

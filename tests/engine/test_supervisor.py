@@ -300,17 +300,18 @@ def test_threaded_supervisor_starts_and_stops_from_another_thread(tmp_path):
     assert "tfserve-supervisor" not in [thread.name for thread in threading.enumerate()]
 
 
-def test_restart_rule_doubles_its_delay_up_to_the_cap_and_then_gives_up():
+def test_restart_rule_starts_at_once_then_doubles_its_delay_up_to_the_cap_and_then_gives_up():
     rule = RestartRule(
         SupervisorOptions(first_delay_s=1, max_delay_s=5, max_restarts=5, restart_window_s=100)
     )
-    assert [rule.next_delay(float(now)) for now in range(6)] == [1, 2, 4, 5, 5, None]
+    assert [rule.next_delay(float(now)) for now in range(6)] == [0, 1, 2, 4, 5, None]
 
 
 def test_restart_rule_forgets_crashes_that_lie_before_the_window():
     rule = RestartRule(SupervisorOptions(first_delay_s=1, max_restarts=2, restart_window_s=100))
-    assert [rule.next_delay(now) for now in (0.0, 1.0, 2.0)] == [1, 2, None]
+    assert [rule.next_delay(now) for now in (0.0, 1.0, 2.0)] == [0, 1, None]
     assert rule.next_delay(101.5) == 1
+    assert rule.next_delay(500.0) == 0
 
 
 def test_restarts_stay_below_nine_in_five_minutes_by_default():

@@ -56,11 +56,22 @@ async def test_version_is_given_up_when_two_loads_come_to_no_end(restarted):
     assert quarantine.given_up("m") == {2: "f"}
 
 
-async def test_version_is_given_up_when_two_engines_ended_while_they_loaded_it(restarted):
-    for _ in range(2):
+async def test_version_is_given_up_when_four_engines_ended_while_they_loaded_it(restarted):
+    for _ in range(4):
         assert await (await restarted()).load_begins(TWO, "f") is None
     refused = await (await restarted()).load_begins(TWO, "f")
-    assert refused.message.endswith("the last: the engine ended too")
+    assert refused.message == "Quarantined after 4 deaths while it was loaded; the last: the engine ended too"
+
+
+async def test_load_that_ends_forgets_the_engines_before_it(restarted):
+    """An engine that is killed now and then, while it loads, keeps its good versions."""
+    for _ in range(9):
+        assert await (await restarted()).load_begins(TWO, "f") is None
+        quarantine = await restarted()
+        assert await quarantine.load_begins(TWO, "f") is None
+        quarantine.load_ended(TWO, is_good=True)
+        await quarantine.close()
+    assert (await restarted()).given_up("m") == {}
 
 
 async def test_good_load_forgets_the_deaths_before_it(restarted):

@@ -1,0 +1,193 @@
+"""How a fork server outlives a killed engine, so that the next one need not import TensorFlow again.
+
+A fork server listens on a socket of its own, its lifeline. The engine gives the other end to its owner, who restarts
+engines; the owner gives it to the next engine, which sends its own socket along it. Once its engine is gone and nobody
+holds that end any more, the owner has died or restarts nothing, and the fork server ends too. The descriptors alone
+say who may do what: nothing here has a name that somebody else could find.
+
+    owner -> engine        {} or {"pid", "identity"} and the lifeline's end; once, before the engine starts
+    engine -> owner        {"pid", "identity"} and the lifeline's end of each fork server that it starts
+    engine -> fork server  {} and the engine's socket, along the lifeline
+
+Linux only. A Jupyter server imports this: nothing but sockets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+from dataclasses import dataclass
+from typing import Any, Final
+
+from jupyter_tfserve.errors import invalid_argument
+
+MAX_MESSAGE_BYTES: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class WarmServer:
+    """A fork server: its process, what it was started with, and the end of its lifeline."""
+
+    pid: int
+    identity: str
+    lifeline: socket.socket
+
+
+class KeptForkServer:
+    """The owner's side: holds on to the fork server of an engine's run for the next run. Never blocks."""
+
+    def __init__(self) -> None:
+        self._kept: WarmServer | None = None
+        self._inbox: socket.socket | None = None
+
+    def end_for_engine(self) -> socket.socket:
+        """What the next run's process inherits; the caller closes it when the process has it."""
+        self._collect()
+        ours, theirs = socket_pair()
+        ours.setblocking(False)
+        self._inbox = ours
+        _send_server(ours, self._kept)
+        return theirs
+
+    def let_go(self) -> None:
+        """No run follows: the fork server ends, now or with its engine."""
+        self._collect()
+        if self._kept is not None:
+            self._kept.lifeline.close()
+            self._kept = None
+
+    def _collect(self) -> None:
+        """Takes what the last run has sent, and closes its socket. The fork server started last counts."""
+        inbox, self._inbox = self._inbox, None
+        if inbox is None:
+            return
+        with inbox:
+            while (server := _receive_server(inbox)) is not None:
+                if self._kept is not None:
+                    self._kept.lifeline.close()
+                self._kept = server
+
+
+class OwnerSocket:
+    """The engine's side of its owner. Never blocks."""
+
+    def __init__(self, descriptor: int) -> None:
+        """INVALID_ARGUMENT if the descriptor is no socket."""
+        try:
+            self._socket = socket.socket(fileno=descriptor)
+        except OSError as error:
+            raise invalid_argument(
+                f"--owner_socket={descriptor} is no socket that the engine has inherited: {error.strerror}"
+            ) from None
+        self._socket.setblocking(False)
+        self._socket.set_inheritable(False)
+        self._taken = False
+
+    def take(self) -> WarmServer | None:
+        """The last run's fork server, which may have ended since; the first time only."""
+        if self._taken:
+            return None
+        self._taken = True
+        return _receive_server(self._socket)
+
+    def give(self, server: WarmServer) -> None:
+        """Has the owner keep `server` for the next run."""
+        # An owner that is gone needs no fork server, and one that does not listen gets along without.
+        _send_server(self._socket, server)
+
+
+class AdoptedProcess:
+    """The process of a fork server that another engine has started: it can be ended, though not reaped."""
+
+    def __init__(self, pidfd: int) -> None:
+        self._pidfd = pidfd
+
+    @classmethod
+    def of(cls, server: WarmServer) -> AdoptedProcess | None:
+        """None if it has ended."""
+        try:
+            pidfd = os.pidfd_open(server.pid)
+        except (AttributeError, OSError):
+            return None
+        if _is_alive(server.lifeline):  # the process that we have opened is still the one that listens
+            return cls(pidfd)
+        os.close(pidfd)
+        return None
+
+    def kill(self) -> None:
+        """SIGKILL, unless it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def wait(self) -> None:
+        """Blocks until it has ended. Of no use afterwards."""
+        waiting = select.poll()
+        waiting.register(self._pidfd, select.POLLIN)
+        waiting.poll()
+        self.close()
+
+    def close(self) -> None:
+        """Forgets it."""
+        os.close(self._pidfd)
+
+
+def socket_pair() -> tuple[socket.socket, socket.socket]:
+    """Two ends that keep messages apart."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def send_engine(lifeline: socket.socket, engine: socket.socket) -> bool:
+    """Whether the fork server has been sent `engine`, its end of the next engine's socket."""
+    return _send(lifeline, {}, engine)
+
+
+def receive_engine(lifeline: socket.socket) -> socket.socket | None:
+    """The next engine's socket; None if there will never be one."""
+    received = _receive(lifeline)
+    return None if received is None else received[1]
+
+
+def _is_alive(lifeline: socket.socket) -> bool:
+    """Whether somebody listens at the other end."""
+    try:
+        return bool(lifeline.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def _send_server(sock: socket.socket, server: WarmServer | None) -> None:
+    if server is None:
+        _send(sock, {}, None)
+    else:
+        _send(sock, {"pid": server.pid, "identity": server.identity}, server.lifeline)
+
+
+def _receive_server(sock: socket.socket) -> WarmServer | None:
+    """The next one sent; None if there is none."""
+    message, lifeline = _receive(sock) or ({}, None)
+    return None if lifeline is None else WarmServer(message["pid"], message["identity"], lifeline)
+
+
+def _send(sock: socket.socket, message: dict[str, Any], attached: socket.socket | None) -> bool:
+    descriptors = [] if attached is None else [attached.fileno()]
+    try:
+        socket.send_fds(sock, [json.dumps(message).encode()], descriptors, socket.MSG_NOSIGNAL)
+    except OSError:
+        return False
+    return True
+
+
+def _receive(sock: socket.socket) -> tuple[dict[str, Any], socket.socket | None] | None:
+    """(message, what came with it); None at the end, or if nothing has come where the socket does not block."""
+    try:
+        text, descriptors, _, _ = socket.recv_fds(sock, MAX_MESSAGE_BYTES, 1)
+    except OSError:
+        return None
+    attached = socket.socket(fileno=descriptors[0]) if descriptors else None
+    return (json.loads(text), attached) if text else None
