@@ -85,25 +85,31 @@ class OwnerSocket:
             ) from None
         self._socket.setblocking(False)
         self._socket.set_inheritable(False)
-        self._taken = False
+        # Read at once: what is left unread when a socket is closed resets it, and what was given would be lost.
+        self._warm = _receive_server(self._socket)
 
     def take(self) -> WarmServer | None:
         """The last run's fork server, which may have ended since; the first time only."""
-        if self._taken:
-            return None
-        self._taken = True
-        return _receive_server(self._socket)
+        warm, self._warm = self._warm, None
+        return warm
 
     def give(self, server: WarmServer) -> None:
         """Has the owner keep `server` for the next run."""
         # An owner that is gone needs no fork server, and one that does not listen gets along without.
         _send_server(self._socket, server)
 
+    def close(self) -> None:
+        """Neither takes nor gives any more."""
+        self._socket.close()
+        if self._warm is not None:
+            self._warm.lifeline.close()
+
 
 class AdoptedProcess:
     """The process of a fork server that another engine has started: it can be ended, though not reaped."""
 
-    def __init__(self, pidfd: int) -> None:
+    def __init__(self, pid: int, pidfd: int) -> None:
+        self.pid = pid
         self._pidfd = pidfd
 
     @classmethod
@@ -114,7 +120,7 @@ class AdoptedProcess:
         except (AttributeError, OSError):
             return None
         if _is_alive(server.lifeline):  # the process that we have opened is still the one that listens
-            return cls(pidfd)
+            return cls(server.pid, pidfd)
         os.close(pidfd)
         return None
 

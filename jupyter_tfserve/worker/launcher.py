@@ -90,6 +90,8 @@ class ForkServerLauncher:
         self._closed = True
         if self._server is not None:
             await self._server.close()
+        if self._owner is not None:
+            self._owner.close()
 
     def _running(self) -> _Connection:
         """The fork server, started if need be; without an await, so that nothing is lost when cancelled."""
