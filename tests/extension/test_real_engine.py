@@ -93,7 +93,7 @@ async def test_models_and_labels_survive_a_killed_engine(api, models, engines):
     assert await predict(api, "version") == (200, [2, 2])
     assert (await predict(api, "version/versions/9"))[0] == 404
 
-    killed = processes_of(engine["pid"])
+    killed, (fork_server,) = processes_of(engine["pid"]), psutil.Process(engine["pid"]).children()
     os.kill(engine["pid"], signal.SIGKILL)
     await until(lambda: engines.get("default").to_json()["restarts"] == 1)
     await until(lambda: engines.get("default").to_json()["state"] == "running")
@@ -103,10 +103,14 @@ async def test_models_and_labels_survive_a_killed_engine(api, models, engines):
     await available(api, 1, 2)
     assert await predict(api, "version/labels/production") == (200, [1, 1])
     assert await predict(api, "version") == (200, [2, 2])
+    # TensorFlow is imported once: the fork server is the next engine's, and its workers are new ones.
+    killed.remove(fork_server)
     await until(lambda: are_gone(killed))
+    assert len(fork_server.children()) == 2
 
     code, third = await reply(api("POST", "api/engines/default/restart", {}, request_timeout=90))
     assert (code, third["pid"] != again["pid"]) == (200, True)
+    assert are_gone([fork_server])
     await available(api, 1, 2)
     assert await predict(api, "version/labels/production") == (200, [1, 1])
 
