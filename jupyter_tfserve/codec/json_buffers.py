@@ -31,6 +31,11 @@ _MAX_MEMBERS: Final = 64
 _MAX_STRING: Final = 256
 """Copying a long string only to compare it again is not worth it; orjson takes those bodies."""
 
+KEPT_PARSER_BYTES: Final = 4 * 2**20
+"""A parser that has read no larger body is kept for the next one: the pages of its buffers (up to thirteen times the
+body) are half of what parsing costs where they must be fetched from the system anew."""
+_spare: Final[list[simdjson.Parser]] = []
+
 
 class _Irregular(Exception):
     """This document is not one that buffers can hold."""
@@ -41,19 +46,29 @@ def read_buffers(body: bytes) -> dict[str, JsonTree] | None:
 
     An array becomes int64 or uint64 if all its numbers are integer literals of that range, else float64.
     """
+    # Threads may decode side by side, and each needs a parser of its own.
+    parser = _spare.pop() if _spare else simdjson.Parser()
+    budget = len(body) // MIN_BYTES_PER_ARRAY
+    copier = _Copier(budget)
     try:
-        # A parser of its own: one may not be used again while anything that it gave out still lives.
-        root = simdjson.Parser().parse(body)
-        if not isinstance(root, simdjson.Object):
-            return None
-        budget = len(body) // MIN_BYTES_PER_ARRAY
-        copier = _Copier(budget)
-        tree: dict[str, JsonTree] = copier.copy(root, 0)
+        tree = _copied(parser, body, copier)
     except (_Irregular, ValueError, RuntimeError):
+        # Not kept: what the parser gave out may still be held by the error, and then it may not be used again.
         return None
-    if copier.array_budget == budget:
+    if len(body) <= KEPT_PARSER_BYTES and not _spare:
+        _spare.append(parser)
+    if tree is None or copier.array_budget == budget:
         return None
     return tree if b"".join(copier.skeleton) == body.translate(None, _DELETED) else None
+
+
+def _copied(parser: simdjson.Parser, body: bytes, copier: _Copier) -> dict[str, JsonTree] | None:
+    """The object in `body`; None if it is something else. Nothing that the parser gave out lives on."""
+    root = parser.parse(body)
+    if not isinstance(root, simdjson.Object):
+        return None
+    tree: dict[str, JsonTree] = copier.copy(root, 0)
+    return tree
 
 
 class _Copier:

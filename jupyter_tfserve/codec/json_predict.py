@@ -15,7 +15,7 @@ import numpy as np
 from jupyter_tfserve.codec.json_buffers import JsonTree
 from jupyter_tfserve.codec.json_debug import debug_text
 from jupyter_tfserve.codec.json_encode import encode_predict
-from jupyter_tfserve.codec.json_reader import JsonDocument, read_json
+from jupyter_tfserve.codec.json_reader import JsonDocument, read_json, read_large
 from jupyter_tfserve.codec.json_rows import bind_columns, bind_rows
 from jupyter_tfserve.codec.json_tensors import to_tensor
 from jupyter_tfserve.codec.json_values import JsonValue, is_base64
@@ -23,7 +23,14 @@ from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.options import LimitOptions
 from jupyter_tfserve.types import Signature, Tensor, TensorSpec
 
-__all__ = ["PredictDocument", "bind_predict", "encode_predict", "parse_predict"]
+__all__ = [
+    "PredictDocument",
+    "bind_buffers",
+    "bind_predict",
+    "encode_predict",
+    "parse_buffers",
+    "parse_predict",
+]
 
 _BOTH_KEYS: Final = "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist "
 
@@ -41,6 +48,12 @@ def parse_predict(body: bytes, limits: LimitOptions) -> PredictDocument:
     document = read_json(body, limits.max_json_depth)
     signature_name = read_signature_name(document)
     return PredictDocument(signature_name, document)
+
+
+def parse_buffers(body: bytes, limits: LimitOptions) -> PredictDocument | None:
+    """The same of a body of numbers, within 2 ms for each megabyte; None for any other, and `parse_predict` tells."""
+    document = read_large(body, limits.max_json_depth)
+    return None if document is None else PredictDocument(read_signature_name(document), document)
 
 
 def read_signature_name(document: JsonDocument) -> str:
@@ -68,13 +81,25 @@ def bind_predict(
     if not signature.inputs:
         name = predict.signature_name or "DEFAULT"
         raise invalid_argument(f"Failed to get input map for signature: {name}")
-    document = predict.document
-    is_row, is_columnar = "instances" in document.tree, "inputs" in document.tree
-    if is_row != is_columnar:
-        tensors = _bind_quickly(document.tree, is_row, signature, limits.max_tensor_bytes)
-        if tensors is not None:
-            return tensors, is_row
-    return _bind_exactly(document.value(), signature, limits.max_tensor_bytes)
+    bound = bind_buffers(predict, signature, limits)
+    if bound is not None:
+        return bound
+    return _bind_exactly(predict.document.value(), signature, limits.max_tensor_bytes)
+
+
+def bind_buffers(
+    predict: PredictDocument, signature: Signature, limits: LimitOptions
+) -> tuple[dict[str, Tensor], bool] | None:
+    """The same, if whole lists or buffers can be converted at once; None if not, and `bind_predict` tells.
+
+    Quick with what `parse_buffers` gave; as long as parsing otherwise.
+    """
+    tree = predict.document.tree
+    is_row, is_columnar = "instances" in tree, "inputs" in tree
+    if is_row == is_columnar or not signature.inputs:
+        return None
+    tensors = _bind_quickly(tree, is_row, signature, limits.max_tensor_bytes)
+    return None if tensors is None else (tensors, is_row)
 
 
 def _bind_quickly(

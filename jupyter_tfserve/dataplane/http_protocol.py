@@ -18,9 +18,9 @@ import httptools
 
 from jupyter_tfserve.batching.caller import QUEUE_CALLER
 from jupyter_tfserve.codec.json_models import encode_error
+from jupyter_tfserve.dataplane.http_large_body import LARGE_BODY_BYTES, LargeBody
 from jupyter_tfserve.dataplane.http_message import (
     HeadDoor,
-    HttpHandler,
     HttpRequest,
     HttpResponse,
     error_page,
@@ -28,7 +28,7 @@ from jupyter_tfserve.dataplane.http_message import (
     origin_form,
     response_head,
 )
-from jupyter_tfserve.options import LimitOptions
+from jupyter_tfserve.dataplane.http_service import HttpService
 
 logger = logging.getLogger(__name__)
 
@@ -36,44 +36,6 @@ _PIPELINE_HIGH_WATER = 16
 _LINGER_S = 2.0
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", ""})
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([^/@:\[\]]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
-
-
-class HttpService:
-    """What all connections of a server share: handler, limits, the open connections, the Date header."""
-
-    def __init__(self, handler: HttpHandler, limits: LimitOptions, local_only: bool) -> None:
-        self.handler = handler
-        self.door: HeadDoor | None = None
-        self.foreign_pages = True
-        """Whether a request may come from a web page of another machine."""
-        self.limits = limits
-        self.local_only = local_only
-        self.connections: set[HttpProtocol] = set()
-        self.date = b""
-        self.draining = False
-        self._empty: asyncio.Future[None] | None = None
-
-    def sweep(self, now: float) -> None:
-        """Ends connections that are slower than the limits allow."""
-        for connection in list(self.connections):
-            connection.check_deadlines(now)
-
-    def closed(self, connection: HttpProtocol) -> None:
-        """A connection is gone."""
-        self.connections.discard(connection)
-        if not self.connections and self._empty is not None and not self._empty.done():
-            self._empty.set_result(None)
-
-    async def drain(self, grace_s: float) -> None:
-        """Returns when every connection is closed: idle ones at once, busy ones after their answer or `grace_s`."""
-        self.draining = True
-        self._empty = asyncio.get_running_loop().create_future()
-        for connection in list(self.connections):
-            connection.close_when_idle()
-        if self.connections:
-            await asyncio.wait([self._empty], timeout=grace_s)
-        for connection in list(self.connections):
-            connection.abort()
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -93,6 +55,7 @@ class HttpProtocol(asyncio.Protocol):
         self._since = time.monotonic()
         self._in_message = False
         self._target = b""
+        self._large: LargeBody | None = None
         self._new_message()
 
     # The transport's side
@@ -135,6 +98,8 @@ class HttpProtocol(asyncio.Protocol):
             # The parser keeps an unfinished header line to itself: count what goes into it.
             self._unfinished_bytes += len(data)
             self._check_head(self._unfinished_bytes)
+        if self._large is not None and not self._closing and self._transport.is_reading():
+            self._read_into(self._large)
 
     def eof_received(self) -> bool:
         # A peer that closed its side has left, as far as HTTP servers can tell: its request is cancelled.
@@ -173,7 +138,8 @@ class HttpProtocol(asyncio.Protocol):
             if authority:
                 headers["host"] = authority
         length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > self._limits.max_body_bytes:
+        size = int(length) if length.isdigit() else 0
+        if size > self._limits.max_body_bytes:
             self._refuse_body()
         elif self._service.local_only and _host_name(headers.get("host", "")) not in _LOCAL_HOSTS:
             self._refuse(
@@ -185,9 +151,14 @@ class HttpProtocol(asyncio.Protocol):
             self._last_answer(refusal)
         elif "expect" in headers:
             self._expect(headers["expect"])
+        if size >= LARGE_BODY_BYTES and not self._closing and "transfer-encoding" not in headers:
+            self._large = LargeBody(self, size)
 
     def on_body(self, data: bytes) -> None:
         if self._closing:
+            return
+        if self._large is not None:
+            self._large.add(data)
             return
         self._body += data
         if len(self._body) > self._limits.max_body_bytes:
@@ -203,12 +174,34 @@ class HttpProtocol(asyncio.Protocol):
             parser.get_method().decode("latin-1"),
             self._target.decode("latin-1"),
             self._headers,
-            bytes(self._body),
+            bytes(self._body) if self._large is None else self._large.content(),
         )
+        self._large = None
         self._waiting.append((request, parser.should_keep_alive()))
         if len(self._waiting) >= _PIPELINE_HIGH_WATER:
             self._transport.pause_reading()
         self._next_request()
+
+    # The large body's side
+
+    @property
+    def is_closing(self) -> bool:
+        """What still comes is of no use."""
+        return self._closing
+
+    def large_body_complete(self) -> None:
+        """The body that was read past the parser is whole."""
+        self._read_into(self)
+        self.on_message_complete()
+        # The old one still waits for the body.
+        self._parser = httptools.HttpRequestParser(self)
+
+    def _read_into(self, protocol: LargeBody | HttpProtocol) -> None:
+        transport = self._transport
+        # uvloop looks at the kind of protocol when reading starts.
+        transport.pause_reading()
+        transport.set_protocol(protocol)
+        transport.resume_reading()
 
     # Answering, one request at a time
 
@@ -276,7 +269,8 @@ class HttpProtocol(asyncio.Protocol):
     def _check_message(self, age_s: float) -> None:
         allowed_s = self._limits.header_timeout_s
         if self._head_done:
-            allowed_s += len(self._body) / self._limits.min_body_bytes_per_s
+            received = len(self._body) if self._large is None else self._large.received
+            allowed_s += received / self._limits.min_body_bytes_per_s
         if age_s > allowed_s:
             part = "body" if self._head_done else "header"
             self._refuse(408, f"The request's {part} came too slowly")
@@ -357,6 +351,7 @@ class HttpProtocol(asyncio.Protocol):
         self._target = b""
         self._headers: dict[str, str] = {}
         self._body = bytearray()
+        self._large = None
         self._head_bytes = 0
         self._unfinished_bytes = 0
         self._head_done = False

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from email.utils import formatdate
 
 from jupyter_tfserve.dataplane.http_message import HeadDoor, HttpHandler
-from jupyter_tfserve.dataplane.http_protocol import HttpProtocol, HttpService
+from jupyter_tfserve.dataplane.http_protocol import HttpProtocol
+from jupyter_tfserve.dataplane.http_service import HttpService
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import LimitOptions
 

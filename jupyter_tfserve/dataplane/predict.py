@@ -66,8 +66,12 @@ class SignatureNotFound(ServingError):
         self.key = key
 
 
-class StaleBinding(Exception):
-    """Raised by a `bind` whose tensors were made for another signature than the version's: no fault of the caller's."""
+class Rebind(Exception):
+    """Raised by a `bind` that is to be asked again, in another way: no fault of the caller's."""
+
+
+class StaleBinding(Rebind):
+    """Raised by a `bind` whose tensors were made for another signature than the version's."""
 
     def __init__(self, signature: Signature, key: str) -> None:
         super().__init__(key)
@@ -149,7 +153,7 @@ class DataPlane:
                     began = perf_counter()
                     answer = await servable.run(key, inputs, outputs, timeout_s, watch)
                     run_s = perf_counter() - began
-                except StaleBinding:
+                except Rebind:
                     if flow is not None:
                         flow.give_back()
                     raise

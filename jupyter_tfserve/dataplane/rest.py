@@ -24,7 +24,7 @@ from jupyter_tfserve.codec.json_examples import (
     parse_examples,
 )
 from jupyter_tfserve.codec.json_models import encode_error, encode_metadata, encode_status
-from jupyter_tfserve.codec.json_predict import bind_predict, encode_predict, parse_predict
+from jupyter_tfserve.codec.json_predict import bind_buffers, bind_predict, encode_predict, parse_predict
 from jupyter_tfserve.codec.media_types import Media, accepts_gzip, exchanged_media
 from jupyter_tfserve.codec.protos import SignatureDefMap
 from jupyter_tfserve.codec.signatures import check_predict_method
@@ -32,16 +32,17 @@ from jupyter_tfserve.dataplane.admission import retry_after_seconds
 from jupyter_tfserve.dataplane.bodies import PredictBodies
 from jupyter_tfserve.dataplane.http_message import HTML, JSON, HttpRequest, HttpResponse, error_page
 from jupyter_tfserve.dataplane.inference import InferenceOptions, classify, regress
+from jupyter_tfserve.dataplane.json_turns import OWN_TURN_BYTES, JsonTurns
 from jupyter_tfserve.dataplane.metrics import RequestMetrics
 from jupyter_tfserve.dataplane.openapi import OpenApiDocuments
-from jupyter_tfserve.dataplane.predict import DataPlane, Prediction, Run, SignatureNotFound
+from jupyter_tfserve.dataplane.predict import DataPlane, Prediction, Rebind, Run, SignatureNotFound
 from jupyter_tfserve.dataplane.rest_routes import METHODS, Route, Verb, allowed_methods, find_route
 from jupyter_tfserve.errors import HTTP_STATUS, Code, Overloaded, ServingError, invalid_argument
 from jupyter_tfserve.options import LimitOptions
 from jupyter_tfserve.types import ModelSpec, Signature, Tensors
 
 OFFLOADED_BODY_BYTES: Final = 1 << 18
-"""Bodies from this size on are decoded in a thread: the loop goes on answering others."""
+"""Bodies of Examples from this size on are decoded in a thread: the loop goes on answering others."""
 EXPLAINED_IN_THREAD_BYTES: Final = 1 << 13
 """Of a refused body, where it and the signature differ is found in a thread from this size on: up to 50 ms."""
 OFFLOADED_GZIP_BYTES: Final = 4096
@@ -82,6 +83,7 @@ class RestApi:
     ) -> None:
         self._data_plane = data_plane
         self._limits = limits
+        self._turns = JsonTurns(limits)
         self._timeout_s = timeout_ms / 1000 if timeout_ms > 0 else None
         self._list_models = list_models
         self._is_ready = is_ready
@@ -159,10 +161,11 @@ class RestApi:
         self, spec: ModelSpec, body: bytes, watch: Stopwatch | None
     ) -> tuple[bytes, Prediction]:
         limits = self._limits
-        offload = len(body) >= OFFLOADED_BODY_BYTES
-        document = (
-            await asyncio.to_thread(parse_predict, body, limits) if offload else parse_predict(body, limits)
-        )
+        offload, is_large = False, len(body) >= OWN_TURN_BYTES
+        if is_large:
+            document, offload = await self._turns.parse(body)
+        else:
+            document = parse_predict(body, limits)
         row_format = False
         asked: Signature | None = None
 
@@ -171,13 +174,23 @@ class RestApi:
             asked = signature
             if self._check_method_names:
                 check_predict_method(signature)
-            inputs, row_format = bind_predict(document, signature, limits)
+            if is_large and not offload:
+                bound = bind_buffers(document, signature, limits)
+                if bound is None:
+                    raise Rebind
+            else:
+                bound = bind_predict(document, signature, limits)
+            inputs, row_format = bound
             return inputs, tuple(signature.outputs)
 
         if document.signature_name:
             spec = _with_signature(spec, document.signature_name)
         try:
-            prediction = await self._data_plane.predict(spec, bind, self._timeout_s, offload, watch=watch)
+            try:
+                prediction = await self._data_plane.predict(spec, bind, self._timeout_s, offload, watch=watch)
+            except Rebind:
+                offload = True
+                prediction = await self._data_plane.predict(spec, bind, self._timeout_s, offload, watch=watch)
         except SignatureNotFound as error:
             raise _no_signature(error) from None
         except ServingError as error:

@@ -352,6 +352,28 @@ async def test_large_bodies_are_answered_as_small_ones_are(serving_rest) -> None
     assert regressed["results"] == [value / 2 + 2 for value in values[:50_000]]
 
 
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"instances": [' + b"0.5, " * 60_000 + b"1]}", 200),
+        (b'{"instances": [' + b"0.5, " * 60_000 + b"NaN]}", 200),
+        (b'{"instances": [' + b"0.5, " * 500_000 + b"1]}", 200),
+        (b'{"instances": [[' + b"0.5, " * 60_000 + b"1], [2]]}", 400),
+        (b'{"instances": [' + b"0.5, " * 60_000 + b'"text"]}', 400),
+        (b'{"signature_name": "echo", "instances": [' + b"0.5, " * 60_000 + b"1]}", 400),
+        (b'{"signature_name": "nowhere", "instances": [' + b"0.5, " * 60_000 + b"1]}", 400),
+        (b'{"instances": [' + b"0.5, " * 60_000, 400),
+    ],
+)
+async def test_large_bodies_mean_the_same_wherever_they_are_decoded(
+    serving_rest, monkeypatch, body: bytes, status: int
+) -> None:
+    async with serving_rest(LimitOptions()) as rest:
+        answer = await rest.predict(body)
+        monkeypatch.setattr("jupyter_tfserve.dataplane.rest.OWN_TURN_BYTES", 2**40)
+        assert (answer.status, answer.body) == (status, (await rest.predict(body)).body)
+
+
 async def test_answers_and_refusals_are_counted_by_the_version_that_was_asked(serving_rest):
     async with serving_rest() as rest:
         for _ in range(3):

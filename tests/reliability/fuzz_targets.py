@@ -12,7 +12,8 @@ import atheris
 with atheris.instrument_imports(include=["jupyter_tfserve"]):
     from jupyter_tfserve.codec import json_examples, json_predict, protos, tensor_proto
     from jupyter_tfserve.dataplane.http_message import HttpRequest, HttpResponse
-    from jupyter_tfserve.dataplane.http_protocol import HttpProtocol, HttpService
+    from jupyter_tfserve.dataplane.http_protocol import HttpProtocol
+    from jupyter_tfserve.dataplane.http_service import HttpService
     from jupyter_tfserve.errors import ServingError
     from jupyter_tfserve.options import LimitOptions
     from jupyter_tfserve.types import Signature, TensorSpec
