@@ -84,8 +84,11 @@ class ForkServer:
 
     def _take_order(self) -> bool:
         """False when the engine is gone."""
-        head, descriptors, _, _ = socket.recv_fds(self._control, LENGTH.size, MAX_SOCKETS)
-        text = _receive(self._control, LENGTH.unpack(head)[0]) if len(head) == LENGTH.size else b""
+        try:
+            head, descriptors, _, _ = socket.recv_fds(self._control, LENGTH.size, MAX_SOCKETS)
+            text = _receive(self._control, LENGTH.unpack(head)[0]) if len(head) == LENGTH.size else b""
+        except ConnectionResetError:  # it was killed with something of ours unread
+            return False
         if not text:
             return False
         sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]

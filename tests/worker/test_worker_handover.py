@@ -121,6 +121,17 @@ async def test_next_engine_adopts_when_one_was_killed_before_it_had_adopted(owne
 
 
 @pytest.mark.fault
+async def test_next_engine_adopts_when_the_last_one_left_news_unread(owner, eventually):
+    first = await owner.start()
+    first.engine.send_signal(signal.SIGSTOP)
+    server = psutil.Process(first.server)
+    os.kill(first.worker, signal.SIGKILL)
+    await eventually(lambda: server.children() == [])  # reaped, so it was told
+    first.kill()
+    assert (await owner.start()).server == first.server
+
+
+@pytest.mark.fault
 async def test_engine_starts_its_own_when_the_last_one_died_too(owner, is_gone):
     first = await owner.start()
     os.kill(first.server, signal.SIGKILL)
