@@ -71,7 +71,18 @@ def new_connection_path(directory: Path | None = None) -> Path:
 
 
 def write_connection(path: Path, connection: Connection) -> None:
-    """The file at `path`, whole or not at all, readable by the user alone."""
+    """The file at `path`, whole or not at all, readable by the user alone. FAILED_PRECONDITION if that cannot be."""
+    try:
+        _write(path, connection)
+    except OSError as error:
+        raise ServingError(
+            Code.FAILED_PRECONDITION,
+            f"the connection file cannot be written: {error.strerror}",
+            "Give --connection_file another folder, or set JUPYTER_RUNTIME_DIR to one that can be written.",
+        ) from None
+
+
+def _write(path: Path, connection: Connection) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -6,6 +6,7 @@ One event loop owns all of it. Ports are open before any model is loaded, so tha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -273,7 +274,9 @@ class Engine:
     async def _stop(self) -> None:
         """No new requests, then answers, then models, then processes; whatever did not start is skipped."""
         if self._options.connection_file is not None:
-            self._options.connection_file.unlink(missing_ok=True)
+            # A folder that has become read-only must not keep the engine from stopping in order.
+            with contextlib.suppress(OSError):
+                self._options.connection_file.unlink()
         self._engine_metrics.stop()
         self._figures.stop()
         for task in self._tasks:

@@ -10,8 +10,10 @@ import asyncio
 import errno
 import hashlib
 import os
+import shutil
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from jupyter_tfserve.engine.supervisor import (
     SupervisorStatus,
 )
 from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.lifecycle.read_only import why_read_only
 from jupyter_tfserve.worker.handover import KeptForkServer
 
 LOOPBACK: Final = "127.0.0.1"
@@ -131,10 +134,14 @@ def engine_command(options: LaunchOptions, ports: Ports, connection_file: Path, 
 
 @dataclass(frozen=True, slots=True)
 class StateDir:
-    """A directory for one engine's state. `lock` is a descriptor to close after use; None on Windows."""
+    """A directory for one engine's state. `lock` is a descriptor to close after use; None on Windows.
+
+    A temporary one goes with its engine.
+    """
 
     path: Path
     lock: int | None
+    is_temporary: bool = False
 
 
 def state_path(root: Path, name: str = "default") -> Path:
@@ -166,6 +173,16 @@ async def hold_state_dir(path: Path, wait_s: float = LOCK_WAIT_S) -> StateDir:
     raise ServingError(
         Code.RESOURCE_EXHAUSTED, "too many engines run for this folder", "Stop one with `%tfserve stop`."
     )
+
+
+async def temporary_state_dir(path: Path, reason: str) -> tuple[StateDir, str]:
+    """A directory in place of `path`, which cannot be written, and what to tell the person about it."""
+    made = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="tfserve-"))
+    note = (
+        f"{path.parent} cannot be written ({reason}): models, labels and settings hold until this server is stopped, "
+        "and no longer"
+    )
+    return StateDir(made, (await hold_state_dir(made)).lock, is_temporary=True), note
 
 
 def _try_lock(path: Path) -> StateDir | None:
@@ -205,7 +222,9 @@ class Launched:
             remove_log(self.supervisor.log_path)
         if self.state_dir.lock is not None:
             os.close(self.state_dir.lock)
-            self.state_dir = StateDir(self.state_dir.path, None)
+        if self.state_dir.is_temporary:
+            shutil.rmtree(self.state_dir.path, ignore_errors=True)
+        self.state_dir = StateDir(self.state_dir.path, None)
 
 
 async def prepare_engine(
@@ -219,7 +238,13 @@ async def prepare_engine(
     """An engine for the owner that works in `root`: ports chosen, state directory held, not started yet."""
     options = options or LaunchOptions()
     ports = choose_ports(options)
-    state_dir = await hold_state_dir(state_path(root, name))
+    path, notes = state_path(root, name), ports.notes
+    reason = await asyncio.to_thread(why_read_only, path)
+    if reason is None:
+        state_dir = await hold_state_dir(path)
+    else:
+        state_dir, note = await temporary_state_dir(path, reason)
+        notes = (*notes, note)
     connection_file = new_connection_path()
     remove_old_logs(connection_file.parent, time.time())
 
@@ -240,4 +265,4 @@ async def prepare_engine(
         fork_server=KeptForkServer() if sys.platform.startswith("linux") else None,
         on_change=on_change,
     )
-    return Launched(supervisor, ports.notes, state_dir)
+    return Launched(supervisor, notes, state_dir)

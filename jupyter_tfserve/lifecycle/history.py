@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from jupyter_tfserve.lifecycle.read_only import why_read_only
 from jupyter_tfserve.lifecycle.states import LifecycleState
 
 log = logging.getLogger(__name__)
@@ -165,7 +166,10 @@ class History:
         """The database, fresh if the file is not one (that file is kept beside)."""
         if self._state_dir is None:
             return _connect(":memory:")
-        self._state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        reason = why_read_only(self._state_dir)
+        if reason is not None:
+            self._warn(reason)
+            return _connect(":memory:")
         path = self._state_dir / FILE_NAME
         try:
             return _connect(_private(path))
@@ -176,7 +180,7 @@ class History:
             path.replace(path.with_name(f"{FILE_NAME}.corrupt"))
             return _connect(_private(path))
 
-    def _warn(self, error: Exception) -> None:
+    def _warn(self, error: Exception | str) -> None:
         if not self._is_warned:
             self._is_warned = True
             log.warning("the history cannot be kept: %s", error)

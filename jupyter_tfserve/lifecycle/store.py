@@ -22,6 +22,7 @@ from jupyter_tfserve.lifecycle.config_proto import json_from_models, models_from
 from jupyter_tfserve.lifecycle.desired import DesiredState, checked_replicas
 from jupyter_tfserve.lifecycle.keys import key_from_state, key_to_state
 from jupyter_tfserve.lifecycle.limits import limits_from_json
+from jupyter_tfserve.lifecycle.read_only import why_read_only
 
 FILE_NAME: Final = "models.json"
 FORMAT: Final = 1
@@ -37,10 +38,15 @@ class LoadedState:
 
 
 class StateStore:
-    """Keeps the desired state in `state_dir` (made if missing, for this user only); None keeps nothing."""
+    """Keeps the desired state in `state_dir` (made if missing, for this user only); None keeps nothing.
+
+    Nor is anything kept in a folder that could not be written when it was loaded from: who starts there is told so,
+    and served from memory. One that cannot be written any more refuses changes.
+    """
 
     def __init__(self, state_dir: Path | None) -> None:
         self.state_dir = state_dir
+        self._is_kept = state_dir is not None
 
     def load(self) -> LoadedState:
         """The state that was saved last; empty if there is none.
@@ -50,7 +56,15 @@ class StateStore:
         """
         if self.state_dir is None:
             return LoadedState(DesiredState())
-        path = self.state_dir / FILE_NAME
+        loaded, reason = self._read(self.state_dir), why_read_only(self.state_dir)
+        self._is_kept = reason is None
+        if reason is None:
+            return loaded
+        note = f"The state folder cannot be written ({reason}): changes hold until this server ends, and no longer"
+        return LoadedState(loaded.state, (*loaded.notes, note))
+
+    def _read(self, state_dir: Path) -> LoadedState:
+        path = state_dir / FILE_NAME
         try:
             return LoadedState(_decode(path.read_bytes()))
         except FileNotFoundError:
@@ -65,7 +79,7 @@ class StateStore:
 
         RESOURCE_EXHAUSTED if the disk is full, FAILED_PRECONDITION if it cannot be written, with the reason.
         """
-        if self.state_dir is None:
+        if self.state_dir is None or not self._is_kept:
             return
         content = _encode(state)
         temporary = self.state_dir / f"{FILE_NAME}.tmp"

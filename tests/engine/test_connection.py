@@ -66,7 +66,7 @@ def test_connection_file_keeps_its_old_content_when_the_write_fails(tmp_path, co
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(ServingError, match="No space left on device"):
         write_connection(path, replace(connection, version="2"))
     assert read_connection(path) == connection
     assert os.listdir(tmp_path) == [path.name]

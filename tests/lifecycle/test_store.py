@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.lifecycle import store as store_module
 from jupyter_tfserve.lifecycle.config import ModelConfig
 from jupyter_tfserve.lifecycle.desired import DesiredState
 from jupyter_tfserve.lifecycle.keys import PredictKey
@@ -167,4 +168,18 @@ def test_state_is_old_or_new_when_the_process_is_killed_while_it_saves(tmp_path,
     loaded = StateStore(tmp_path).load()
     assert ([model.name for model in loaded.state.models], loaded.notes) == ([expected], ())
     StateStore(tmp_path).save(STATE)
+    assert StateStore(tmp_path).load().state == STATE
+
+
+def test_changes_are_kept_in_memory_alone_when_the_folder_is_read_only_from_the_start(tmp_path, monkeypatch):
+    StateStore(tmp_path).save(STATE)
+    monkeypatch.setattr(store_module, "why_read_only", lambda _: "Read-only file system")
+    store = StateStore(tmp_path)
+    loaded = store.load()
+    assert loaded.state == STATE
+    assert loaded.notes == (
+        "The state folder cannot be written (Read-only file system): changes hold until this server ends, and no longer",
+    )
+    store.save(DesiredState())
+    monkeypatch.undo()
     assert StateStore(tmp_path).load().state == STATE

@@ -47,9 +47,11 @@ CASES = (
     ),
     Case(
         "F5",
-        "models that are broken in nine ways",
+        "models that are broken in nine ways, and ten thousand mutations of their files",
         "each ends with its reason; the version before serves on",
         (
+            "reliability/test_broken_files.py::test_mutated_model_is_served_or_refused_in_one_way",
+            "reliability/test_broken_files.py::test_mutated_versions_evict_nobody_from_a_live_engine",
             "worker/test_worker_pool.py::test_spawn_fails_in_one_clear_way_when_the_model_is_broken",
             "reliability/test_engine_faults.py::test_broken_versions_end_with_a_reason_and_evict_nobody",
         ),
@@ -88,12 +90,14 @@ CASES = (
     Case(
         "F9",
         "a model that takes all memory, at load or at run",
-        "refused by the estimate, or bounded by the limit; its process lives and others serve",
+        "refused by the estimate, or bounded by the limit; a kill is known for what it is, and others serve",
         (
+            "reliability/test_memory_group.py::test_memory_that_a_group_denies_costs_only_the_version_that_takes_it",
+            "reliability/test_memory_group.py::test_estimate_refuses_what_a_group_would_kill",
             "worker/test_worker_memory.py::test_model_is_refused_when_its_files_do_not_fit",
             "worker/test_worker_memory.py::test_call_fails_and_the_worker_lives_when_a_model_takes_more_than_its_limit",
         ),
-        "a kill by a real control group's limit: needs rights that a test does not have; unit tests show how it is told",
+        "a control group's limit where none can be made: the test is skipped there, and the process's own limit is shown",
     ),
     Case(
         "F10",
@@ -171,9 +175,12 @@ CASES = (
     ),
     Case(
         "F19",
-        "a state folder that cannot be written",
-        "changes are refused with the reason; nothing claims to be saved",
+        "a home that is read-only, a runtime folder that cannot be written, a disk that fails later",
+        "served from memory, and said so; what fails later is refused with the reason; nothing claims to be saved",
         (
+            "reliability/test_read_only.py::test_engine_serves_from_memory_and_says_so_when_its_state_cannot_be_written",
+            "reliability/test_read_only.py::test_engine_ends_with_one_line_when_its_connection_file_cannot_be_written",
+            "reliability/test_read_only.py::test_owner_gets_an_engine_and_a_note_when_its_home_is_read_only",
             "lifecycle/test_store.py::test_save_is_refused_when_the_folder_cannot_be_made",
             "lifecycle/test_store.py::test_old_state_stays_when_a_save_fails",
         ),
