@@ -14,6 +14,7 @@ from jupyter_tfserve.engine.control import ControlRequest, ControlRouter, Reply
 from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.lifecycle.core import ServerCore
 from jupyter_tfserve.lifecycle.desired import DesiredState
+from jupyter_tfserve.lifecycle.durable import HoldsUnsaved, unsaved
 from jupyter_tfserve.lifecycle.history import EventKind, History
 from jupyter_tfserve.lifecycle.keys import ALL_MODELS, new_key
 from jupyter_tfserve.lifecycle.limits import FlowLimits, limits_from_json
@@ -36,6 +37,7 @@ class AccessCalls:
         self._history = history
         self._keys_required = keys_required
         self._clock = clock
+        self._revoked_unsaved: set[str] = set()
 
     def add_routes(self, router: ControlRouter) -> None:
         """Puts the routes beside those that are there."""
@@ -68,9 +70,17 @@ class AccessCalls:
 
     async def _remove_key(self, request: ControlRequest) -> Reply:
         key_id = request.parts["key"]
-        await self._core.change(
-            lambda state: state.without_key(key_id), lambda: self._record_key(f"{key_id} revoked")
-        )
+
+        def edit(state: DesiredState) -> DesiredState:
+            # Gone already, but not from the disk: asked again, it is saved again.
+            return state if key_id in self._revoked_unsaved else state.without_key(key_id)
+
+        try:
+            await self._core.revoke(edit, lambda: self._record_key(f"{key_id} revoked"))
+        except HoldsUnsaved as error:
+            self._revoked_unsaved.add(key_id)
+            raise unsaved(error, "The key is revoked") from None
+        self._revoked_unsaved.clear()
         return {}
 
     async def _set_limits(self, request: ControlRequest) -> Reply:

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeAlias
 
-from jupyter_tfserve.errors import Code, ServingError, not_found
+from jupyter_tfserve.errors import ServingError, not_found
 from jupyter_tfserve.lifecycle.clock import Clock, SystemClock
 from jupyter_tfserve.lifecycle.config import ModelConfig, policy_to_json, validate_models
 from jupyter_tfserve.lifecycle.desired import DesiredState
+from jupyter_tfserve.lifecycle.durable import DurableState, Edit
 from jupyter_tfserve.lifecycle.fleet import ModelFleet
 from jupyter_tfserve.lifecycle.history import EventKind, History, event_kind
 from jupyter_tfserve.lifecycle.labels import validate_labels
@@ -35,7 +36,6 @@ from jupyter_tfserve.types import ModelSpec, ServableId
 
 log = logging.getLogger(__name__)
 
-Edit: TypeAlias = Callable[[DesiredState], DesiredState]
 StateListener: TypeAlias = Callable[[DesiredState], None]
 
 
@@ -67,24 +67,20 @@ class ServerCore(Generic[LoaderT]):
         self._fleet = ModelFleet(self.manager, clock, options.file_system_poll_wait_seconds, settle_s)
         self.manager.add_listener(self._on_state)
         self._options = options
-        self._store = store
+        self._durable = DurableState(store, self._apply)
         self._history = history
-        self._state = DesiredState()
         self._listeners: list[StateListener] = []
         # Labels of reopened models that come back when their version is available: (model, label).
         self._awaiting: set[tuple[str, str]] = set()
-        self._changing = asyncio.Lock()
-        self._changes: set[asyncio.Task[None]] = set()
-        self._is_closed = False
 
     async def start(self) -> tuple[str, ...]:
         """Takes up the saved state, labels at once, and begins to load. Notes for the person, if any.
 
         FAILED_PRECONDITION if the saved state cannot be read.
         """
-        loaded = await asyncio.to_thread(self._store.load)
+        loaded = await self._durable.load()
         await self._quarantine.open()
-        self._apply(loaded.state)
+        self._durable.take_up(loaded.state)
         for note in loaded.notes:
             self._history.record(EventKind.ERROR, None, None, note)
         return loaded.notes
@@ -92,7 +88,7 @@ class ServerCore(Generic[LoaderT]):
     def add_state_listener(self, listener: StateListener) -> None:
         """`listener` is told what should be, now and after each change of it, before that is acknowledged."""
         self._listeners.append(listener)
-        listener(self._state)
+        listener(self.desired)
 
     # What is.
 
@@ -104,7 +100,7 @@ class ServerCore(Generic[LoaderT]):
     @property
     def desired(self) -> DesiredState:
         """What should be, as it was acknowledged last."""
-        return self._state
+        return self._durable.state
 
     @property
     def serving_map(self) -> ServingMap[LoaderT]:
@@ -120,7 +116,7 @@ class ServerCore(Generic[LoaderT]):
                 self.manager.statuses(model.name),
                 self._fleet.problem(model.name),
             )
-            for model in self._state.models
+            for model in self.desired.models
         )
 
     def model_status(self, spec: ModelSpec) -> tuple[VersionStatus, ...]:
@@ -280,7 +276,7 @@ class ServerCore(Generic[LoaderT]):
 
     async def refresh(self, model: str) -> None:
         """Looks at the model's folder now. NOT_FOUND if it is not served or its folder is missing."""
-        self._state.model(model)
+        self.desired.model(model)
         await self._fleet.look(model)
 
     def hold(self, model: str, version: int) -> None:
@@ -288,7 +284,7 @@ class ServerCore(Generic[LoaderT]):
 
         Nothing for a model of a config file, whose labels keep no version. NOT_FOUND if the model is not served.
         """
-        if self._state.model(model).keeps_labelled:
+        if self.desired.model(model).keeps_labelled:
             self._fleet.hold(model, version)
 
     async def try_again(self, model: str, version: int) -> bool:
@@ -297,7 +293,7 @@ class ServerCore(Generic[LoaderT]):
         False if the version policy does not want it; nothing is held against it then all the same. NOT_FOUND if the
         model is not served or its folder is missing.
         """
-        self._state.model(model)
+        self.desired.model(model)
         self.manager.try_again(ServableId(model, version))
         await self._fleet.look(model)
         return version in self.manager.aspired_versions(model)
@@ -313,46 +309,24 @@ class ServerCore(Generic[LoaderT]):
         Models and labels are remembered for when their folders are opened again; with `keep_models` the next
         `start` takes them up instead. Requests in flight have `drain_timeout_s` to finish (None: no limit).
         """
-        async with self._changing:
-            is_first, self._is_closed = not self._is_closed, True
-            self._fleet.stop()
-            if is_first and not keep_models:
-                await self._save_closed()
+        await self._durable.close(keep_models)
+        self._fleet.stop()
         await self.manager.close(drain_timeout_s)
         await self._quarantine.close()
         await self._history.close()
 
-    async def _save_closed(self) -> None:
-        try:
-            await asyncio.to_thread(self._store.save, self._state.closed())
-        except ServingError as error:
-            log.warning("%s", error.message)  # the state of the last change is still there
-
     # How a change is made.
 
     async def change(self, edit: Edit, on_saved: Callable[[], None]) -> None:
-        """Edits, saves, applies, one change after another; a caller that gives up does not halve one.
+        """See `DurableState.change`: saved, then it holds."""
+        await self._durable.change(edit, on_saved)
 
-        `on_saved` is called between, if the edit changed anything. What `edit` raises is raised here.
-        """
-        task = asyncio.get_running_loop().create_task(self._commit(edit, on_saved))
-        self._changes.add(task)
-        task.add_done_callback(self._changes.discard)
-        await asyncio.shield(task)
-
-    async def _commit(self, edit: Edit, on_saved: Callable[[], None]) -> None:
-        async with self._changing:
-            if self._is_closed:
-                raise ServingError(Code.FAILED_PRECONDITION, "The server is shutting down")
-            state = edit(self._state)
-            if state != self._state:
-                await asyncio.to_thread(self._store.save, state)
-                on_saved()
-                self._apply(state)
+    async def revoke(self, edit: Edit, on_revoked: Callable[[], None]) -> None:
+        """See `DurableState.revoke`: it holds, then it is saved."""
+        await self._durable.revoke(edit, on_revoked)
 
     def _apply(self, state: DesiredState) -> None:
         """Makes the labels, the watches and the aspired versions those of `state`."""
-        self._state = state
         for listener in self._listeners:
             listener(state)
         self._show_labels()
@@ -375,7 +349,7 @@ class ServerCore(Generic[LoaderT]):
         return {k: v for k, v in model.labels.items() if (model.name, k) not in self._awaiting}
 
     def _show_labels(self) -> None:
-        self.manager.set_labels({model.name: self._visible_labels(model) for model in self._state.models})
+        self.manager.set_labels({model.name: self._visible_labels(model) for model in self.desired.models})
 
     def _on_state(
         self, servable: ServableId, before: LifecycleState | None, after: LifecycleState, message: str
@@ -388,7 +362,7 @@ class ServerCore(Generic[LoaderT]):
 
     def _bring_back_labels(self, servable: ServableId) -> None:
         """Shows the labels that waited for this version, before anyone is told that it is available."""
-        config = self._state.by_name.get(servable.name)
+        config = self.desired.by_name.get(servable.name)
         labels = {} if config is None else config.labels
         back = {(servable.name, label) for label, version in labels.items() if version == servable.version}
         if back & self._awaiting:

@@ -155,6 +155,7 @@ def test_change_is_refused_and_serving_goes_on_when_the_disk_is_full(engine, ora
     if not hasattr(resource, "prlimit"):
         pytest.skip("limits of another process can be set on Linux alone")
     engine.call("PUT", f"/control/models/{GOOD}/labels/live", version=1)
+    key = engine.call("POST", "/control/keys", models=[GOOD])
     pid = engine.process.pid
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
     try:
@@ -162,10 +163,16 @@ def test_change_is_refused_and_serving_goes_on_when_the_disk_is_full(engine, ora
         assert refused.status_code == 429, refused.text
         assert "The server's state cannot be saved" in refused.json()["error"]
         oracles.check_clean(refused.text)
+        revoked = engine.control.delete(f"/control/keys/{key['id']}")
+        assert revoked.status_code == 429, revoked.text
+        assert revoked.json()["error"].startswith("The key is revoked now, but not beyond a restart: ")
+        oracles.check_clean(revoked.text)
+        assert engine.call("GET", "/control/keys")["keys"] == []
         assert engine.predict(GOOD, instances=[1.0, 2.0, 5.0]) == {"predictions": GOOD_ANSWER}
     finally:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
     models = {model["name"]: model for model in engine.call("GET", "/control/state")["models"]}
     assert models[GOOD]["labels"] == {"live": 1}
     engine.call("PUT", f"/control/models/{GOOD}/labels/other", version=1)
+    assert engine.call("DELETE", f"/control/keys/{key['id']}") == {}
     record_case("F2", "changes half made", 0, "")
