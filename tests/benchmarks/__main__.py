@@ -7,63 +7,109 @@ import shlex
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.chart import CPU, draw
-from tests.benchmarks.experiments import EXPERIMENTS, Lab
+from tests.benchmarks.experiments import EXPERIMENTS
+from tests.benchmarks.fleet import Fleet
+from tests.benchmarks.lab import Lab
+from tests.benchmarks.limits.targets import limit_targets
 from tests.benchmarks.loads import NoLoad
-from tests.benchmarks.machine import machine_words, pick_cores
+from tests.benchmarks.machine import keep_off_servers, machine_words, pick_cores
 from tests.benchmarks.models import make_models, read_model
 from tests.benchmarks.peers.catalog import PEERS
-from tests.benchmarks.report import Report
+from tests.benchmarks.peers.targets import peer_targets
+from tests.benchmarks.report import Report, embed, read_report
 from tests.benchmarks.serving import NotStarted
 from tests.benchmarks.side_by_side import Findings, Pace, measure_all
 from tests.benchmarks.stages import grpc_stages, rest_stages
-from tests.benchmarks.targets import Setting
-from tests.benchmarks.workloads import WORKLOADS, Workload
+from tests.benchmarks.targets import Setting, Target, our_target
+from tests.benchmarks.workloads import STEADY_S, WORKLOADS, Workload
 
-_PACE, _QUICK = Pace(3, 5, 2), Pace(1, 2, 1)
+_PACE, _QUICK = Pace(1, 5, STEADY_S), Pace(1, 2, 1)
 _NOTHING, _EVERYTHING = "none", "all"
+_LOCAL = ("--peer-python", "--models", "--out", "--docs")
+_OUR_MODELS = ("three_floats", "dense", "image", "compute", "jpeg", "strings")
 
 
 def main(arguments: list[str]) -> int:
     """Measures what the command line asks for. 1 if there is nothing to show."""
     told = _parser().parse_args(arguments)
+    if told.show is not None:
+        report = read_report(told.show)
+    else:
+        command = shlex.join(["python", "-m", "tests.benchmarks", *_published(arguments)])
+        with tempfile.TemporaryDirectory(prefix="bench", ignore_cleanup_errors=True) as folder:
+            report = _run(told, Path(folder), command)
+        _say(report.as_markdown())
+    if told.docs is not None:
+        _write_docs(report, told.docs)
+    return 0 if report.findings.results or report.stages or report.experiments else 1
+
+
+def _run(told: argparse.Namespace, folder: Path, command: str) -> Report:
+    began = time.monotonic()
     pace = _QUICK if told.quick else Pace(told.seconds, told.repetitions, _PACE.warm_up_s)
     only = None if told.only is None else set(told.only.split(","))
     cores = pick_cores(pinned=not told.no_pinning)
     machine = machine_words(cores)
-    with tempfile.TemporaryDirectory(prefix="bench") as folder:
-        models = told.models or Path(folder, "models")
-        make_models(models)
-        pythons = dict(pair.split("=", 1) for pair in told.peer_python)
-        setting = Setting(Path(folder), cores, pythons)
-        stages = _stages(models) if only is None or "stages" in only else {}
-        workloads = [_limited(one, told.connections) for one in WORKLOADS if only is None or one.name in only]
-        wanted = _chooser(told.peers)
+    models = (told.models or folder / "models").resolve()
+    make_models(models)
+    keep_off_servers(cores)
+    pythons = dict(pair.split("=", 1) for pair in told.peer_python)
+    setting = Setting(folder, models, cores, pythons)
+    findings, experiments = Findings(), dict[str, Any]()
+    stages = _stages(models) if only is None or "stages" in only else {}
 
-        def write(findings: Findings) -> None:
-            report = Report(command, machine, findings, stages, experiments)
-            if told.out is not None:
-                report.write(told.out)
-                if findings.results:
-                    names = frozenset(peer.name for peer in PEERS)
-                    draw(findings, names, told.out / "benchmark.svg")
-                    draw(findings, names, told.out / "benchmark_cpu.svg", CPU)
+    def report() -> Report:
+        took = {"took": f"{(time.monotonic() - began) / 60:.0f} minutes"}
+        return Report(command, machine | took, findings, stages, experiments)
 
-        command = shlex.join(["python", "-m", "tests.benchmarks", *_published(arguments)])
-        experiments: dict[str, Any] = {}
-        findings = measure_all(workloads, models, setting, pace, wanted, _say, write)
-        lab = Lab(models, setting, pace, told.quick)
-        for name, make in EXPERIMENTS.items():
-            if only is None or name in only:
-                experiments[name] = _experiment(name, make, lab)
-                write(findings)
-    _say(Report(command, machine, findings, stages, experiments).as_markdown())
-    return 0 if findings.results or stages or experiments else 1
+    def write() -> None:
+        if told.out is not None:
+            report().write(told.out)
+            _draw(findings, told.out)
+
+    workloads = [_limited(one, told.connections) for one in WORKLOADS if only is None or one.name in only]
+    if workloads:
+        targets = [our_target(setting, _OUR_MODELS), *limit_targets(setting)]
+        targets += peer_targets(setting, _chooser(told.peers))
+        with Fleet(_taking_part(targets, workloads), _say) as fleet:
+            measure_all(workloads, fleet, pace, findings, _say, write)
+    lab = Lab(setting, pace, told.quick)
+    for name, make in EXPERIMENTS.items():
+        if only is None or name in only:
+            experiments[name] = _experiment(name, make, lab)
+            write()
+    write()
+    return report()
+
+
+def _taking_part(targets: list[Target], workloads: list[Workload]) -> list[Target]:
+    return [
+        target
+        for target in targets
+        if any(target.takes(workload, count) for workload in workloads for count in workload.connections)
+    ]
+
+
+def _draw(findings: Findings, folder: Path) -> None:
+    if findings.results:
+        peers = frozenset(peer.name for peer in PEERS)
+        draw(findings, peers, folder / "benchmark.svg")
+        draw(findings, peers, folder / "benchmark_cpu.svg", CPU)
+
+
+def _write_docs(report: Report, page: Path) -> None:
+    """The run's part of the page, and its chart beside the page's other pictures."""
+    chart = page.parent / "images" / "benchmark.svg"
+    draw(report.findings, frozenset(peer.name for peer in PEERS), chart)
+    block = f"![Requests a second, ours and others'](images/{chart.name})\n\n{report.as_docs()}"
+    page.write_text(embed(page.read_text(), block))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -94,7 +140,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=_PACE.seconds, help="of each turn")
     parser.add_argument("--no-pinning", action="store_true", help="let server and load share all cores")
     parser.add_argument("--models", type=Path, help="keep the models in this folder for the next run")
-    parser.add_argument("--out", type=Path, help="write JSON, Markdown and charts here")
+    parser.add_argument("--out", type=Path, help="write JSON, Markdown and charts here, after each workload")
+    parser.add_argument(
+        "--docs",
+        type=Path,
+        metavar="PAGE",
+        help="write the run's part of this page, and its chart into images/",
+    )
+    parser.add_argument(
+        "--show", type=Path, metavar="JSON", help="measure nothing: a run's benchmark.json, for --docs"
+    )
     return parser
 
 
@@ -102,7 +157,8 @@ def _limited(workload: Workload, connections: str | None) -> Workload:
     if connections is None:
         return workload
     kept = tuple(count for count in workload.connections if str(count) in connections.split(","))
-    return replace(workload, connections=kept or workload.connections[-1:])
+    kept = kept or workload.connections[-1:]
+    return replace(workload, connections=kept)
 
 
 def _peer_names() -> str:
@@ -141,9 +197,9 @@ def _published(arguments: list[str]) -> list[str]:
     published: list[str] = []
     left = iter(arguments)
     for argument in left:
-        if argument in ("--peer-python", "--models", "--out"):
+        if argument in _LOCAL:
             next(left, None)
-        elif not argument.startswith(("--peer-python=", "--models=", "--out=")):
+        elif not argument.startswith(tuple(f"{flag}=" for flag in _LOCAL)):
             published.append(argument)
     return published
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ import numpy as np
 
 JSON_HEADERS = {"Content-Type": "application/json"}
 TOLERANCE = 1e-3
+FRAME_BYTES = 5
 
 
 class WrongAnswer(Exception):
@@ -23,13 +24,17 @@ class WrongAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """`read` turns the answer's body into the model's output; None: any answer is right. `grpc`: it is a message."""
+    """`read` turns the answer's body into the model's output; None: any answer is right. `grpc`: it is a message.
+
+    `answer_bytes` is how long a right answer was, as HTTP carries it; 0: not known.
+    """
 
     url: str
     body: bytes
     read: Callable[[bytes], Any] | None = None
     headers: Mapping[str, str] = field(default_factory=lambda: JSON_HEADERS)
     grpc: bool = False
+    answer_bytes: int = 0
 
     @property
     def address(self) -> str:
@@ -45,6 +50,10 @@ class Call:
     def framed(self) -> bytes:
         """The body as HTTP carries it."""
         return struct.pack(">BI", 0, len(self.body)) + self.body if self.grpc else self.body
+
+    def answered(self, body: bytes) -> Call:
+        """The same, which knows how long its answer is."""
+        return replace(self, answer_bytes=len(body) + (FRAME_BYTES if self.grpc else 0))
 
 
 def ask(call: Call, timeout_s: float = 60) -> bytes:

@@ -15,7 +15,7 @@ from tests.benchmarks.workloads import WORKLOADS
 _OURS, _LIMIT, _PEER = "#d9730d", "#b8b8b8", "#4a78a6"
 _COLUMNS = 2
 _BUSY = 64
-"""A panel has the largest number of connections up to this one."""
+"""A panel has the connections that everybody was asked with, else the largest number up to this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,14 @@ def draw(findings: Findings, peers: frozenset[str], file: Path, measure: Measure
 def _panels(findings: Findings, measure: Measure) -> dict[str, list[tuple[float, str]]]:
     panels: dict[str, list[tuple[float, str]]] = {}
     for workload in WORKLOADS:
+        if workload.rate:
+            continue
         results = [one for one in findings.results if one.workload == workload.name]
-        busiest = max((one.connections for one in results if one.connections <= _BUSY), default=0)
+        shared = [
+            count for count in workload.peer_connections if any(one.connections == count for one in results)
+        ]
+        others = [one.connections for one in results if one.connections <= _BUSY]
+        busiest = max(shared or others, default=0)
         bars = [
             (spread([measure.value(turn) for turn in one.samples]).median, one.target)
             for one in results

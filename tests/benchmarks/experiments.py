@@ -1,187 +1,157 @@
-"""What is asked of our engine alone: open loop, two models, growth, a version taking over, the way through Jupyter."""
+"""What is asked of our engine alone: shares of its load, growth, a version taking over, the time of a live request."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import statistics
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import Any
 
 import httpx
 
+from jupyter_tfserve.client.server_timing import SERVER_TIMING, TIMING_HEADER, parse_server_timing
 from jupyter_tfserve.engine.connection import Connection
-from tests.benchmarks.calls import Call, check, rest_predict
+from tests.benchmarks.calls import Call, rest_predict
 from tests.benchmarks.figures import Sample, paired_ratio, spread, turns
-from tests.benchmarks.loads import closed_loop, open_loop
-from tests.benchmarks.models import Model, read_model
-from tests.benchmarks.serving import running, wait_for, wait_right
-from tests.benchmarks.side_by_side import Pace
-from tests.benchmarks.targets import Setting, our_engine
+from tests.benchmarks.jupyter_way import through_jupyter
+from tests.benchmarks.lab import Lab, call_of
+from tests.benchmarks.limits.targets import CALLABLE_ONE, limit_targets
+from tests.benchmarks.models import Model
+from tests.benchmarks.serving import wait_for
+from tests.benchmarks.workloads import STEADY_S, WORKLOADS
 
-_OPEN_CONNECTIONS = 64
 _SWAP_RATE = 200.0
-_TOKEN = "benchmark"
-
-
-@dataclass(frozen=True, slots=True)
-class Lab:
-    """Where experiments are made. `is_quick` leaves the largest sizes out."""
-
-    models: Path
-    setting: Setting
-    pace: Pace
-    is_quick: bool
-
-    def model(self, name: str) -> Model:
-        """A model by its name."""
-        return read_model(self.models, name)
-
-    def closed(self, calls: list[Call], connections: int) -> Sample:
-        """One closed turn."""
-        return closed_loop(calls, connections, self.pace.seconds, self.setting.cores.load)
-
-    def open(self, call: Call, rate: float) -> Sample:
-        """One open turn."""
-        return open_loop([call], _OPEN_CONNECTIONS, self.pace.seconds, rate, self.setting.cores.load)
+_SWAP_S = 6.0
+"""As long as it takes a version to be found, loaded and the old one to go."""
+_SHARES = (0.25, 0.5, 0.75)
+_LIVE_REQUESTS = 400
 
 
 def half_load(lab: Lab) -> dict[str, Any]:
     """Two models at shares of what they answer in a closed loop: latencies from when each request was due."""
-    found: dict[str, Any] = {}
-    for name in ("three_floats", "compute"):
-        model = lab.model(name)
-        with _engine(lab, [model]) as connection:
-            call = _call(connection, model)
-            most = spread([lab.closed([call], 64).per_s for _ in range(2)]).low
-            rates = {share: share * most for share in (0.25, 0.5, 0.75)}
-            taken = {share: lab.open(call, rate) for share, rate in rates.items()}
-        found[name] = {
-            f"{share:.0%} of the closed loop": {
-                "rate": rates[share],
-                "p50_ms": one.p50_ms,
-                "p99_ms": one.p99_ms,
-            }
-            for share, one in taken.items()
+    return {name: _shares_of_load(lab, name) for name in ("three_floats", "compute")}
+
+
+def _shares_of_load(lab: Lab, name: str) -> dict[str, Any]:
+    (target,) = (one for one in limit_targets(lab.setting) if one.name == CALLABLE_ONE)
+    workload = next(one for one in WORKLOADS if one.models == (name,))
+    model = lab.model(name)
+    seconds = 2 * lab.pace.seconds
+    with target.open() as bare, lab.engine([model]) as connection:
+        bare.prepare(workload)
+        call = call_of(connection, model)
+        lab.closed([call], 64, min(STEADY_S, 4 * lab.pace.warm_up_s))
+        most = spread([lab.closed([call], 64).per_s for _ in range(3)]).median
+        taken: dict[str, list[Sample]] = {
+            "bare": [],
+            "alone": [],
+            **{f"{share:.0%}": [] for share in _SHARES},
         }
-    return found
+        for turn in turns(list(taken), lab.pace.repetitions):
+            if turn == "bare":
+                sample = bare.turn(workload, 1, lab.pace.seconds)
+            elif turn == "alone":
+                sample = lab.closed([call], 1)
+            else:
+                sample = lab.open(call, most * float(turn.rstrip("%")) / 100, seconds)
+            taken[turn].append(sample)
+    return {"closed loop, 64 connections, requests/s": most, **_told(taken)}
 
 
-def two_models(lab: Lab) -> dict[str, Any]:
-    """Requests a second of two models alone and in turn; `share` is the mix over what both alone would give."""
-    models = [lab.model("three_floats"), lab.model("dense")]
-    with _engine(lab, models) as connection:
-        one, other = (_call(connection, model) for model in models)
-        taken: dict[str, list[float]] = {"3 floats": [], "dense": [], "both": []}
-        asked = {"3 floats": [one], "dense": [other], "both": [one, other]}
-        for name in turns(list(asked), lab.pace.repetitions):
-            taken[name].append(lab.closed(asked[name], 64).per_s)
-    # As many of each: the time of a pair is the sum of both alone.
-    ideal = [2 / (1 / a + 1 / b) for a, b in zip(taken["3 floats"], taken["dense"], strict=True)]
-    rates = {name: spread(values).median for name, values in taken.items()}
-    return {**rates, "share": paired_ratio(taken["both"], ideal).median}
+def _told(taken: dict[str, list[Sample]]) -> dict[str, Any]:
+    told = {
+        turn: {
+            "p50_ms": spread([one.p50_ms for one in samples]).median,
+            "p99_ms": spread([one.p99_ms for one in samples]).median,
+        }
+        for turn, samples in taken.items()
+    }
+    p99s = [one.p99_ms for one in taken["50%"]]
+    ratios = {
+        f"p99 at 50% over {name}": asdict(paired_ratio(p99s, [one.p50_ms for one in taken[turn]]))
+        for turn, name in (("bare", "the bare callable"), ("alone", "one caller's p50"))
+    }
+    return {**told, **ratios}
 
 
 def growth(lab: Lab) -> dict[str, Any]:
     """Requests a second by connections and by models, milliseconds by body size."""
     small, wide = lab.model("three_floats"), lab.model("any_width")
     connections = [1, 4, 16, 64, 256] + ([] if lab.is_quick else [1000])
-    with _engine(lab, [small, wide]) as connection:
-        call = _call(connection, small)
-        by_connections = {count: lab.closed([call], count).per_s for count in connections}
-        by_body = {}
-        for size in (30, 1_000, 30_000, 1_000_000, *(() if lab.is_quick else (10_000_000, 50_000_000))):
-            # "0.1234," is seven bytes.
-            row = [0.1234] * max(1, size // 8)
-            call = rest_predict(connection.rest_url or "", wide.name, row)
-            by_body[len(call.body)] = lab.closed([call], 1).p50_ms
-    by_models = {
-        count: _with_models(lab, small, count) for count in (1, 10) + (() if lab.is_quick else (100,))
-    }
+    sizes = [16, 1_000, 30_000, 1_000_000] + ([] if lab.is_quick else [10_000_000, 50_000_000])
+    with lab.engine([small, wide]) as connection:
+        call = call_of(connection, small)
+        by_connections = _medians(
+            lab, {count: lambda count=count: lab.closed([call], count).per_s for count in connections}
+        )
+        # "0.1234, " is eight bytes.
+        rows = [[0.1234] * max(1, size // 8) for size in sizes]
+        calls = [rest_predict(connection.rest_url or "", wide.name, row) for row in rows]
+        by_body = _medians(
+            lab,
+            {len(one.body): lambda one=one: lab.closed([one], 1).p50_ms for one in calls},
+        )
     return {
         "requests/s by connections": by_connections,
         "p50 in ms by bytes": by_body,
-        "requests/s by models": by_models,
+        "requests/s by models": _by_models(lab, small),
     }
 
 
+def _by_models(lab: Lab, small: Model) -> dict[int, float]:
+    with contextlib.ExitStack() as stack:
+        asked: dict[int, Callable[[], float]] = {}
+        for count in (1, 10) + (() if lab.is_quick else (100,)):
+            models = [Model(f"m{number}", small.path, small.row, small.expected) for number in range(count)]
+            connection = stack.enter_context(lab.engine(models))
+            calls = [call_of(connection, one) for one in models]
+            asked[count] = lambda calls=calls: lab.closed(calls, 64).per_s  # type: ignore[misc]
+        return _medians(lab, asked)
+
+
+def _medians(lab: Lab, asked: dict[int, Callable[[], float]]) -> dict[int, float]:
+    found: dict[int, list[float]] = {size: [] for size in asked}
+    for name in turns([str(size) for size in asked], lab.pace.repetitions):
+        found[int(name)].append(asked[int(name)]())
+    return {size: spread(values).median for size, values in found.items()}
+
+
 def swap(lab: Lab) -> dict[str, Any]:
-    """p99 of a model while a 200 MB version of another one loads and takes over, beside quiet turns."""
+    """p99 of a model while a 200 MB version of another one loads and takes over, beside quiet turns: all on one core, as
+    servers are measured, and on every core that there is."""
+    cores = lab.setting.cores
+    found = {"on the server's core": _swap_on(lab, cores.server)}
+    if cores.server:
+        found["on all cores"] = _swap_on(lab, tuple({*cores.server, *cores.load}))
+    return found
+
+
+def _swap_on(lab: Lab, cores: tuple[int, ...]) -> dict[str, Any]:
     small, large = lab.model("three_floats"), lab.model("large")
-    own = Model("large", lab.setting.folder / "large", large.row, large.expected)
+    own = Model("large", lab.setting.folder / f"large{len(cores)}", large.row, large.expected)
     shutil.copytree(large.path, own.path, copy_function=os.link)
     quiet: list[float] = []
     taking_over: list[float] = []
-    with _engine(lab, [small, own]) as connection:
-        call = _call(connection, small)
+    with lab.engine([small, own], cores) as connection:
+        call = call_of(connection, small)
+        lab.open(call, _SWAP_RATE)
         for turn in range(lab.pace.repetitions):
-            quiet.append(_swap_turn(lab, call))
+            quiet.append(lab.open(call, _SWAP_RATE, _SWAP_S).p99_ms)
             arriving = own.path.with_name("arriving")
             shutil.copytree(large.path / "1", arriving, copy_function=os.link)
             version = turn + 2
             arriving.rename(own.path / str(version))
-            taking_over.append(_swap_turn(lab, call))
+            taking_over.append(lab.open(call, _SWAP_RATE, _SWAP_S).p99_ms)
             wait_for(lambda version=version: _is_alone(connection, version), "the version did not take over")
     return {
         "p99 quiet, ms": spread(quiet).median,
         "p99 while it takes over, ms": spread(taking_over).median,
-        "ratio": paired_ratio(taking_over, quiet).median,
+        "ratio": asdict(paired_ratio(taking_over, quiet)),
     }
-
-
-def through_jupyter(lab: Lab) -> dict[str, Any]:
-    """p50 at one connection by the direct port and through a Jupyter server, in turns."""
-    model = lab.model("three_floats")
-    with _jupyter(lab, model) as (proxied, direct):
-        check(proxied, model.expected)
-        taken: dict[str, list[float]] = {"direct": [], "through Jupyter": []}
-        asked = {"direct": direct, "through Jupyter": proxied}
-        for name in turns(list(asked), lab.pace.repetitions):
-            taken[name].append(lab.closed([asked[name]], 1).p50_ms)
-    pairs = zip(taken["through Jupyter"], taken["direct"], strict=True)
-    medians = {f"p50 {name}, ms": spread(values).median for name, values in taken.items()}
-    return {**medians, "difference, ms": spread([one - other for one, other in pairs]).median}
-
-
-EXPERIMENTS: dict[str, Callable[[Lab], dict[str, Any]]] = {
-    "half_load": half_load,
-    "two_models": two_models,
-    "growth": growth,
-    "swap": swap,
-    "through_jupyter": through_jupyter,
-}
-
-
-@contextlib.contextmanager
-def _engine(lab: Lab, models: list[Model]) -> Iterator[Connection]:
-    """Our engine with these models, all of them answering."""
-    config = lab.setting.folder / "models.json"
-    listed = [{"name": one.name, "basePath": str(one.path), "modelPlatform": "tensorflow"} for one in models]
-    config.write_text(json.dumps({"modelConfigList": {"config": listed}}))
-    with our_engine(lab.setting, models[0], f"--model_config_file={config}") as (process, log, connection):
-        for one in models:
-            wait_right(process, log, _call(connection, one), one.expected)
-        yield connection
-
-
-def _call(connection: Connection, model: Model) -> Call:
-    return rest_predict(connection.rest_url or "", model.name, model.row)
-
-
-def _with_models(lab: Lab, small: Model, count: int) -> float:
-    models = [Model(f"m{number}", small.path, small.row, small.expected) for number in range(count)]
-    with _engine(lab, models) as connection:
-        return lab.closed([_call(connection, one) for one in models], 64).per_s
-
-
-def _swap_turn(lab: Lab, call: Call) -> float:
-    # As long as it takes a version to be found, loaded and the old one to go.
-    seconds = max(6.0, lab.pace.seconds)
-    return open_loop([call], _OPEN_CONNECTIONS, seconds, _SWAP_RATE, lab.setting.cores.load).p99_ms
 
 
 def _is_alone(connection: Connection, version: int) -> bool:
@@ -190,33 +160,43 @@ def _is_alone(connection: Connection, version: int) -> bool:
     return serving == [str(version)]
 
 
-@contextlib.contextmanager
-def _jupyter(lab: Lab, model: Model) -> Iterator[tuple[Call, Call]]:
-    """A Jupyter server that serves the model: the call through it, and the one past it."""
-    home = lab.setting.folder / "jupyter"
-    (home / "config").mkdir(parents=True)
-    extensions = {"jpserver_extensions": {"jupyter_tfserve": True}, "token": _TOKEN}
-    (home / "config" / "jupyter_server_config.json").write_text(json.dumps({"ServerApp": extensions}))
-    told = {"JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTER_RUNTIME_DIR": str(home / "runtime")}
-    told |= {"JUPYTER_DATA_DIR": str(home / "data")}
-    flags = [
-        "--no-browser",
-        "--allow-root",
-        "--ServerApp.port=0",
-        f"--ServerApp.root_dir={model.path.parent}",
-    ]
-    command = [sys.executable, "-m", "jupyter_server", *flags]
-    with running(command, home / "log", lab.setting.cores.server, told) as process:
-        described = home / "runtime" / f"jpserver-{process.pid}.json"
-        wait_for(described.exists, "the Jupyter server did not start")
-        url = json.loads(described.read_text())["url"].rstrip("/")
-        headers = {"Authorization": f"token {_TOKEN}", "Content-Type": "application/json"}
-        with httpx.Client(headers=headers, timeout=120, trust_env=False) as client:
-            api = f"{url}/jupyter-tfserve/api/engines"
-            engine = client.post(api, json={"rest_port": -1, "grpc_port": -1}).json()
-            client.post(f"{api}/default/control/open", json={"path": model.name}).raise_for_status()
-        through = rest_predict(f"{url}/jupyter-tfserve", model.name, model.row)
-        yield (
-            Call(through.url, through.body, through.read, headers),
-            rest_predict(engine["rest_url"], model.name, model.row),
-        )
+def live(lab: Lab) -> dict[str, dict[str, float]]:
+    """Microseconds of a live request in each stage, as `Server-Timing` tells them: medians, alone and under load."""
+    found: dict[str, dict[str, float]] = {}
+    for name in ("three_floats", "dense", "image"):
+        model = lab.model(name)
+        with lab.engine([model]) as connection:
+            call = call_of(connection, model)
+            _live_stages(call)
+            found[f"{name}, alone"] = _live_stages(call)
+            if name != "image":
+                found[f"{name}, beside 64 connections"] = _beside_load(lab, call)
+    return found
+
+
+def _beside_load(lab: Lab, call: Call) -> dict[str, float]:
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(lab.closed, [call], 64, 4.0)
+        stages = _live_stages(call)
+        loading.result()
+    return stages
+
+
+def _live_stages(call: Call) -> dict[str, float]:
+    headers = {**call.headers, TIMING_HEADER: "1"}
+    taken: dict[str, list[float]] = {}
+    with httpx.Client(headers=headers, timeout=60, trust_env=False) as client:
+        for _ in range(_LIVE_REQUESTS):
+            answer = client.post(call.url, content=call.body)
+            for stage, seconds in parse_server_timing(answer.headers[SERVER_TIMING]).items():
+                taken.setdefault(stage, []).append(seconds * 1e6)
+    return {stage: statistics.median(values) for stage, values in taken.items()}
+
+
+EXPERIMENTS: dict[str, Callable[[Lab], dict[str, Any]]] = {
+    "half_load": half_load,
+    "through_jupyter": through_jupyter,
+    "live": live,
+    "growth": growth,
+    "swap": swap,
+}

@@ -14,7 +14,8 @@ class Sample:
     """One turn of one target. Latencies in milliseconds; `errors` are answers that were not right.
 
     `cpu_us` is what all processes of the server computed per answer: unlike a rate it is hardly changed by what else
-    the machine does.
+    the machine does. `load_share` is how much of a core the load took (near 1 the load is what was measured),
+    `others_share` how much of the server's core something else used.
     """
 
     per_s: float
@@ -23,6 +24,8 @@ class Sample:
     answers: int = 0
     errors: int = 0
     cpu_us: float = 0.0
+    load_share: float = 0.0
+    others_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

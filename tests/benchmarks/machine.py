@@ -6,9 +6,14 @@ import contextlib
 import os
 import platform
 import subprocess
+import time
 from dataclasses import dataclass
 
 import psutil
+
+_LOOK_S = 0.1
+_IDLE_SHARE = 0.25
+_SETTLE_DEADLINE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,34 @@ def pin(pid: int, cores: tuple[int, ...]) -> None:
     if cores:
         with contextlib.suppress(psutil.NoSuchProcess):
             psutil.Process(pid).cpu_affinity(list(cores))
+
+
+def keep_off_servers(cores: Cores) -> None:
+    """Moves this process, and what it starts and does not pin, to where the load is."""
+    pin(os.getpid(), cores.load)
+
+
+def busy_s(cores: tuple[int, ...]) -> float:
+    """What these cores have computed since the machine's start; 0 if there are none to look at."""
+    total = 0.0
+    if cores:
+        times = psutil.cpu_times(percpu=True)
+        for core in cores:
+            # Interrupts are left out: the network's are counted there, whoever caused them.
+            one = times[core]
+            total += one.user + one.system + getattr(one, "nice", 0.0) + getattr(one, "steal", 0.0)
+    return total
+
+
+def settle(cores: tuple[int, ...]) -> None:
+    """Waits until these cores are idle: a server may still work at what its last callers no longer wait for."""
+    deadline = time.monotonic() + _SETTLE_DEADLINE_S
+    busy = busy_s(cores)
+    while cores and time.monotonic() < deadline:
+        time.sleep(_LOOK_S)
+        before, busy = busy, busy_s(cores)
+        if busy - before <= _IDLE_SHARE * _LOOK_S * len(cores):
+            return
 
 
 def machine_words(cores: Cores) -> dict[str, str]:

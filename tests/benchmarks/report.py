@@ -1,4 +1,4 @@
-"""A run as JSON and as Markdown tables. Pure, but for the two files it writes."""
+"""A run as JSON and as Markdown. Pure, but for the files that it writes and reads."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.figures import Spread, spread
-from tests.benchmarks.promises import PROMISES
-from tests.benchmarks.side_by_side import Findings, Result
-from tests.benchmarks.workloads import WORKLOADS
+from tests.benchmarks import tables
+from tests.benchmarks.promises import PROMISES, Promise, Told
+from tests.benchmarks.side_by_side import Findings, read_findings
 
-_TITLES = {workload.name: workload.title for workload in WORKLOADS}
+BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,93 +36,63 @@ class Report:
         return {
             "command": self.command,
             "machine": dict(self.machine),
-            "results": [asdict(one) for one in self.findings.results],
-            "absent": [
-                {"workload": workload, "target": target, "reason": reason}
-                for (workload, target), reason in self.findings.absent.items()
-            ],
+            **self.findings.as_json(),
             "stages_us": {name: dict(stages) for name, stages in self.stages.items()},
             "experiments": self.experiments,
             "promises": [
-                {"text": text, "bound": bound, "found": value, "holds": holds, "by_cpu": by_cpu}
-                for text, bound, value, holds, by_cpu in self._kept()
+                {
+                    "text": promise.text,
+                    "bound": promise.bound,
+                    "found": None if told is None else asdict(told),
+                    "holds": None if told is None else promise.holds(told.value),
+                    "by_cpu": None if by_cpu is None else by_cpu.value,
+                }
+                for promise, told, by_cpu in self._kept()
             ],
         }
 
     def as_markdown(self) -> str:
-        """Promises first, then every workload, stages and experiments."""
-        parts = [f"`{self.command}`", "; ".join(f"{name}: {text}" for name, text in self.machine.items())]
-        parts += ["## Promises", self._promises(), "## Side by side", *self._workloads()]
-        if self.stages:
-            parts += ["## Stages of our data plane, µs a request", self._stages()]
-        parts += [
-            f"## {name}\n\n```json\n{json.dumps(told, indent=1)}\n```"
-            for name, told in self.experiments.items()
-        ]
-        return "\n\n".join(parts) + "\n"
+        """What docs show, and then every turn's table."""
+        return f"{self.as_docs()}\n\n" + "\n\n".join(tables.workload_tables(self.findings)) + "\n"
 
-    def _kept(self) -> list[tuple[str, str, float | None, bool | None, float | None]]:
-        kept = []
-        for promise in PROMISES:
-            value = promise.found(self.findings, self.experiments)
-            bound = f"at {'most' if promise.is_most else 'least'} {promise.bound:g}"
-            by_cpu = None if promise.by_cpu is None else promise.by_cpu(self.findings, self.experiments)
-            kept.append((promise.text, bound, value, None if value is None else promise.holds(value), by_cpu))
-        return kept
-
-    def _promises(self) -> str:
-        rows = ["| promise | bound | found | | by processor time |", "|---|---|---|---|---|"]
-        for text, bound, value, holds, by_cpu in self._kept():
-            word = "not measured" if holds is None else "kept" if holds else "**missed**"
-            rows.append(f"| {text} | {bound} | {_ratio(value)} | {word} | {_ratio(by_cpu)} |")
-        return "\n".join(rows)
-
-    def _workloads(self) -> list[str]:
-        seen = dict.fromkeys((one.workload, one.connections) for one in self.findings.results)
-        tables = [self._table(workload, connections) for workload, connections in seen]
-        absent = [
-            f"- {target}, {_TITLES.get(workload, workload)}: {reason}"
-            for (workload, target), reason in self.findings.absent.items()
+    def as_docs(self) -> str:
+        """Promises first, then everybody beside everybody, what our engine was asked alone, and its stages."""
+        machine = "; ".join(f"{name}: {text}" for name, text in self.machine.items())
+        parts = [
+            f"`{self.command}`\n\n{machine}. {tables.quietness(self.findings)}",
+            tables.promise_table(self._kept()),
+            *tables.comparison(self.findings),
+            *tables.experiment_tables(self.experiments),
+            *tables.stage_tables(self.stages, self.experiments.get("live", {})),
+            *tables.absences(self.findings),
         ]
-        return [*tables, *(["Took no part:\n\n" + "\n".join(absent)] if absent else [])]
+        return "\n\n".join(part for part in parts if part)
 
-    def _table(self, workload: str, connections: int) -> str:
-        here = [
-            one for one in self.findings.results if (one.workload, one.connections) == (workload, connections)
-        ]
-        head = f"**{_TITLES.get(workload, workload)}, connections: {connections}**\n"
-        rows = [
-            "| | requests/s | lowest to highest | p50 ms | p99 ms | errors |",
-            "|---|---|---|---|---|---|",
-        ]
-        for one in sorted(here, key=lambda result: -_rates(result).median):
-            rates = _rates(one)
-            p50, p99, cpu = (
-                spread([getattr(turn, name) for turn in one.samples]).median
-                for name in ("p50_ms", "p99_ms", "cpu_us")
+    def _kept(self) -> list[tuple[Promise, Told | None, Told | None]]:
+        return [
+            (
+                promise,
+                promise.found(self.findings, self.experiments),
+                None if promise.by_cpu is None else promise.by_cpu(self.findings, self.experiments),
             )
-            errors = sum(turn.errors for turn in one.samples)
-            between = f"{_number(rates.low)} to {_number(rates.high)}"
-            latencies = f"{p50:.3g} | {p99:.3g} | {_number(cpu) if cpu else ''}"
-            rows.append(f"| {one.target} | {_number(rates.median)} | {between} | {latencies} | {errors} |")
-        return head + "\n" + "\n".join(rows)
-
-    def _stages(self) -> str:
-        names = list(dict.fromkeys(name for stages in self.stages.values() for name in stages))
-        rows = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-        for title, stages in self.stages.items():
-            cells = [f"{stages[name]:.2f}" if name in stages else "" for name in names]
-            rows.append(f"| {title} | " + " | ".join(cells) + " |")
-        return "\n".join(rows)
+            for promise in PROMISES
+        ]
 
 
-def _rates(result: Result) -> Spread:
-    return spread([turn.per_s for turn in result.samples])
+def read_report(file: Path) -> Report:
+    """The run whose `benchmark.json` this is."""
+    told = json.loads(file.read_text())
+    return Report(
+        told["command"], told["machine"], read_findings(told), told["stages_us"], told["experiments"]
+    )
 
 
-def _ratio(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+def embed(page: str, block: str) -> str:
+    """The page with the block between its two marks; ValueError if it does not have them."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(
+            f"The page must have the lines {BEGIN} and {END}, between which the run's part goes."
+        )
+    return f"{before}{BEGIN}\n{block}\n{END}{after}"

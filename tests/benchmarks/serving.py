@@ -75,18 +75,24 @@ def cpu_seconds(pid: int) -> float:
     return total
 
 
-def wait_right(process: subprocess.Popen[bytes], log: Path, call: Call, expected: Any) -> bytes:
-    """The answer once the server gives one; NotStarted or WrongAnswer if it does not."""
-    deadline = time.monotonic() + START_DEADLINE_S
+def wait_right(
+    process: subprocess.Popen[bytes],
+    log: Path,
+    call: Call,
+    expected: Any,
+    deadline_s: float = START_DEADLINE_S,
+) -> bytes:
+    """The answer once the server gives the right one; else NotStarted, which says what it gave."""
+    deadline = time.monotonic() + deadline_s
     while True:
         try:
             return check(call, expected)
         except (httpx.HTTPError, grpc.RpcError, WrongAnswer, ValueError, LookupError, TypeError) as error:
             # While it starts a server may answer that it has no such model, in JSON of any other kind.
             if process.poll() is not None:
-                raise NotStarted(f"it ended with {process.returncode}: {_last_words(log)}") from error
+                raise NotStarted(f"it ended with {process.returncode}: {last_words(log)}") from error
             if time.monotonic() > deadline:
-                raise NotStarted(f"{error or type(error).__name__}; {_last_words(log)}") from error
+                raise NotStarted(f"{error or type(error).__name__}; {last_words(log)}") from error
         time.sleep(0.2)
 
 
@@ -106,6 +112,7 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def _last_words(log: Path) -> str:
+def last_words(log: Path) -> str:
+    """The end of what a server has logged."""
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return " | ".join(lines[-3:])[-_LOG_TAIL:]

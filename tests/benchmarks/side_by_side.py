@@ -1,24 +1,22 @@
-"""Workload after workload: opens all targets and lets them take turns; who cannot take part is named."""
+"""Workload after workload: all targets take turns; who cannot take part is named."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from tests.benchmarks.figures import Sample, turns
+from tests.benchmarks.fleet import Fleet
 from tests.benchmarks.loads import NoLoad
-from tests.benchmarks.models import read_model
-from tests.benchmarks.serving import NotStarted
-from tests.benchmarks.targets import Measured, Setting, Target, our_target, targets_of
+from tests.benchmarks.targets import Measured
 from tests.benchmarks.workloads import Workload
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long each turn takes, how many there are, and the first, uncounted one."""
+    """How long each turn takes, how many there are, and the longest that is not counted before them."""
 
     seconds: float
     repetitions: int
@@ -49,70 +47,72 @@ class Findings:
                 return one
         return None
 
+    def as_json(self) -> dict[str, Any]:
+        """All turns."""
+        absent = [
+            {"workload": workload, "target": target, "reason": reason}
+            for (workload, target), reason in self.absent.items()
+        ]
+        return {"results": [asdict(one) for one in self.results], "absent": absent}
+
+
+def read_findings(told: Mapping[str, Any]) -> Findings:
+    """What `as_json` has written."""
+    results = [
+        Result(
+            one["workload"], one["connections"], one["target"], [Sample(**turn) for turn in one["samples"]]
+        )
+        for one in told["results"]
+    ]
+    absent = {(one["workload"], one["target"]): one["reason"] for one in told["absent"]}
+    return Findings(results, absent)
+
 
 def measure_all(
     workloads: Iterable[Workload],
-    models: Path,
-    setting: Setting,
+    fleet: Fleet,
     pace: Pace,
-    wanted: Callable[[str], bool],
-    say: Callable[[str], None],
-    done: Callable[[Findings], None],
-) -> Findings:
-    """Every workload with all its targets; `done` is told what there is after each."""
-    findings = Findings()
-    for workload in workloads:
-        model = read_model(models, workload.model)
-        engine = our_target(workload, model, setting)
-        targets = targets_of(workload, model, setting, engine, wanted)
-        with contextlib.ExitStack() as stack:
-            ready = _open_all(workload, targets, stack, findings, say)
-            _measure(workload, ready, pace, findings, say)
-        done(findings)
-    return findings
-
-
-def _open_all(
-    workload: Workload,
-    targets: list[Target],
-    stack: contextlib.ExitStack,
     findings: Findings,
     say: Callable[[str], None],
-) -> dict[str, Measured]:
-    # All at once: most of a start is waiting for its own imports.
-    with ThreadPoolExecutor(len(targets)) as pool:
-        contexts = {target.name: target.open() for target in targets}
-        begun = {name: (context, pool.submit(context.__enter__)) for name, context in contexts.items()}
-    ready: dict[str, Measured] = {}
-    for name, (context, entered) in begun.items():
-        try:
-            ready[name] = entered.result()
-        except NotStarted as error:  # noqa: PERF203 - each may fail by itself
-            findings.absent[workload.name, name] = str(error)
-            say(f"  {name} takes no part: {error}")
-        else:
-            stack.push(context.__exit__)
-    return ready
+    done: Callable[[], None],
+) -> None:
+    """Adds every workload to the findings; `done` is called after each."""
+    for workload in workloads:
+        for connections in workload.connections:
+            say(f"{workload.title}, {connections} connections")
+            ready, absent = fleet.ready(workload, connections)
+            for name, reason in absent.items():
+                say(f"  {name} takes no part: {reason}")
+                findings.absent[workload.name, name] = reason
+            _measure(workload, connections, ready, pace, findings, say)
+        done()
 
 
 def _measure(
-    workload: Workload, ready: dict[str, Measured], pace: Pace, findings: Findings, say: Callable[[str], None]
+    workload: Workload,
+    connections: int,
+    ready: dict[str, Measured],
+    pace: Pace,
+    findings: Findings,
+    say: Callable[[str], None],
 ) -> None:
-    for connections in workload.connections:
-        say(f"{workload.title}, {connections} connections")
-        results = {name: Result(workload.name, connections, name) for name in ready}
-        for name in list(ready):
-            with contextlib.suppress(NoLoad):
-                ready[name].turn(connections, pace.warm_up_s)
-        for name in turns(list(ready), pace.repetitions):
-            try:
-                results[name].samples.append(ready[name].turn(connections, pace.seconds))
-            except NoLoad as error:  # noqa: PERF203 - the same
-                findings.absent[workload.name, name] = f"no answer under load: {error}"
+    for target in ready.values():
+        with contextlib.suppress(NoLoad):
+            target.turn(workload, connections, min(workload.warm_up_s, pace.warm_up_s))
+    samples: dict[str, list[Sample]] = {name: [] for name in ready}
+    for name in turns(list(ready), pace.repetitions):
         # Whoever missed a turn has no pairs with the others.
-        complete = [one for one in results.values() if len(one.samples) == pace.repetitions]
-        findings.results += complete
-        for one in complete:
-            last = one.samples[-1]
-            times = f"p50 {last.p50_ms:.3f}  p99 {last.p99_ms:.3f} ms  cpu {last.cpu_us:.0f} us"
-            say(f"  {one.target:32} {last.per_s:10.1f}/s  {times}  errors {last.errors}")
+        if name not in samples:
+            continue
+        try:
+            samples[name].append(ready[name].turn(workload, connections, pace.seconds * workload.times))
+        except NoLoad as error:
+            del samples[name]
+            findings.absent[workload.name, name] = f"no right answer under load: {error}"
+            say(f"  {name} takes no part any more: {error}")
+    for name, taken in samples.items():
+        findings.results.append(Result(workload.name, connections, name, taken))
+        last = taken[-1]
+        times = f"p50 {last.p50_ms:.3f}  p99 {last.p99_ms:.3f} ms  cpu {last.cpu_us:.0f} us"
+        shares = f"load {last.load_share:.2f}  others {last.others_share:.2f}  errors {last.errors}"
+        say(f"  {name:40} {last.per_s:10.1f}/s  {times}  {shares}")

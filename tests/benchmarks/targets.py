@@ -1,4 +1,4 @@
-"""What is measured side by side: our engine, the limits, the peers. Each is open as long as a workload lasts."""
+"""What is measured side by side, open for the whole run: our engine, and servers and loops of any kind."""
 
 from __future__ import annotations
 
@@ -6,33 +6,36 @@ import contextlib
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
+
 from jupyter_tfserve.engine.connection import Connection, read_connection
 from tests.benchmarks.calls import Call
 from tests.benchmarks.figures import Sample
-from tests.benchmarks.loads import closed_loop
-from tests.benchmarks.machine import Cores, pin
-from tests.benchmarks.models import ROOT, Model
-from tests.benchmarks.peers.catalog import PEERS, Peer, Place
-from tests.benchmarks.serving import NotStarted, cpu_seconds, free_port, running, wait_for, wait_right
+from tests.benchmarks.loads import NoLoad, closed_loop, open_loop
+from tests.benchmarks.machine import Cores, busy_s, settle
+from tests.benchmarks.models import Model, read_model
+from tests.benchmarks.serving import NotStarted, cpu_seconds, last_words, running, wait_for, wait_right
 from tests.benchmarks.workloads import Workload, our_call
 
 OURS = "jupyter_tfserve"
-BARE_UVICORN = "constant answer, bare uvicorn"
-ECHO_THREADS, ECHO_AIO = "empty echo, grpcio threads", "empty echo, grpc.aio"
-CALLABLE_ONE, CALLABLE_BEST = "bare callable, one row", "bare callable, best batch"
-SIMDJSON = "simdjson parses the body"
+ANSWER_DEADLINE_S = 40
+"""How long a server that has started may take until it answers a workload right."""
 
 
 class Measured(Protocol):
     """A target that is ready."""
 
-    def turn(self, connections: int, seconds: float) -> Sample:
-        """Measures it once."""
+    def prepare(self, workload: Workload) -> None:
+        """Makes sure that it answers this workload right; else NotStarted."""
+
+    def turn(self, workload: Workload, connections: int, seconds: float) -> Sample:
+        """Measures it once. NoLoad if that is impossible. REQUIRES: it is prepared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,31 +43,61 @@ class Setting:
     """Where a run happens; `pythons` has the interpreters of peers that are not in ours."""
 
     folder: Path
+    models: Path
     cores: Cores
     pythons: Mapping[str, str] = field(default_factory=dict)
+
+    def model(self, name: str) -> Model:
+        """A model by its name."""
+        return read_model(self.models, name)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Something that can be opened for a workload. NotStarted when it cannot."""
+    """Something that can be opened, NotStarted when it cannot; `takes`: whether it is measured at so many connections."""
 
     name: str
     open: Callable[[], contextlib.AbstractContextManager[Measured]]
+    takes: Callable[[Workload, int], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A server that answers this call."""
+    """A server. `call` is how a model is asked; `is_checked`: its answers are the model's."""
 
-    call: Call
-    cores: Cores
-    pid: int
+    process: subprocess.Popen[bytes]
+    log: Path
+    setting: Setting
+    call: Callable[[Workload, Model], Call]
+    is_checked: bool = True
+    calls: dict[str, list[Call]] = field(default_factory=dict)
 
-    def turn(self, connections: int, seconds: float) -> Sample:
-        before_s = cpu_seconds(self.pid)
-        sample = closed_loop([self.call], connections, seconds, self.cores.load)
-        spent_s = cpu_seconds(self.pid) - before_s
-        return replace(sample, cpu_us=1e6 * spent_s / max(sample.answers, 1))
+    def prepare(self, workload: Workload) -> None:
+        """Asks once for each model."""
+        known: list[Call] = []
+        for model in map(self.setting.model, workload.models):
+            call = self.call(workload, model)
+            expected = model.expected if self.is_checked else None
+            answer = wait_right(self.process, self.log, call, expected, ANSWER_DEADLINE_S)
+            known.append(call.answered(answer))
+        self.calls[workload.name] = known
+
+    def turn(self, workload: Workload, connections: int, seconds: float) -> Sample:
+        """The load is on another core; what the server and everything else computed meanwhile is noted."""
+        calls, cores = self.calls[workload.name], self.setting.cores
+        settle(cores.server)
+        try:
+            before_s, busy, began = cpu_seconds(self.process.pid), busy_s(cores.server), time.monotonic()
+            if workload.rate:
+                sample = open_loop(calls, connections, seconds, workload.rate, cores.load)
+            else:
+                sample = closed_loop(calls, connections, seconds, cores.load)
+            busy, took_s = busy_s(cores.server) - busy, time.monotonic() - began
+            spent_s = cpu_seconds(self.process.pid) - before_s
+        except psutil.NoSuchProcess:
+            raise NoLoad(f"it ended with {self.process.poll()}: {last_words(self.log)}") from None
+        others_share = max(0.0, busy - spent_s) / took_s
+        return replace(sample, cpu_us=1e6 * spent_s / max(sample.answers, 1), others_share=others_share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,174 +105,62 @@ class Looped:
     """A process that works in a loop, on the server's core; connections mean nothing to it."""
 
     process: subprocess.Popen[str]
-    rows: int
+    cores: Cores
 
-    def turn(self, connections: int, seconds: float) -> Sample:
-        told = _exchange(self.process, str(seconds))
+    def prepare(self, workload: Workload) -> None:
+        """Loads the model, and finds its best batch size where that is asked."""
+        self._ask(workload, 0)
+
+    def turn(self, workload: Workload, connections: int, seconds: float) -> Sample:
+        """All the while it has the core for itself."""
+        settle(self.cores.server)
+        try:
+            told = self._ask(workload, seconds)
+        except NotStarted as error:
+            raise NoLoad(str(error)) from error
         return Sample(told["per_s"], told["p50_ms"], told["p99_ms"], told["answers"], 0, told["cpu_us"])
 
-
-def targets_of(
-    workload: Workload, model: Model, setting: Setting, engine: Target, wanted: Callable[[str], bool]
-) -> list[Target]:
-    """All that is measured for a workload, ours first. `wanted` chooses among the peers by their names."""
-    call = our_call(workload, model, "http://127.0.0.1:1", "127.0.0.1:1")
-    found = [engine, *_limits(workload, model, setting, call)]
-    if workload.peers:
-        found += [
-            Target(peer.name, _peer_opener(peer, workload, model, setting))
-            for peer in PEERS
-            if wanted(peer.name) and (peer.grpc if workload.grpc else peer.rest) is not None
-        ]
-    return found
+    def _ask(self, workload: Workload, seconds: float) -> Any:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps({"model": workload.models[0], "seconds": seconds}) + "\n")
+            self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise NotStarted(f"it ended with {self.process.wait()}")
+        return json.loads(line)
 
 
-def our_target(workload: Workload, model: Model, setting: Setting) -> Target:
-    """Our engine with this one model and no setting at all."""
+def our_target(setting: Setting, models: tuple[str, ...]) -> Target:
+    """Our engine with these models and no setting at all."""
 
     @contextlib.contextmanager
     def opened() -> Iterator[Measured]:
-        with our_engine(setting, model) as (process, log, connection):
-            call = our_call(workload, model, connection.rest_url or "", connection.grpc_address or "")
-            wait_right(process, log, call, model.expected)
-            yield Served(call, setting.cores, process.pid)
+        with our_engine(setting, [setting.model(name) for name in models]) as (process, log, connection):
 
-    return Target(OURS, opened)
+            def call(workload: Workload, model: Model) -> Call:
+                return our_call(workload, model, connection.rest_url or "", connection.grpc_address or "")
+
+            yield Served(process, log, setting, call)
+
+    return Target(OURS, opened, lambda workload, connections: connections in workload.connections)
 
 
 @contextlib.contextmanager
 def our_engine(
-    setting: Setting, model: Model, *flags: str
+    setting: Setting, models: list[Model], *flags: str, cores: tuple[int, ...] | None = None
 ) -> Iterator[tuple[subprocess.Popen[bytes], Path, Connection]]:
-    """Our server as its own command starts it."""
-    file, log = setting.folder / "connection.json", setting.folder / "engine.log"
-    file.unlink(missing_ok=True)
-    if not any(flag.startswith("--model_config_file=") for flag in flags):
-        flags = (f"--model_name={model.name}", f"--model_base_path={model.path}", *flags)
+    """Our server as its own command starts it, on the server's core unless `cores` says otherwise."""
+    place = setting.folder / f"ours{time.monotonic_ns()}"
+    place.mkdir()
+    config, file, log = place / "models.json", place / "connection.json", place / "log"
+    listed = [{"name": one.name, "basePath": str(one.path), "modelPlatform": "tensorflow"} for one in models]
+    config.write_text(json.dumps({"modelConfigList": {"config": listed}}))
     command = [sys.executable, "-m", "jupyter_tfserve", "serve", "--port=-1", "--rest_api_port=-1", *flags]
-    with running([*command, f"--connection_file={file}"], log, setting.cores.server) as process:
+    files = [f"--model_config_file={config}", f"--connection_file={file}"]
+    with running([*command, *files], log, setting.cores.server if cores is None else cores) as process:
         wait_for(lambda: file.exists() or process.poll() is not None, "the engine did not listen")
         if process.poll() is not None:
-            raise NotStarted(log.read_text()[-300:])
+            raise NotStarted(last_words(log))
         yield process, log, read_connection(file)
-
-
-def _limits(workload: Workload, model: Model, setting: Setting, call: Call) -> list[Target]:
-    loops = {CALLABLE_ONE: ["callable", str(model.path / "1"), str(model.path) + ".json", "1"]}
-    if workload.best_batch:
-        loops[CALLABLE_BEST] = [*loops[CALLABLE_ONE][:-1], "0"]
-    if workload.parsing:
-        body = setting.folder / "body.json"
-        body.write_bytes(call.body)
-        loops[SIMDJSON] = ["simdjson", str(body)]
-    found = [Target(name, _loop_opener(arguments, setting)) for name, arguments in loops.items()]
-    answer = setting.folder / f"{workload.name}.answer"
-    answer.write_bytes(_answer_like(workload, model))
-    if workload.grpc:
-        kinds = {ECHO_THREADS: "threads", ECHO_AIO: "aio"}
-        return found + [
-            Target(name, _server_opener(["grpc_echo", kind, "127.0.0.1:{port}", str(answer)], call, setting))
-            for name, kind in kinds.items()
-        ]
-    constant = _server_opener(["uvicorn_constant", "{port}", str(answer)], call, setting)
-    return [*found, Target(BARE_UVICORN, constant)]
-
-
-def _answer_like(workload: Workload, model: Model) -> bytes:
-    """An answer of the same bytes as ours."""
-    if not workload.grpc:
-        return json.dumps({"predictions": model.expected}, indent=4).encode()
-    import numpy as np
-
-    from jupyter_tfserve.dataplane.grpc_predict import encode_predict_response
-
-    output = np.asarray(model.expected, np.float32)
-    return encode_predict_response(model.name, 1, "serving_default", {"y": output})
-
-
-def _server_opener(
-    arguments: list[str], call: Call, setting: Setting
-) -> Callable[[], contextlib.AbstractContextManager[Measured]]:
-    @contextlib.contextmanager
-    def opened() -> Iterator[Measured]:
-        port = free_port()
-        module, *told = (argument.format(port=port) for argument in arguments)
-        command = [sys.executable, "-m", f"tests.benchmarks.limits.{module}", *told]
-        log = setting.folder / f"{module}.log"
-        answered = Call(f"http://127.0.0.1:{port}{call.path}", call.body, None, call.headers, call.grpc)
-        with running(command, log, setting.cores.server) as process:
-            wait_right(process, log, answered, None)
-            yield Served(answered, setting.cores, process.pid)
-
-    return opened
-
-
-def _loop_opener(
-    arguments: list[str], setting: Setting
-) -> Callable[[], contextlib.AbstractContextManager[Measured]]:
-    @contextlib.contextmanager
-    def opened() -> Iterator[Measured]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.limits.loop", *arguments],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        pin(process.pid, setting.cores.server)
-        with process:
-            try:
-                yield Looped(process, _read_line(process)["rows"])
-            finally:
-                process.kill()
-
-    return opened
-
-
-def _peer_opener(
-    peer: Peer, workload: Workload, model: Model, setting: Setting
-) -> Callable[[], contextlib.AbstractContextManager[Measured]]:
-    @contextlib.contextmanager
-    def opened() -> Iterator[Measured]:
-        python = setting.pythons.get(peer.package.partition(".")[0], sys.executable)
-        _check_installed(python, peer.package)
-        name = "".join(letter for letter in peer.name if letter.isalnum())
-        place = Place(free_port(), free_port(), setting.folder / f"{workload.name}-{name}")
-        place.folder.mkdir(exist_ok=True)
-        if workload.grpc and peer.grpc is not None:
-            call = peer.grpc(place, model, workload.grpc == "tensor_content")
-        else:
-            call = peer.rest(place, model)
-        command = [python, *peer.command(peer, place, model)]
-        log = place.folder / "log"
-        with running(command, log, setting.cores.server, peer.environment(place, model)) as process:
-            wait_right(process, log, call, model.expected)
-            yield Served(call, setting.cores, process.pid)
-
-    return opened
-
-
-def _check_installed(python: str, package: str) -> None:
-    command = [
-        python,
-        "-c",
-        f"import importlib.util, sys; sys.exit(importlib.util.find_spec({package!r}) is None)",
-    ]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        raise NotStarted("it is not installed")
-
-
-def _exchange(process: subprocess.Popen[str], line: str) -> Any:
-    assert process.stdin is not None
-    process.stdin.write(line + "\n")
-    process.stdin.flush()
-    return _read_line(process)
-
-
-def _read_line(process: subprocess.Popen[str]) -> Any:
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        raise NotStarted(f"it ended with {process.wait()}")
-    return json.loads(line)

@@ -1,4 +1,4 @@
-"""What is measured: each workload is a model, a protocol, and how many connections ask."""
+"""What is measured side by side: each workload is a model or two, a protocol, how many connections ask, and how."""
 
 from __future__ import annotations
 
@@ -9,40 +9,62 @@ from tests.benchmarks.calls import Call, rest_predict
 from tests.benchmarks.models import Model
 
 GRPC_METHOD: Final = "tensorflow.serving.PredictionService/Predict"
+STEADY_S: Final = 8.0
+"""Long enough that what learns under load has learned."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """`grpc` is "", "float_val" or "tensor_content"; without `peers` only we and the limits are measured.
+    """`models` are asked in turn. `grpc` is "", "float_val" or "tensor_content".
 
-    `best_batch`: the bare callable is measured at its best batch size too. `parsing`: simdjson alone is a limit.
+    `connections` ask us and the limits, `peer_connections` the peers too. `rate` 0 is a closed loop, else so many
+    requests a second, whatever the server does. `best_batch`: the bare callable is measured at its best batch sizes too;
+    `parsing`: simdjson alone is a limit. A turn lasts `times` as long as others; `warm_up_s` is the least that is not
+    counted before them.
     """
 
     name: str
     title: str
-    model: str
+    models: tuple[str, ...]
     connections: tuple[int, ...]
+    peer_connections: tuple[int, ...] = ()
     grpc: str = ""
-    peers: bool = True
+    rate: float = 0.0
     best_batch: bool = False
     parsing: bool = False
+    times: float = 1.0
+    warm_up_s: float = 1.0
 
+
+FLOATS, DENSE, IMAGE, COMPUTE = ("three_floats",), ("dense",), ("image",), ("compute",)
 
 WORKLOADS: Final = (
-    Workload("floats", "3 floats, REST", "three_floats", (1, 16, 64, 256), best_batch=True),
-    Workload("dense", "dense row of 784, REST", "dense", (64,), best_batch=True),
-    Workload("image", "image 224x224x3 as nested JSON", "image", (16,), parsing=True),
-    Workload("jpeg", "image 224x224x3 as b64 JPEG, REST", "jpeg", (16,), peers=False),
-    Workload("strings", "strings, REST", "strings", (64,), peers=False),
-    Workload("compute", "compute-bound net, REST", "compute", (1, 64), best_batch=True),
-    Workload("grpc_floats", "3 floats, gRPC float_val", "three_floats", (1, 64), grpc="float_val"),
-    Workload("grpc_image", "image 224x224x3, gRPC float_val", "image", (16,), grpc="float_val"),
-    Workload("grpc_content", "image 224x224x3, gRPC tensor_content", "image", (16,), grpc="tensor_content"),
+    Workload("floats", "3 floats, REST", FLOATS, (1, 16, 64, 256), (64,), warm_up_s=2),
+    Workload("dense", "dense row of 784, REST", DENSE, (64,), (64,), warm_up_s=2),
+    Workload("two_models", "3 floats and a dense row in turn, REST", (*FLOATS, *DENSE), (64,), (64,)),
+    Workload("image", "image 224x224x3 as nested JSON", IMAGE, (1, 16), (1,), parsing=True, times=2),
+    Workload("jpeg", "image 224x224x3 as b64 JPEG, REST", ("jpeg",), (16,)),
+    Workload("strings", "strings, REST", ("strings",), (64,)),
+    Workload(
+        "compute",
+        "compute-bound net, REST",
+        COMPUTE,
+        (1, 64),
+        (64,),
+        best_batch=True,
+        times=2,
+        warm_up_s=STEADY_S,
+    ),
+    Workload("grpc_floats", "3 floats, gRPC float_val", FLOATS, (1, 64), (64,), "float_val", warm_up_s=2),
+    Workload("grpc_image", "image 224x224x3, gRPC float_val", IMAGE, (1,), (1,), "float_val"),
+    Workload("grpc_content", "image 224x224x3, gRPC tensor_content", IMAGE, (1,), (1,), "tensor_content"),
+    Workload("open_200", "3 floats, REST, 200 requests/s", FLOATS, (64,), (64,), rate=200),
+    Workload("open_1000", "3 floats, REST, 1,000 requests/s", FLOATS, (64,), (64,), rate=1000),
 )
 
 
 def our_call(workload: Workload, model: Model, rest_url: str, grpc_address: str) -> Call:
-    """One row of the workload in TensorFlow Serving's contract."""
+    """One row of the model in TensorFlow Serving's contract."""
     if not workload.grpc:
         return rest_predict(rest_url, model.name, model.row)
     return predict_call(model, grpc_address, workload.grpc == "tensor_content")

@@ -1,21 +1,28 @@
-"""What every peer's server is told on its command line, and the model as a function of arrays."""
+"""What every peer's server is told on its command line, and a model as a function of arrays."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
 def arguments() -> argparse.Namespace:
-    """`model` is a version's folder, `name` what the peer calls it, `folder` where files may be written."""
+    """`models` is the folder of models, `names` those to serve, `folder` where files may be written."""
     parser = argparse.ArgumentParser()
-    for name in ("--model", "--name", "--folder"):
-        parser.add_argument(name, required=True)
+    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--names", type=lambda names: names.split(","), required=True)
+    parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--grpc-port", type=int, required=True)
     parser.add_argument("--gc-freeze", action="store_true")
     return parser.parse_args()
+
+
+def version_folder(models: Path, name: str) -> str:
+    """Where a model's only version is."""
+    return str(models / name / "1")
 
 
 def load_model(version: str) -> Callable[[Any], Any]:

@@ -1,4 +1,4 @@
-"""The peers: what each must have installed, how it is started, and how one row is asked of it."""
+"""The peers: what each must have installed, how it is started with all models, and how one row is asked of it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from tests.benchmarks.calls import Call, rest_predict
 from tests.benchmarks.models import ROOT, Model
 from tests.benchmarks.peers.v2_messages import METHOD, decode_response, encode_request
 
+PEER_MODELS = ("three_floats", "dense", "image", "compute")
+"""What every peer serves at the same time, as we do."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a peer's server listens and may write."""
+    """Where a peer's server listens and may write, and where the models are."""
 
+    models: Path
     rest_port: int
     grpc_port: int
     folder: Path
@@ -34,19 +38,11 @@ class Place:
         return f"http://127.0.0.1:{self.grpc_port}"
 
 
-def _module_command(peer: Any, place: Place, model: Model) -> list[str]:
+def _module_command(peer: Any, place: Place) -> list[str]:
     module = f"tests.benchmarks.peers.{peer.package.partition('.')[0]}_server"
-    told = ["--model", str(model.path / "1"), "--name", model.name, "--folder", str(place.folder)]
-    return [
-        "-m",
-        module,
-        *told,
-        "--port",
-        str(place.rest_port),
-        "--grpc-port",
-        str(place.grpc_port),
-        *peer.flags,
-    ]
+    files = ["--models", str(place.models), "--names", ",".join(PEER_MODELS), "--folder", str(place.folder)]
+    ports = ["--port", str(place.rest_port), "--grpc-port", str(place.grpc_port)]
+    return ["-m", module, *files, *ports, *peer.flags]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +54,11 @@ class Peer:
     rest: Callable[[Place, Model], Call]
     grpc: Callable[[Place, Model, bool], Call] | None = None
     flags: tuple[str, ...] = ()
-    command: Callable[[Peer, Place, Model], list[str]] = _module_command
-    environment: Callable[[Place, Model], dict[str, str]] = lambda _place, _model: {}
+    command: Callable[[Peer, Place], list[str]] = _module_command
+    environment: Callable[[Place], dict[str, str]] = lambda _place: {}
 
 
-def _bentoml_command(_peer: Peer, place: Place, _model: Model) -> list[str]:
+def _bentoml_command(_peer: Peer, place: Place) -> list[str]:
     service = "tests.benchmarks.peers.bentoml_server:Bench"
     return ["-m", "bentoml", "serve", service, "--port", str(place.rest_port), "--working-dir", str(ROOT)]
 
@@ -73,19 +69,21 @@ def _json_call(url: str, body: Any, read: Callable[[Any], Any]) -> Call:
 
 def _instances(place: Place, model: Model) -> Call:
     body = {"instances": [model.row]}
-    return _json_call(f"{place.rest_url}/predict", body, lambda answer: answer["predictions"])
+    return _json_call(f"{place.rest_url}/predict/{model.name}", body, lambda answer: answer["predictions"])
 
 
 def _ray_call(place: Place, model: Model) -> Call:
-    return _json_call(place.rest_url + "/", {"instances": [model.row]}, lambda answer: answer["predictions"])
+    url = f"{place.rest_url}/{model.name}"
+    return _json_call(url, {"instances": [model.row]}, lambda answer: answer["predictions"])
 
 
 def _litserve_call(place: Place, model: Model) -> Call:
-    return _json_call(f"{place.rest_url}/predict", {"input": model.row}, lambda answer: answer["output"])
+    url = f"{place.rest_url}/{model.name}"
+    return _json_call(url, {"input": model.row}, lambda answer: answer["output"])
 
 
 def _bentoml_call(place: Place, model: Model) -> Call:
-    return _json_call(f"{place.rest_url}/predict", {"x": [model.row]}, lambda answer: answer)
+    return _json_call(f"{place.rest_url}/{model.name}", {"x": [model.row]}, lambda answer: answer)
 
 
 def _kserve_call(place: Place, model: Model) -> Call:
@@ -104,14 +102,14 @@ def _v2_grpc(place: Place, model: Model, raw: bool) -> Call:
     return Call(f"{place.grpc_url}/{METHOD}", body, decode_response, grpc=True)
 
 
-def _ray_environment(_place: Place, _model: Model) -> dict[str, str]:
+def _ray_environment(_place: Place) -> dict[str, str]:
     # One machine, one port of 127.0.0.1: a token would be written into the user's home.
     return {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
-def _bentoml_environment(place: Place, model: Model) -> dict[str, str]:
+def _bentoml_environment(place: Place) -> dict[str, str]:
     home = {"BENTOML_HOME": str(place.folder / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
-    return {"BENCH_MODEL": str(model.path / "1"), **home}
+    return {"BENCH_MODELS": str(place.models), "BENCH_NAMES": ",".join(PEER_MODELS), **home}
 
 
 PEERS = (

@@ -1,4 +1,4 @@
-"""FastAPI as its documentation has machine learning: the model is loaded in the lifespan, the path operation calls it."""
+"""FastAPI as its documentation has machine learning: models are loaded in the lifespan, the path operation calls one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from tests.benchmarks.peers.arguments import arguments, load_model
+from tests.benchmarks.peers.arguments import arguments, load_model, version_folder
 
 ARGUMENTS = arguments()
 MODELS: dict[str, Any] = {}
@@ -23,7 +23,8 @@ class Rows(BaseModel):
 
 @contextlib.asynccontextmanager
 async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-    MODELS["model"] = load_model(ARGUMENTS.model)
+    for name in ARGUMENTS.names:
+        MODELS[name] = load_model(version_folder(ARGUMENTS.models, name))
     if ARGUMENTS.gc_freeze:
         gc.collect()
         gc.freeze()
@@ -33,9 +34,9 @@ async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(lifespan=lifespan)
 
 
-@app.post("/predict")
-async def predict(rows: Rows) -> dict[str, Any]:
-    return {"predictions": MODELS["model"](rows.instances).tolist()}
+@app.post("/predict/{name}")
+async def predict(name: str, rows: Rows) -> dict[str, Any]:
+    return {"predictions": MODELS[name](rows.instances).tolist()}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from tests.benchmarks.peers.arguments import arguments, load_model
+from tests.benchmarks.peers.arguments import arguments, load_model, version_folder
 
 ARGUMENTS = arguments()
 sys.argv = sys.argv[:1]  # KServe reads the command line when it is imported
@@ -15,7 +15,7 @@ from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer 
 
 class Net(Model):
     def load(self) -> bool:
-        self.model = load_model(ARGUMENTS.model)
+        self.model = load_model(version_folder(ARGUMENTS.models, self.name))
         self.ready = True
         return True
 
@@ -29,11 +29,12 @@ class Net(Model):
 
 
 if __name__ == "__main__":
-    net = Net(ARGUMENTS.name)
-    net.load()
+    nets = [Net(name) for name in ARGUMENTS.names]
+    for net in nets:
+        net.load()
     ModelServer(
         http_port=ARGUMENTS.port,
         grpc_port=ARGUMENTS.grpc_port,
         workers=1,
         enable_latency_logging=False,
-    ).start([net])
+    ).start(nets)

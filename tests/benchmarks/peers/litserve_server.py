@@ -1,16 +1,20 @@
-"""LitServe as its documentation has it: a LitAPI with batching on."""
+"""LitServe as its documentation has it: a LitAPI with batching on for each model, behind one server."""
 
 from typing import Any
 
 import litserve
 import numpy as np
 
-from tests.benchmarks.peers.arguments import arguments, load_model
+from tests.benchmarks.peers.arguments import arguments, load_model, version_folder
 
 
 class Api(litserve.LitAPI):
+    def __init__(self, name: str, version: str) -> None:
+        super().__init__(max_batch_size=64, batch_timeout=0.001, api_path=f"/{name}")
+        self.version = version
+
     def setup(self, _device: str) -> None:
-        self.model = load_model(arguments().model)
+        self.model = load_model(self.version)
 
     def decode_request(self, request) -> Any:
         return np.asarray(request["input"], np.float32)
@@ -29,5 +33,7 @@ class Api(litserve.LitAPI):
 
 
 if __name__ == "__main__":
-    server = litserve.LitServer(Api(max_batch_size=64, batch_timeout=0.001), accelerator="cpu")
-    server.run(port=arguments().port, generate_client_file=False, log_level="warning", access_log=False)
+    told = arguments()
+    apis = [Api(name, version_folder(told.models, name)) for name in told.names]
+    server = litserve.LitServer(apis, accelerator="cpu")
+    server.run(port=told.port, generate_client_file=False, log_level="warning", access_log=False)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
 from mlserver.cli import main
 
-from tests.benchmarks.models import ROOT
-from tests.benchmarks.peers.arguments import arguments
+from tests.benchmarks.peers.arguments import arguments, version_folder
 
 
 def write_settings() -> str:
     """The folder that MLServer is started on."""
     told = arguments()
-    folder = Path(told.folder, "mlserver")
+    folder = told.folder / "mlserver"
     folder.mkdir()
     settings = {
         "host": "127.0.0.1",
@@ -25,15 +23,17 @@ def write_settings() -> str:
         "debug": False,
         "grpc_max_message_length": 2**28,
     }
-    model = {
-        "name": told.name,
-        "implementation": "tests.benchmarks.peers.mlserver_runtime.Runtime",
-        "parameters": {"uri": told.model, "extra": {"root": str(ROOT)}},
-        "max_batch_size": 64,
-        "max_batch_time": 0.001,
-    }
     (folder / "settings.json").write_text(json.dumps(settings))
-    (folder / "model-settings.json").write_text(json.dumps(model))
+    for name in told.names:
+        model = {
+            "name": name,
+            "implementation": "tests.benchmarks.peers.mlserver_runtime.Runtime",
+            "parameters": {"uri": version_folder(told.models, name)},
+            "max_batch_size": 64,
+            "max_batch_time": 0.001,
+        }
+        (folder / name).mkdir()
+        (folder / name / "model-settings.json").write_text(json.dumps(model))
     return str(folder)
 
 

@@ -1,4 +1,4 @@
-"""Ray Serve as its documentation has dynamic batching: a deployment with `@serve.batch`, on a Ray of its own."""
+"""Ray Serve as its documentation has dynamic batching: a deployment with `@serve.batch` for each model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import ray
 from ray import serve
 from starlette.requests import Request
 
-from tests.benchmarks.peers.arguments import arguments, load_model
+from tests.benchmarks.peers.arguments import arguments, load_model, version_folder
 
 
 @serve.deployment(max_ongoing_requests=1024)
@@ -28,9 +28,13 @@ class Net:
 
 if __name__ == "__main__":
     told = arguments()
-    ray.init(address="local", num_cpus=2, include_dashboard=False, object_store_memory=2**28)
+    # What Ray calls CPUs are places that it gives away, one to each model; it looks at no core.
+    ray.init(
+        address="local", num_cpus=len(told.names) + 1, include_dashboard=False, object_store_memory=2**28
+    )
     serve.start(
         http_options={"host": "127.0.0.1", "port": told.port}, logging_config={"enable_access_log": False}
     )
-    serve.run(Net.bind(told.model), name=told.name)
+    for name in told.names:
+        serve.run(Net.bind(version_folder(told.models, name)), name=name, route_prefix=f"/{name}")
     threading.Event().wait()
