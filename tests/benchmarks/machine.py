@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import psutil
 
 _LOOK_S = 0.1
-_IDLE_SHARE = 0.25
-_SETTLE_DEADLINE_S = 3.0
+_IDLE_SHARE = 0.5
+_SETTLE_DEADLINE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import psutil
-
 from jupyter_tfserve.engine.connection import Connection, read_connection
 from tests.benchmarks.calls import Call
 from tests.benchmarks.figures import Sample
 from tests.benchmarks.loads import NoLoad, closed_loop, open_loop
 from tests.benchmarks.machine import Cores, busy_s, settle
 from tests.benchmarks.models import Model, read_model
-from tests.benchmarks.serving import NotStarted, cpu_seconds, last_words, running, wait_for, wait_right
+from tests.benchmarks.serving import (
+    NotStarted,
+    cpu_seconds,
+    last_words,
+    pause,
+    resume,
+    running,
+    wait_for,
+    wait_right,
+)
 from tests.benchmarks.workloads import Workload, our_call
 
 OURS = "jupyter_tfserve"
@@ -63,30 +70,31 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A server. `call` is how a model is asked; `is_checked`: its answers are the model's."""
+    """A server. `call` is how a model is asked; `is_checked`: its answers are the model's; `sleeps`: turns wake it."""
 
     process: subprocess.Popen[bytes]
     log: Path
     setting: Setting
     call: Callable[[Workload, Model], Call]
     is_checked: bool = True
+    sleeps: bool = False
     calls: dict[str, list[Call]] = field(default_factory=dict)
 
     def prepare(self, workload: Workload) -> None:
         """Asks once for each model."""
         known: list[Call] = []
-        for model in map(self.setting.model, workload.models):
-            call = self.call(workload, model)
-            expected = model.expected if self.is_checked else None
-            answer = wait_right(self.process, self.log, call, expected, ANSWER_DEADLINE_S)
-            known.append(call.answered(answer))
+        with self.awake():
+            for model in map(self.setting.model, workload.models):
+                call = self.call(workload, model)
+                expected = model.expected if self.is_checked else None
+                answer = wait_right(self.process, self.log, call, expected, ANSWER_DEADLINE_S)
+                known.append(call.answered(answer))
         self.calls[workload.name] = known
 
     def turn(self, workload: Workload, connections: int, seconds: float) -> Sample:
         """The load is on another core; what the server and everything else computed meanwhile is noted."""
         calls, cores = self.calls[workload.name], self.setting.cores
-        settle(cores.server)
-        try:
+        with self.awake():
             before_s, busy, began = cpu_seconds(self.process.pid), busy_s(cores.server), time.monotonic()
             if workload.rate:
                 sample = open_loop(calls, connections, seconds, workload.rate, cores.load)
@@ -94,10 +102,23 @@ class Served:
                 sample = closed_loop(calls, connections, seconds, cores.load)
             busy, took_s = busy_s(cores.server) - busy, time.monotonic() - began
             spent_s = cpu_seconds(self.process.pid) - before_s
-        except psutil.NoSuchProcess:
-            raise NoLoad(f"it ended with {self.process.poll()}: {last_words(self.log)}") from None
+            if self.process.poll() is not None:
+                raise NoLoad(f"it ended with {self.process.returncode}: {last_words(self.log)}")
+            # What its callers no longer wait for, it does in its own time and not in another's.
+            settle(cores.server)
         others_share = max(0.0, busy - spent_s) / took_s
         return replace(sample, cpu_us=1e6 * spent_s / max(sample.answers, 1), others_share=others_share)
+
+    @contextlib.contextmanager
+    def awake(self) -> Iterator[None]:
+        """Meanwhile it runs, and afterwards sleeps if it is one that does."""
+        if self.sleeps:
+            resume(self.process.pid)
+        try:
+            yield
+        finally:
+            if self.sleeps:
+                pause(self.process.pid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +134,6 @@ class Looped:
 
     def turn(self, workload: Workload, connections: int, seconds: float) -> Sample:
         """All the while it has the core for itself."""
-        settle(self.cores.server)
         try:
             told = self._ask(workload, seconds)
         except NotStarted as error:

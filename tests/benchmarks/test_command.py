@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
+from tests.benchmarks.limits.targets import BARE_UVICORN, CALLABLE_ONE, ECHO_AIO, ECHO_THREADS
 from tests.benchmarks.models import ROOT
-from tests.benchmarks.targets import BARE_UVICORN, CALLABLE_ONE, ECHO_AIO, ECHO_THREADS, OURS
+from tests.benchmarks.targets import OURS
 
 
 def run(*arguments) -> subprocess.CompletedProcess[str]:
@@ -32,6 +33,7 @@ def test_two_workloads_are_measured_beside_their_limits(tmp_path) -> None:
     taken = {(one["workload"], one["target"]) for one in told["results"]}
     assert {("floats", name) for name in (OURS, BARE_UVICORN, CALLABLE_ONE)} <= taken
     assert {("grpc_floats", name) for name in (OURS, ECHO_AIO, ECHO_THREADS, CALLABLE_ONE)} <= taken
+    assert told["promises"][2]["found"]["value"] > 0
     assert all(
         turn["answers"] > 0 and turn["errors"] == 0 for one in told["results"] for turn in one["samples"]
     )

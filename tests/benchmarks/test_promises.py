@@ -1,18 +1,16 @@
-"""What a run's figures are made into: promises kept or missed, tables, the chart."""
+"""What a run's figures are made into: promises kept or missed, and the chart."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 
 from tests.benchmarks.chart import draw
 from tests.benchmarks.figures import Sample
+from tests.benchmarks.limits.targets import BARE_UVICORN, CALLABLE_ONE
 from tests.benchmarks.peers.catalog import PEERS
 from tests.benchmarks.promises import PROMISES, PYTHON_PEERS, TRITON
-from tests.benchmarks.report import Report
 from tests.benchmarks.side_by_side import Findings, Result
-from tests.benchmarks.targets import BARE_UVICORN, CALLABLE_ONE, OURS
+from tests.benchmarks.targets import OURS
 from tests.benchmarks.workloads import WORKLOADS
 
 
@@ -37,56 +35,62 @@ def findings() -> Findings:
     )
 
 
-def found(findings, text, experiments=None):
+def told(findings, text, experiments=None):
     (promise,) = [one for one in PROMISES if one.text == text]
-    value = promise.found(findings, experiments or {})
-    return value, value is not None and promise.holds(value)
+    return promise, promise.found(findings, experiments or {})
 
 
 @pytest.mark.parametrize(
-    ("text", "value", "holds"),
+    ("text", "value", "holds", "rival"),
     [
-        ("3 floats, 64 connections, over the best Python peer", 12, True),
-        ("the same over PyTriton", 3, False),
-        ("the same over the constant answer of bare uvicorn", 0.6, False),
-        ("our p99 over the best peer's p50", 5 / 4, False),
-        ("one connection above the callable, ms", 0.19, False),
-        ("dense row over PyTriton", None, False),
+        ("3 floats, 64 connections, over the best Python peer", 12, True, "FastAPI"),
+        ("the same over PyTriton", 3, False, ""),
+        ("the same over the constant answer of bare uvicorn", 0.6, False, ""),
+        ("our p99 over the lowest p50 of a peer", 5 / 4, False, "BentoML"),
+        ("3 floats, one connection: p50 above the callable, ms", 0.19, False, ""),
     ],
 )
-def test_promise_compares_with_the_best_of_those_that_took_part(findings, text, value, holds) -> None:
-    assert found(findings, text) == (value if value is None else pytest.approx(value), holds)
+def test_promise_compares_with_the_best_of_those_that_took_part(findings, text, value, holds, rival) -> None:
+    promise, found = told(findings, text)
+    assert (found.value, promise.holds(found.value)) == (pytest.approx(value), holds)
+    assert found.rival == rival
+
+
+def test_promise_is_not_measured_when_the_other_took_no_part(findings) -> None:
+    assert told(findings, "dense row over PyTriton")[1] is None
+
+
+def test_promise_tells_the_turns_lowest_and_highest(findings) -> None:
+    findings.results[0].samples[:] = samples(1200, 500)
+    _, found = told(findings, "the same over PyTriton")
+    assert (found.low, found.value, found.high) == (2.5, 2.75, 3)
 
 
 def test_promise_of_an_experiment_is_read_from_what_it_found(findings) -> None:
-    text = "p99 of others while 200 MB take over, over quiet"
-    assert found(findings, text, {"swap": {"ratio": 1.2}}) == (1.2, True)
-    assert found(findings, text, {"swap": {"failed": "the version did not take over"}}) == (None, False)
+    text = "p99 of others while 200 MB take over, over quiet, one core"
+    swapped = {"swap": {"on the server's core": {"ratio": {"median": 1.2, "low": 1, "high": 2}}}}
+    promise, found = told(findings, text, swapped)
+    assert promise.holds(found.value)
+    assert (found.value, found.high) == (1.2, 2)
+    assert told(findings, text, {"swap": {"failed": "the version did not take over"}})[1] is None
 
 
 def test_promise_of_growth_is_the_steepest_step(findings) -> None:
-    text = "steepest exponent: time by body size"
     growth = {"growth": {"p50 in ms by bytes": {100: 1.0, 1000: 1.0, 10_000: 100.0}}}
-    assert found(findings, text, growth) == (pytest.approx(2), False)
+    promise, found = told(findings, "steepest step's exponent: time by body size", growth)
+    assert found.value == pytest.approx(2)
+    assert not promise.holds(found.value)
+
+
+def test_comparison_without_a_bound_is_neither_kept_nor_missed(findings) -> None:
+    unbounded = [one for one in PROMISES if one.bound is None]
+    assert unbounded
+    assert all(one.holds(0.0) is None for one in unbounded)
 
 
 def test_every_peer_is_in_a_promise() -> None:
     """A peer that no promise names could be the best one and not be seen."""
     assert {peer.name for peer in PEERS} == {*PYTHON_PEERS, TRITON}
-
-
-def test_report_names_what_is_missed_what_is_absent_and_every_turn(findings, tmp_path) -> None:
-    report = Report(
-        "python -m tests.benchmarks", {"cores": "2"}, findings, {"REST": {"parse": 1.25}}, {"swap": {}}
-    )
-    report.write(tmp_path)
-    told = json.loads((tmp_path / "benchmark.json").read_text())
-    assert [turn["per_s"] for turn in told["results"][0]["samples"]] == [1200, 600]
-    assert told["absent"] == [{"workload": "dense", "target": "Ray Serve", "reason": "it is not installed"}]
-    text = (tmp_path / "benchmark.md").read_text()
-    assert "| the same over PyTriton | at least 4 | 3 | **missed** | 5 |" in text
-    assert "Ray Serve, dense row of 784, REST: it is not installed" in text
-    assert "| jupyter_tfserve | 900 | 600 to 1,200 |" in text
 
 
 def test_chart_has_every_target_of_the_busiest_setting(findings, tmp_path) -> None:
@@ -103,10 +107,11 @@ def test_workloads_of_promises_are_measured() -> None:
         [
             Result(workload.name, connections, target, samples(1.0))
             for workload in WORKLOADS
-            for connections in workload.connections
-            for target in (OURS, *PYTHON_PEERS, TRITON, BARE_UVICORN, CALLABLE_ONE)
+            for connections in workload.peer_connections
+            for target in (OURS, *PYTHON_PEERS, TRITON)
         ]
     )
-    rates = [promise for promise in PROMISES if " over " in promise.text and "PyTriton" in promise.text]
-    assert rates
-    assert all(promise.found(everything, {}) is not None for promise in rates)
+    peers = {*PYTHON_PEERS, TRITON}
+    beside = [one for one in PROMISES if any(peer in one.text for peer in peers) or "Python peer" in one.text]
+    assert len(beside) == 9
+    assert all(promise.found(everything, {}) is not None for promise in beside)

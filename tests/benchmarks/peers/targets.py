@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from tests.benchmarks.calls import Call
 from tests.benchmarks.models import Model
 from tests.benchmarks.peers.catalog import PEERS, Peer, Place
-from tests.benchmarks.serving import NotStarted, free_port, running, wait_right
+from tests.benchmarks.serving import NotStarted, free_port, pause, running, wait_right
 from tests.benchmarks.targets import Measured, Served, Setting, Target
 from tests.benchmarks.workloads import FLOATS, Workload
 
@@ -43,7 +43,8 @@ def _peer_target(peer: Peer, setting: Setting) -> Target:
         with running(command, log, setting.cores.server, peer.environment(place)) as process:
             first = setting.model(FLOATS[0])
             wait_right(process, log, peer.rest(place, first), first.expected, START_DEADLINE_S)
-            yield Served(process, log, setting, call)
+            pause(process.pid)
+            yield Served(process, log, setting, call, sleeps=True)
 
     return Target(peer.name, opened, takes)
 
