@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from tests.benchmarks.chart import CPU, draw
 from tests.benchmarks.experiments import EXPERIMENTS
 from tests.benchmarks.fleet import Fleet
@@ -188,8 +190,9 @@ def _experiment(name: str, make: Callable[[Lab], dict[str, Any]], lab: Lab) -> d
     _say(f"experiment: {name}")
     try:
         return make(lab)
-    except (NotStarted, NoLoad) as error:
-        return {"failed": str(error)}
+    except (NotStarted, NoLoad, OSError, httpx.HTTPError, ValueError, LookupError) as error:
+        # Whatever one of them meets, the others are still to be told.
+        return {"failed": str(error) or type(error).__name__}
 
 
 def _published(arguments: list[str]) -> list[str]:

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.benchmarks.figures import intended_starts
+from tests.benchmarks.figures import intended_starts, percentile
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 _SPIN_S = 0.0015
@@ -208,7 +208,10 @@ def main() -> None:
         uvloop.install()
     phase = json.loads(sys.argv[1])
     bodies = [Path(call["body"]).read_bytes() for call in phase["calls"]]
-    print(json.dumps(asyncio.run(run_phase(phase, bodies))))
+    told = asyncio.run(run_phase(phase, bodies))
+    latencies = sorted(told.pop("latencies_ms"))
+    percentiles = {f"p{percent}_ms": percentile(latencies, percent) for percent in (50, 99) if latencies}
+    print(json.dumps({**told, **percentiles, "answers": len(latencies)}))
 
 
 if __name__ == "__main__":

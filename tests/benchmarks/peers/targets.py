@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 
 from tests.benchmarks.calls import Call
 from tests.benchmarks.models import Model
-from tests.benchmarks.peers.catalog import PEERS, Peer, Place
+from tests.benchmarks.peers.catalog import PEER_MODELS, PEERS, Peer, Place
 from tests.benchmarks.serving import NotStarted, free_port, pause, running, wait_right
 from tests.benchmarks.targets import Measured, Served, Setting, Target
-from tests.benchmarks.workloads import FLOATS, Workload
+from tests.benchmarks.workloads import Workload
 
 START_DEADLINE_S = 150
 
@@ -41,8 +41,9 @@ def _peer_target(peer: Peer, setting: Setting) -> Target:
 
         command, log = [python, *peer.command(peer, place)], place.folder / "log"
         with running(command, log, setting.cores.server, peer.environment(place)) as process:
-            first = setting.model(FLOATS[0])
-            wait_right(process, log, peer.rest(place, first), first.expected, START_DEADLINE_S)
+            # All of them: one that is put to sleep while it still loads may not survive that.
+            for model in map(setting.model, PEER_MODELS):
+                wait_right(process, log, peer.rest(place, model), model.expected, START_DEADLINE_S)
             pause(process.pid)
             yield Served(process, log, setting, call, sleeps=True)
 
