@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -52,15 +53,30 @@ def _jupyter(lab: Lab, model: Model) -> Iterator[tuple[Call, Call]]:
     command = [sys.executable, "-m", "jupyter_server", *flags]
     with running(command, home / "log", lab.setting.cores.server, told) as process:
         described = home / "runtime" / f"jpserver-{process.pid}.json"
-        wait_for(described.exists, "the Jupyter server did not start")
-        url = json.loads(described.read_text())["url"].rstrip("/")
+        url = wait_for(lambda: _url_in(described), "the Jupyter server did not start").rstrip("/")
         headers = {"Authorization": f"token {_TOKEN}", "Content-Type": "application/json"}
         with httpx.Client(headers=headers, timeout=120, trust_env=False) as client:
             api = f"{url}/jupyter-tfserve/api/engines"
-            engine = client.post(api, json={"rest_port": -1, "grpc_port": -1}).json()
+            wait_for(lambda: _answers(client, api), "the Jupyter server did not answer")
+            engine = client.post(api, json={"rest_port": -1, "grpc_port": -1}).raise_for_status().json()
             client.post(f"{api}/default/control/open", json={"path": model.name}).raise_for_status()
         through = rest_predict(f"{url}/jupyter-tfserve", model.name, model.row)
         yield (
             Call(through.url, through.body, through.read, headers),
             rest_predict(engine["rest_url"], model.name, model.row),
         )
+
+
+def _url_in(described: Path) -> str:
+    """The server's own word on where it is; "" until it is written whole."""
+    try:
+        return str(json.loads(described.read_text())["url"])
+    except (OSError, ValueError):
+        return ""
+
+
+def _answers(client: httpx.Client, url: str) -> bool:
+    try:
+        return client.get(url).status_code == 200
+    except httpx.TransportError:
+        return False

@@ -12,8 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import grpc
+import httpx
+
 from jupyter_tfserve.engine.connection import Connection, read_connection
-from tests.benchmarks.calls import Call
+from tests.benchmarks.calls import Call, WrongAnswer, ask
 from tests.benchmarks.figures import Sample
 from tests.benchmarks.loads import NoLoad, closed_loop, open_loop
 from tests.benchmarks.machine import Cores, busy_s, settle
@@ -95,6 +98,7 @@ class Served:
         """The load is on another core; what the server and everything else computed meanwhile is noted."""
         calls, cores = self.calls[workload.name], self.setting.cores
         with self.awake():
+            self._wake(calls[0])
             before_s, busy, began = cpu_seconds(self.process.pid), busy_s(cores.server), time.monotonic()
             if workload.rate:
                 sample = open_loop(calls, connections, seconds, workload.rate, cores.load)
@@ -108,6 +112,14 @@ class Served:
             settle(cores.server)
         others_share = max(0.0, busy - spent_s) / took_s
         return replace(sample, cpu_us=1e6 * spent_s / max(sample.answers, 1), others_share=others_share)
+
+    def _wake(self, call: Call) -> None:
+        # The first answer after a sleep is none to measure.
+        if self.sleeps:
+            try:
+                ask(call, ANSWER_DEADLINE_S)
+            except (httpx.HTTPError, grpc.RpcError, WrongAnswer) as error:
+                raise NoLoad(f"it did not wake: {error or type(error).__name__}") from error
 
     @contextlib.contextmanager
     def awake(self) -> Iterator[None]:
