@@ -17,8 +17,7 @@ from jupyter_tfserve.codec.examples import ExampleInput
 from jupyter_tfserve.codec.json_debug import debug_text, quote
 from jupyter_tfserve.codec.json_floats import printed_doubles
 from jupyter_tfserve.codec.json_number_text import FLOAT_LOOP_SIZE, float32_text, float32_texts
-from jupyter_tfserve.codec.json_reader import BUFFER_BYTES, read_json
-from jupyter_tfserve.codec.json_text import parse_json
+from jupyter_tfserve.codec.json_reader import read_plain
 from jupyter_tfserve.codec.json_values import (
     JsonObject,
     JsonValue,
@@ -49,7 +48,8 @@ class ExampleDocument:
 
 def parse_examples(body: bytes, limits: LimitOptions) -> ExampleDocument:
     """The examples in `body` with their context; INVALID_ARGUMENT in TensorFlow Serving's words."""
-    document = _read(body, limits.max_json_depth)
+    # Arrays in buffers would have lost which of their numbers were integers.
+    document = read_plain(body, limits.max_json_depth).value()
     if not isinstance(document, dict):
         raise invalid_argument(f"JSON Value: {debug_text(document)} Is not object")
     signature_name = document.get("signature_name", "")
@@ -94,13 +94,6 @@ def encode_regress(regressions: Regressions) -> bytes:
     if not regressions.values.size:
         raise invalid_argument("Cannot convert empty RegressionResults to JSON")
     return b'{\n    "results": [' + b", ".join(_float_texts(regressions.values)) + b"]\n}"
-
-
-def _read(body: bytes, max_depth: int) -> JsonValue:
-    # Arrays in buffers have lost which of their numbers were integers: large bodies are read exactly at once.
-    if len(body) < BUFFER_BYTES:
-        return read_json(body, max_depth).value()
-    return parse_json(body, max_depth)
 
 
 def _document_error(document: JsonObject, text: str) -> Exception:

@@ -451,6 +451,7 @@ def test_bind_predict_is_the_exact_walk_whatever_the_document(
     assert outcome(lambda: bound(body, **dtypes)[0]) == expected
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_reader, "BUFFER_BYTES", 0)
+        patch.setattr(json_reader, "_FEW_QUOTES", 10**9)
         patch.setattr(json_buffers, "MIN_BYTES_PER_ARRAY", 1)
         assert outcome(lambda: bound(body, **dtypes)[0]) == expected
 

@@ -66,6 +66,7 @@ BODIES = st.lists(
 @pytest.fixture(autouse=True)
 def small_bodies_use_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_reader, "BUFFER_BYTES", 0)
+    monkeypatch.setattr(json_reader, "_FEW_QUOTES", 10**9)
     monkeypatch.setattr(json_buffers, "MIN_BYTES_PER_ARRAY", 1)
 
 
