@@ -196,7 +196,8 @@ class KillBench:
         self.seen = Seen()
         self.label = Label(launched.supervisor.connection_file)
         self.asker = Label(launched.supervisor.connection_file)
-        self.engine_kills: list[float] = []
+        self.engine_deaths: list[list[float]] = []
+        """(killed, gone) of each: its sockets take connections until its memory is given back."""
 
     @property
     def engine_pid(self) -> int:
@@ -229,18 +230,37 @@ class KillBench:
 
     def kill_engine(self) -> float:
         """When."""
-        killed = time.monotonic()
-        self.engine_kills.append(killed)
-        os.kill(self.engine_pid, signal.SIGKILL)
-        return killed
+        loop, pidfd, death = asyncio.get_running_loop(), os.pidfd_open(self.engine_pid), [0.0, math.inf]
+
+        def gone() -> None:
+            death[1] = time.monotonic()
+            loop.remove_reader(pidfd)
+            os.close(pidfd)
+
+        loop.add_reader(pidfd, gone)
+        self.engine_deaths.append(death)
+        death[0] = time.monotonic()
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        return death[0]
 
     def wrong(self) -> list[tuple[float, float, int]]:
         """Answers of a version that the label did not name then: a move that was acknowledged was lost."""
         return [one for one in self.seen.answers if one[2] not in self.label.may_answer(one[0], one[1])]
 
+    def around(self, moment: float) -> str:
+        """What happened about then, for whoever must understand a failure; times relative to it, in seconds."""
+        moves = [(b - moment, a - moment, v) for b, a, v in self.label.moves if abs(b - moment) < 2]
+        answers = [(s - moment, e - moment, v) for s, e, v in self.seen.answers if abs(s - moment) < 0.2]
+        kills = [kill - moment for kill, _ in self.engine_deaths if abs(kill - moment) < 5]
+        return f"engine killed {kills}\nmoves {moves}\nanswers {answers}"
+
     def stray(self) -> list[tuple[float, float]]:
-        """Requests that were cut off though nobody had killed the engine meanwhile."""
-        return [c for c in self.seen.cut if not any(c[0] <= kill <= c[1] for kill in self.engine_kills)]
+        """Requests that were cut off though their engine had not been killed."""
+        return [
+            (opened, ended)
+            for opened, ended in self.seen.cut
+            if not any(opened <= gone and killed <= ended for killed, gone in self.engine_deaths)
+        ]
 
     def acknowledged(self) -> int:
         return sum(acknowledged < math.inf for _, acknowledged, _ in self.label.moves)
