@@ -123,6 +123,11 @@ class CostCurve:
             size *= 2
         return min(size, limit)
 
+    @property
+    def largest_rows(self) -> float:
+        """The size of the largest bucket that is known; 0 while none is."""
+        return self._buckets[max(self._buckets)].rows if self._buckets else 0.0
+
     def known(self) -> dict[int, float]:
         """Milliseconds by rows, for reading."""
         return {round(b.rows): round(1000 * b.seconds, 3) for _, b in sorted(self._buckets.items())}

@@ -20,6 +20,8 @@ from jupyter_tfserve.types import Tensor, Tensors
 
 VERIFIED_BATCHES: Final = 2
 """So many of a signature's first batches are compared with single runs."""
+VERIFIED_TASKS: Final = 8
+"""They are of so many tasks at most: single runs of a whole batch would hold up everybody behind it."""
 
 
 class BatchExecution:
@@ -56,17 +58,33 @@ class BatchExecution:
         """Other options from now on; what was proven stays true."""
         self._options = options
 
-    async def run(self, lane: BatchLane, batch: list[BatchTask]) -> None:
-        """Answers every task of the batch that somebody still waits for. `LaneGone` when the lane broke."""
+    async def run(self, lane: BatchLane, batch: list[BatchTask], computed: Callable[[], None]) -> None:
+        """Answers every task of the batch that somebody still waits for. `LaneGone` when the lane broke.
+
+        `computed` is called before many are answered, if the lane has nothing more to do for them.
+        """
         if len(batch) == 1:
             await self._run_alone(lane, batch[0])
+            return
+        while len(batch) > VERIFIED_TASKS and self._left_to_verify(batch[0]) > 0:
+            await self._run_merged(lane, batch[:VERIFIED_TASKS], _goes_on)
+            batch = batch[VERIFIED_TASKS:]
+        if self.is_unmergeable(batch[0]):
+            await self._run_each(lane, batch)
         else:
-            await self._run_merged(lane, batch)
+            await self._run_merged(lane, batch, computed)
 
-    async def _run_merged(self, lane: BatchLane, batch: list[BatchTask]) -> None:
+    def _left_to_verify(self, task: BatchTask) -> int:
+        return self._to_verify.setdefault(
+            (task.signature, task.outputs), VERIFIED_BATCHES if self._options.verify else 0
+        )
+
+    async def _run_merged(
+        self, lane: BatchLane, batch: list[BatchTask], computed: Callable[[], None]
+    ) -> None:
         first = batch[0]
         verify_key = (first.signature, first.outputs)
-        left = self._to_verify.setdefault(verify_key, VERIFIED_BATCHES if self._options.verify else 0)
+        left = self._left_to_verify(first)
         try:
             outputs, rows = await self._execute(lane, batch)
         except BatchFault as fault:
@@ -82,6 +100,7 @@ class BatchExecution:
             return await self._run_each(lane, batch)
         if left:
             return await self._verify(lane, batch, answers, verify_key)
+        computed()
         for task, answer in zip(batch, answers, strict=True):
             _answer(task, answer)
         return None
@@ -170,6 +189,10 @@ class BatchExecution:
                 return None
             latest = max(latest, task.deadline)
         return max(latest - self._clock(), 0.001)
+
+
+def _goes_on() -> None:
+    """The lane has more of the same batch to run."""
 
 
 def _note_queue(watched: list[BatchTask], now: float) -> None:

@@ -16,6 +16,10 @@ class BatchLane(Protocol):
     def compute_s(self) -> float:
         """How long the model computed the last batch that it answered."""
 
+    @property
+    def busy_share(self) -> float:
+        """The share of the processors that its process kept busy meanwhile; 0 if that is not known."""
+
     async def run_batch(
         self, signature: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None
     ) -> Tensors:

@@ -1,9 +1,9 @@
-"""How a version's lanes take turns: three ways, tried under load, measured, and tried again. Pure: `now` enters.
+"""How a version's lanes take turns: by what was seen of its batches and its callers. Pure: `now` enters.
 
 Side by side suits a model that leaves cores idle, or whose batch is short against its way to the worker. Where one batch
-keeps all cores busy two only share them, each with half of the rows: then the next batch is sent off just before the
-running one ends, so that its way overlaps the computing and its rows had time to gather. Where a batch costs nearly
-the same whatever its rows, it even pays to wait a moment for the callers that have just been answered.
+keeps all cores busy (`competition`), the next one leaves when it is back: its rows gather meanwhile, and none computes
+half as fast beside another. Where callers come back as soon as they are answered, it may even pay to wait for them a
+moment (`gathering`).
 """
 
 from __future__ import annotations
@@ -11,27 +11,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
-WORTH_TRYING_S: Final = 1e-3
-"""Shorter batches are always side by side: their way to the worker takes as long as their run."""
-PHASE_BATCHES: Final = 12
-SETTLING_BATCHES: Final = 3
-"""The first of a phase do not count: they are formed of what the phase before has left."""
-PHASES: Final = 6
-"""A trial's phases: each way twice, by turns."""
-FIRST_HOLD_BATCHES: Final = 128
-MAX_HOLD_BATCHES: Final = 1024
-"""How long a decision holds until the next trial: longer each time, since what was measured before counts half."""
-CLEARLY: Final = 1.05
-"""A way that makes callers wait must be so much faster than those that do not."""
-ALIKE: Final = 1.1
-"""Of ways that are as fast as that, the one that costs the processors clearly less leaves more for others."""
-MEASURABLE_CPU_S: Final = 0.1
-MOSTLY: Final = 0.75
-"""So many of the batches that waited for callers must have got them."""
-LEAD_SHARE: Final = 0.1
-MAX_LEAD_S: Final = 2e-3
+from jupyter_tfserve.batching.competition import Competition, Ended
+from jupyter_tfserve.batching.gathering import GatheringTrial
+
 LINGER_SHARE: Final = 0.4
 MAX_LINGER_S: Final = 0.03
 """Gathering waits at most so long after a batch, and at most this share of what a batch takes."""
@@ -48,14 +32,6 @@ class Turns(enum.Enum):
     GATHERING = 2
 
 
-class Rows(Protocol):
-    """A batch; its rows are asked for only while they count."""
-
-    @property
-    def rows(self) -> int:
-        """How many it has."""
-
-
 @dataclass(frozen=True, slots=True)
 class Running:
     """The batches on lanes: when the last of them ends by what is known, what it takes, the rows of all."""
@@ -65,153 +41,101 @@ class Running:
     rows: int
 
 
-@dataclass(slots=True)
-class _Score:
-    rows: int = 0
-    busy_s: float = 0.0
-    cpu_s: float = 0.0
-
-    def halve(self) -> None:
-        """What is known counts half of what comes."""
-        self.rows //= 2
-        self.busy_s /= 2
-        self.cpu_s /= 2
-
-    @property
-    def rate(self) -> float:
-        """Rows per second in which a batch ran, or somebody waited for one."""
-        return self.rows / self.busy_s if self.busy_s > 0 else 0.0
-
-    def is_cheaper(self, other: _Score) -> bool:
-        """Whether its rows cost clearly less processor time."""
-        if min(self.cpu_s, other.cpu_s) < MEASURABLE_CPU_S:
-            return False
-        return self.rows / self.cpu_s > ALIKE * other.rows / other.cpu_s
-
-
 class LaneOverlap:
     """One version's lanes, and who asks it: how they take turns now."""
 
     __slots__ = (
-        "_batches",
         "_callers_rows",
-        "_cpu_mark",
-        "_cpu_s",
-        "_formed",
-        "_hold",
+        "_competition",
+        "_gathering",
         "_in_flight",
         "_last_end",
         "_last_s",
-        "_met",
-        "_phase",
-        "_scores",
+        "_may_linger",
+        "_present_rows",
         "_since",
+        "_splits",
         "is_spread",
         "turns",
     )
 
-    def __init__(self, cpu_s: Callable[[], float] = lambda: 0.0) -> None:
-        """`cpu_s` is the processor time that the model's process has used so far; it is asked in trials only."""
-        self._cpu_s = cpu_s
-        self._cpu_mark = 0.0
-        self._formed = self._met = 0
+    def __init__(
+        self, cpu_s: Callable[[], float] = lambda: 0.0, present_rows: Callable[[], int] = lambda: 0
+    ) -> None:
+        """`cpu_s` is the processor time that the model's process has used so far; it is asked in trials only.
+        `present_rows` are those that wait and run now; it is asked about slow batches only."""
         self.turns = Turns.SIDE_BY_SIDE
         """Other ways than this ask `next_at` when a batch may be sent off."""
         self.is_spread = False
         """The lanes are of several replicas, which need not take turns: nothing is tried, they run side by side."""
-        self._hold = 0
-        self._phase = -1
-        self._batches = 0
+        self._present_rows = present_rows
+        self._competition = Competition()
+        self._gathering = GatheringTrial(cpu_s)
+        self._may_linger = True
+        self._splits = False
         self._in_flight = 0
         self._since = self._last_end = self._last_s = 0.0
         self._callers_rows = 0
-        self._scores = tuple(_Score() for _ in Turns)
 
-    def began(self, now: float, oldest: float) -> None:
-        """A batch was given to a lane, for somebody who waited since `oldest`."""
+    def began(self, now: float, oldest: float) -> float:
+        """A batch was given to a lane, for somebody who waited since `oldest`; its `Ended.mark`."""
         if not self._in_flight:
             self._since = max(self._since, min(oldest, now))
         self._in_flight += 1
+        return self._competition.began(now)
 
-    def ended(self, now: float, seconds: float, batch: Rows) -> None:
-        """A batch came back after so many seconds."""
+    def ended(self, now: float, batch: Ended) -> None:
+        """A batch came back; it runs no more."""
         self._in_flight -= 1
         since, self._since = self._since, now
-        self._last_end, self._last_s = now, seconds
-        if self.is_spread:
-            self._batches, self._phase, self.turns = 0, -1, Turns.SIDE_BY_SIDE
+        self._last_end, self._last_s = now, now - batch.began
+        competition = self._competition
+        competition.ended(now, batch)
+        if competition.is_quick or self.is_spread:
+            self.turns = Turns.SIDE_BY_SIDE
             return
-        if self._phase < 0:
-            self._wait_for_trial(seconds)
-            return
-        self._batches += 1
-        if self._batches > SETTLING_BATCHES:
-            score = self._scores[self._phase % len(Turns)]
-            score.rows += batch.rows
-            score.busy_s += now - since
-        elif self._batches == SETTLING_BATCHES:
-            self._cpu_mark = self._cpu_s()
-        if self._batches >= PHASE_BATCHES:
-            self._next_phase()
+        if competition.is_decided and self._may_linger:
+            rows = batch.rows
+            self._gathering.ended(rows, now - since, rows + self._present_rows())
+        else:
+            self._gathering.stop()
+        base = Turns.SIDE_BY_SIDE if competition.is_side_by_side else Turns.ONE_AT_A_TIME
+        self._take(Turns.GATHERING if self._gathering.is_on else base)
 
     def next_at(self, waiting_rows: int, running: Running | None, full_rows: int, may_linger: bool) -> float:
         """When the next batch may be sent off; a time that has passed is now. So many rows wait, `full_rows` of
         which fill a batch. `running` is what the lanes do, if they do anything.
         """
+        self._may_linger = may_linger
         if self.turns is Turns.SIDE_BY_SIDE:
             return 0.0
-        if not may_linger or self.turns is Turns.ONE_AT_A_TIME or waiting_rows >= full_rows:
-            return 0.0 if running is None else running.ends - min(LEAD_SHARE * running.seconds, MAX_LEAD_S)
         callers_rows = waiting_rows + (0 if running is None else running.rows)
         self._callers_rows = max(self._callers_rows, callers_rows)
         if running is not None:
             return running.ends + (OVERDUE - 1) * running.seconds
-        if waiting_rows >= NEARLY_ALL * self._callers_rows:
+        is_gathering = self.turns is Turns.GATHERING and may_linger
+        if not is_gathering or waiting_rows >= min(full_rows, NEARLY_ALL * self._callers_rows):
             return 0.0
         return self._last_end + min(LINGER_SHARE * self._last_s, MAX_LINGER_S)
 
     def formed(self, callers_rows: int) -> None:
         """A batch is formed while so many rows waited or ran: those who did not come back are waited for no more."""
-        self._formed += 1
-        self._met += callers_rows >= NEARLY_ALL * self._callers_rows
         self._callers_rows = callers_rows
 
-    def _wait_for_trial(self, seconds: float) -> None:
-        if seconds < WORTH_TRYING_S:
-            self._batches, self._hold, self.turns = 0, 0, Turns.SIDE_BY_SIDE
-            return
-        self._batches += 1
-        if self._batches >= max(self._hold, PHASE_BATCHES):
-            self._formed = self._met = 0
-            for score in self._scores:
-                score.halve()
-            self._next_phase()
+    def most_rows(self, waiting_rows: int, free_lanes: int) -> int:
+        """The next batch's, if not all that wait may go at once; 0: they may.
 
-    def _next_phase(self) -> None:
-        self._batches = 0
-        if self._phase >= 0:
-            self._scores[self._phase % len(Turns)].cpu_s += self._cpu_s() - self._cpu_mark
-        self._phase += 1
-        if self._phase < PHASES:
-            self.turns = Turns(self._phase % len(Turns))
-            return
-        self.turns = self._best()
-        self._phase = -1
-        self._hold = min(max(2 * self._hold, FIRST_HOLD_BATCHES), MAX_HOLD_BATCHES)
+        Callers that were gathered would stay together: a half of them goes first. Lanes that do not compete share
+        what waits.
+        """
+        if self._splits:
+            self._splits = False
+            return -(-waiting_rows // 2)
+        if free_lanes > 1 and self.turns is Turns.SIDE_BY_SIDE and self._competition.is_independent:
+            return -(-waiting_rows // free_lanes)
+        return 0
 
-    def _best(self) -> Turns:
-        """The fastest way by the clock; of those that are alike the one that costs the processors least."""
-        ways = [Turns.ONE_AT_A_TIME]
-        if self._met >= MOSTLY * self._formed:
-            # Otherwise callers come at times of their own, and waiting for them only costs.
-            ways.append(Turns.GATHERING)
-        best = Turns.SIDE_BY_SIDE
-        for way in ways:
-            if self._scores[way.value].rate > CLEARLY * self._scores[best.value].rate:
-                best = way
-        fastest = self._scores[best.value].rate
-        for way in ways:
-            score = self._scores[way.value]
-            if ALIKE * score.rate >= fastest and score.is_cheaper(self._scores[best.value]):
-                best = way
-        return best
+    def _take(self, turns: Turns) -> None:
+        if self.turns is not turns:
+            self._splits = self.turns is Turns.GATHERING
+            self.turns = turns

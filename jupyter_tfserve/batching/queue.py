@@ -105,9 +105,9 @@ class BatchQueue:
         self._count(task, 1)
         self._first.append(task)
 
-    def take(self, now: float) -> list[BatchTask]:
-        """The next batch; empty when no batch is ready. At most as many rows as the planner says, unless one
-        task alone has more.
+    def take(self, now: float, most_rows: int = 0) -> list[BatchTask]:
+        """The next batch; empty when no batch is ready. At most as many rows as the planner says, and `most_rows` if
+        these are not 0, unless one task alone has more.
 
         A line is ready when its oldest task has waited `batch_timeout_micros` or it fills a batch.
         """
@@ -119,7 +119,7 @@ class BatchQueue:
                 return [task]
         while (key := self._ready_line(now)) is not None:
             line = self._lines.pop(key)
-            batch = self._take_from(line, now)
+            batch = self._take_from(line, now, most_rows)
             if line:
                 self._lines[key] = line
             if self._strict:
@@ -157,8 +157,10 @@ class BatchQueue:
             return 0.0
         return line.oldest + wait_s
 
-    def _take_from(self, line: Line, now: float) -> list[BatchTask]:
+    def _take_from(self, line: Line, now: float, most_rows: int) -> list[BatchTask]:
         size = self._planner.rows(line, now)
+        if most_rows and not self._strict:
+            size = min(size, most_rows)
         options = self._options
         size_bytes = options.max_enqueued_bytes if self._strict else options.max_batch_bytes
         room = BatchRoom(size, size_bytes, size)

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import asyncio
 
+from jupyter_tfserve.batching.lane import BatchLane
 from jupyter_tfserve.batching.task import BatchTask
 
 
 class RunningBatch:
-    """A batch on a lane, since when, and who runs it."""
+    """A batch on a lane, since when, and who runs it. `mark` is what `LaneOverlap.began` said."""
 
-    __slots__ = ("began", "runner", "tasks")
+    __slots__ = ("began", "lane", "mark", "runner", "tasks")
 
-    def __init__(self, tasks: list[BatchTask], began: float, runner: asyncio.Task[None]) -> None:
+    def __init__(self, tasks: list[BatchTask], lane: BatchLane, began: float, mark: float) -> None:
         self.tasks = tasks
+        self.lane = lane
         self.began = began
-        self.runner = runner
+        self.mark = mark
+        self.runner: asyncio.Task[None] | None = None
 
     @property
     def signature(self) -> str:
         """All tasks' own."""
         return self.tasks[0].signature
+
+    @property
+    def busy_share(self) -> float:
+        """Once it has run, the share of the processors that its process kept busy meanwhile."""
+        return self.lane.busy_share
 
     @property
     def rows(self) -> int:

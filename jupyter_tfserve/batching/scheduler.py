@@ -8,6 +8,7 @@ own future: cancelling it drops the task from the queue, or, once it runs, only 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -74,7 +75,7 @@ class BatchScheduler:
         """
         self._options = options
         self._planner = BatchPlanner(options)
-        self._overlap = LaneOverlap(cpu_s)
+        self._overlap = LaneOverlap(cpu_s, self._present_rows)
         self._stuck = StuckLanes(self._planner)
         self._execution = BatchExecution(options, clock, observer, tensor_name, self._planner)
         self._observer = observer
@@ -84,6 +85,7 @@ class BatchScheduler:
         self._replica_of: dict[BatchLane, int] = {}
         self._running: dict[BatchLane, RunningBatch] = {}
         self._dispatching = False
+        self._may_overtake = True
         self._lone_batches = 0
         self._wake_handle: asyncio.Handle | None = None
         self._sweep_handle: asyncio.Handle | None = None
@@ -300,7 +302,7 @@ class BatchScheduler:
             if self._overlap.turns is not Turns.SIDE_BY_SIDE and (next_at := self._next_at()) > now:
                 self._dispatch_later(next_at, now)
                 return
-            batch = self._queue.take(now)
+            batch = self._queue.take(now, self._overlap.most_rows(self._queue.rows, len(self._free)))
             if not batch:
                 self._dispatch_later(self._queue.ready_at(), now)
                 return
@@ -314,12 +316,15 @@ class BatchScheduler:
         lane = (
             take_least_loaded(self._free, self._replica_of) if self._overlap.is_spread else self._free.pop()
         )
+        mark = self._overlap.began(now, batch[0].enqueued)
+        running = self._running[lane] = RunningBatch(batch, lane, now, mark)
         if self._overlap.turns is Turns.GATHERING:
-            rows = sum(running.rows for running in self._running.values())
-            self._overlap.formed(self._queue.rows + sum(task.rows for task in batch) + rows)
-        self._overlap.began(now, batch[0].enqueued)
-        runner = asyncio.get_running_loop().create_task(self._run(lane, batch))
-        self._running[lane] = RunningBatch(batch, now, runner)
+            self._overlap.formed(self._present_rows())
+        running.runner = asyncio.get_running_loop().create_task(self._run(lane, running))
+
+    def _present_rows(self) -> int:
+        """Those that wait and run."""
+        return self._queue.rows + sum([running.rows for running in self._running.values()])
 
     def _next_at(self) -> float:
         """When the next batch may be sent off, by the way in which lanes take turns now."""
@@ -340,12 +345,14 @@ class BatchScheduler:
 
     def _dispatch_later(self, when: float | None, now: float) -> None:
         if when is not None:
-            delay_s = max(when - now, 0)
+            # uvloop's timers count milliseconds: less of one would have it turn without a pause until then.
+            delay_s = math.ceil(max(when - now, 0) * 1000) / 1000
             self._wake_handle = asyncio.get_running_loop().call_later(delay_s, self._dispatch)
 
-    async def _run(self, lane: BatchLane, batch: list[BatchTask]) -> None:
+    async def _run(self, lane: BatchLane, running: RunningBatch) -> None:
+        batch = running.tasks
         try:
-            await self._execution.run(lane, batch)
+            await self._execution.run(lane, batch, lambda: self._computed(lane, running))
         except LaneGone as gone:
             self.remove_lane(lane)
             for task in take_lost(batch, gone, self._refusal, self._closed is None):
@@ -358,11 +365,19 @@ class BatchScheduler:
                     task.future.set_exception(ServingError(Code.INTERNAL, "The batch could not be run"))
             raise
         finally:
-            ran = self._running.pop(lane)
-            now = self._clock()
-            self._overlap.ended(now, now - ran.began, ran)
-            if lane in self._replica_of:
-                self._free.append(lane)
+            self._computed(lane, running)
+
+    def _computed(self, lane: BatchLane, running: RunningBatch) -> None:
+        """The lane has done all it had to do for the batch, answered or not yet: it takes the next."""
+        if self._running.get(lane) is not running:
+            return
+        del self._running[lane]
+        if lane in self._replica_of:
+            self._free.append(lane)
+        self._overlap.ended(self._clock(), running)
+        if self._overlap.turns is Turns.ONE_AT_A_TIME and self._may_overtake and self._queue.rows:
+            self._dispatch()
+        else:
             self._schedule()
 
     def _start_sweep(self) -> None:

@@ -59,6 +59,7 @@ class WorkerLane:
         self._lane = lane
         self._on_lost = on_lost
         self.compute_s = 0.0
+        self.busy_share = 0.0
 
     async def run_batch(
         self, signature: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None
@@ -70,6 +71,7 @@ class WorkerLane:
             self._on_lost()
             raise LaneGone(lost.message) from None
         self.compute_s = result.compute_s
+        self.busy_share = result.busy_share
         return result.outputs
 
 

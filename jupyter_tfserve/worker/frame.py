@@ -59,10 +59,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class LaneResult:
-    """What the model answered, and how long it computed. The arrays are read-only views into one buffer."""
+    """What the model answered, how long it computed, and the share of the CPUs that this kept busy; 0 if that is not
+    known. The arrays are read-only views into one buffer."""
 
     outputs: dict[str, Tensor]
     compute_s: float
+    busy_share: float = 0.0
 
 
 class Frame(NamedTuple):
@@ -87,9 +89,10 @@ def decode_call(frame: Frame) -> Call:
         raise FrameError(f"no call in the frame: {error}") from error
 
 
-def encode_result(outputs: Tensors, compute_s: float) -> list[Buffer]:
+def encode_result(outputs: Tensors, compute_s: float, busy_share: float = 0.0) -> list[Buffer]:
     """The frame that answers a call that went well."""
-    return encode_tensors({"c": compute_s}, outputs)
+    header = {"c": compute_s, "b": busy_share} if busy_share else {"c": compute_s}
+    return encode_tensors(header, outputs)
 
 
 def encode_error(error: ServingError) -> list[Buffer]:
@@ -117,7 +120,8 @@ def decode_result(frame: Frame) -> LaneResult:
     try:
         if "e" in frame.header:
             _raise_error(frame.header["e"])
-        return LaneResult(decode_tensors(frame), float(frame.header["c"]))
+        header = frame.header
+        return LaneResult(decode_tensors(frame), float(header["c"]), float(header.get("b", 0.0)))
     except _MALFORMED as error:
         raise FrameError(f"no answer in the frame: {error}") from error
 

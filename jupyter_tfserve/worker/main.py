@@ -16,13 +16,14 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.types import Tensor
+from jupyter_tfserve.worker.busy import BusyMeter
+from jupyter_tfserve.worker.cpus import usable_cpus
 from jupyter_tfserve.worker.frame import (
     Buffer,
     Call,
@@ -79,21 +80,23 @@ def serve(
 def serve_lane(lane: socket.socket, runner: Runner) -> None:
     """Answers one call after the other until the engine closes its side."""
     decoder = FrameDecoder()
+    meter = BusyMeter(usable_cpus())
     while True:
         count = lane.recv_into(decoder.get_buffer())
         if count == 0:
+            meter.close()
             return
         frame = decoder.received(count)
         if frame is not None:
-            _send(lane, _answer(runner, frame))
+            _send(lane, _answer(runner, frame, meter))
 
 
-def _answer(runner: Runner, frame: Frame) -> list[Buffer]:
+def _answer(runner: Runner, frame: Frame, meter: BusyMeter) -> list[Buffer]:
     try:
         call = decode_call(frame)
-        began = time.perf_counter()
+        meter.begin()
         outputs = runner.run(call)
-        return encode_result(outputs, time.perf_counter() - began)
+        return encode_result(outputs, *meter.end())
     except ServingError as error:
         return encode_error(error)
     except Exception:  # the worker run: whatever a model's output does to us, its lane lives on

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from jupyter_tfserve.batching.caller import QUEUE_CALLER
-from jupyter_tfserve.batching.overlap import Turns
 from jupyter_tfserve.batching.scheduler import BatchScheduler
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import BatchOptions
@@ -17,6 +16,8 @@ from jupyter_tfserve.types import Tensors
 
 class Lane:
     """Ten times the input, once the gate is open; as long as the test's clock says."""
+
+    compute_s = busy_share = 0.0
 
     def __init__(self, is_open: bool = True, now: list[float] | None = None, cost_s: float = 0.0) -> None:
         self.batches: list[list[float]] = []
@@ -176,33 +177,6 @@ async def test_costs_are_learned_from_real_batches() -> None:
     for _ in range(4):
         await ask(scheduler, 1, 2)
     assert scheduler.learned()["s"].milliseconds == {2: 250.0}
-
-
-async def test_callers_of_the_last_batch_share_the_next_one_when_gathering() -> None:
-    """The first of them to come back is not sent off alone, although lanes are free."""
-    now = [0.0]
-    scheduler = BatchScheduler(BatchOptions(verify=False), clock=lambda: now[0])
-    lanes = [Lane(now=now, cost_s=0.5), Lane(now=now, cost_s=0.5)]
-    for lane in lanes:
-        scheduler.add_lane(lane)
-    scheduler._overlap.turns = Turns.GATHERING
-    await asyncio.gather(*(ask(scheduler, n) for n in range(4)))
-    back = [ask(scheduler, 0)]
-    await turns()
-    back += [ask(scheduler, n) for n in (1, 2, 3)]
-    await asyncio.gather(*back)
-    assert sorted(batch for lane in lanes for batch in lane.batches) == [[0, 1, 2, 3], [0, 1, 2, 3]]
-
-
-async def test_caller_who_is_alone_is_waited_with_for_a_moment_only() -> None:
-    """The others have left: the timer sends off what there is, and nobody waits the next time."""
-    scheduler, lane = BatchScheduler(BatchOptions(verify=False)), Lane()
-    scheduler.add_lane(lane)
-    scheduler._overlap.turns = Turns.GATHERING
-    await asyncio.gather(*(ask(scheduler, n) for n in range(4)))
-    for _ in range(3):
-        await asyncio.wait_for(ask(scheduler, 9), 10)
-    assert lane.batches == [[0, 1, 2, 3], [9], [9], [9]]
 
 
 async def test_rows_are_padded_only_when_they_are_proven_independent() -> None:

@@ -1,4 +1,4 @@
-"""How lanes take turns: the way that was fastest in a trial, within what may be waited."""
+"""How lanes take turns: by what was seen of batches and callers, within what may be waited."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_tfserve.batching.overlap import (
-    FIRST_HOLD_BATCHES,
     LINGER_SHARE,
     MAX_LINGER_S,
     OVERDUE,
-    PHASE_BATCHES,
-    PHASES,
     LaneOverlap,
     Running,
     Turns,
@@ -25,104 +22,11 @@ SIDE, ONE, GATHER = Turns.SIDE_BY_SIDE, Turns.ONE_AT_A_TIME, Turns.GATHERING
 
 @dataclass
 class Batch:
-    rows: int
-
-
-class Machine:
-    """64 callers in a closed loop, as so many rows a second by the way in which lanes take turns."""
-
-    def __init__(
-        self,
-        rates: dict[Turns, float],
-        batch_s: float = 0.020,
-        cpu_rates: dict[Turns, float] | None = None,
-        come_back: bool = True,
-    ) -> None:
-        self.cpu_s = 0.0
-        self.cpu_rates = cpu_rates or dict.fromkeys(Turns, 4000.0)
-        self.come_back = come_back
-        self.overlap = LaneOverlap(lambda: self.cpu_s)
-        self.rates = rates
-        self.batch_s = batch_s
-        self.now = 100.0
-
-    def run(self, batches: int) -> list[Turns]:
-        """The ways that were taken, in order."""
-        ways = []
-        for _ in range(batches):
-            ways.append(self.overlap.turns)
-            if self.overlap.turns is Turns.GATHERING:
-                self.overlap.next_at(64, None, 256, True)
-                self.overlap.formed(64 if self.come_back else 30)
-            self.overlap.began(self.now, self.now)
-            self.cpu_s += 64 / self.cpu_rates[self.overlap.turns]
-            self.now += 64 / self.rates[self.overlap.turns]
-            self.overlap.ended(self.now, self.batch_s, Batch(64))
-        return ways
-
-
-TRIAL = PHASE_BATCHES * (PHASES + 1)
-
-
-@pytest.mark.parametrize(
-    ("rates", "best"),
-    [
-        (
-            {SIDE: 2800, ONE: 3600, GATHER: 3700},
-            ONE,
-        ),  # the last one must be clearly better, since callers wait
-        ({SIDE: 2800, ONE: 3600, GATHER: 4500}, GATHER),
-        ({SIDE: 5000, ONE: 3600, GATHER: 3700}, SIDE),
-        ({SIDE: 3600, ONE: 3600, GATHER: 3600}, SIDE),
-    ],
-)
-def test_fastest_way_is_kept_after_a_trial(rates: dict[Turns, float], best: Turns) -> None:
-    machine = Machine(rates)
-    assert set(machine.run(TRIAL)) == set(Turns)
-    assert set(machine.run(FIRST_HOLD_BATCHES - 1)) == {best}
-
-
-@pytest.mark.parametrize(
-    ("rates", "best"),
-    [
-        ({SIDE: 2000, ONE: 1950, GATHER: 1900}, GATHER),  # alike by the clock, and it costs least
-        ({SIDE: 2000, ONE: 1950, GATHER: 1700}, ONE),  # too slow for that
-        ({SIDE: 2500, ONE: 1950, GATHER: 1700}, SIDE),
-    ],
-)
-def test_cheapest_way_is_kept_when_several_are_as_fast(rates: dict[Turns, float], best: Turns) -> None:
-    """On cores that others use too, more threads get more of them: the clock tells little."""
-    machine = Machine(rates, cpu_rates={SIDE: 2700, ONE: 3500, GATHER: 4400})
-    machine.run(TRIAL)
-    assert machine.overlap.turns is best
-
-
-def test_callers_are_not_waited_for_when_they_come_at_times_of_their_own() -> None:
-    machine = Machine({SIDE: 2800, ONE: 3600, GATHER: 4500}, come_back=False)
-    machine.run(TRIAL)
-    assert machine.overlap.turns is ONE
-
-
-def test_another_trial_follows_when_the_model_changes_its_ways() -> None:
-    machine = Machine({SIDE: 2800, ONE: 3600, GATHER: 3700})
-    machine.run(TRIAL)
-    machine.rates = {SIDE: 5000, ONE: 3600, GATHER: 3700}
-    machine.run(FIRST_HOLD_BATCHES + TRIAL)
-    assert machine.overlap.turns is SIDE
-
-
-def test_quick_batches_are_never_held_back() -> None:
-    machine = Machine({SIDE: 2800, ONE: 3600, GATHER: 4500}, batch_s=0.0005)
-    assert set(machine.run(10 * TRIAL)) == {SIDE}
-
-
-def test_time_in_which_nobody_waited_does_not_count() -> None:
-    """At half load every way answers what comes; what is compared is the time that somebody waited."""
-    machine = Machine({SIDE: 2800, ONE: 3600, GATHER: 3600})
-    for _ in range(TRIAL):
-        machine.run(1)
-        machine.now += 0.5
-    assert machine.overlap.turns is ONE
+    began: float
+    mark: float = 0.0
+    rows: int = 64
+    signature: str = "s"
+    busy_share: float = 1.0
 
 
 def taking(turns: Turns) -> LaneOverlap:
@@ -131,15 +35,18 @@ def taking(turns: Turns) -> LaneOverlap:
     return overlap
 
 
-def ended(overlap: LaneOverlap, now: float, seconds: float) -> None:
-    overlap.began(now - seconds, now - seconds)
-    overlap.ended(now, seconds, Batch(64))
+def run(overlap: LaneOverlap, now: float, seconds: float) -> None:
+    """A batch that ends now; the way in which lanes take turns stays."""
+    turns = overlap.turns
+    mark = overlap.began(now - seconds, now - seconds)
+    overlap.ended(now, Batch(now - seconds, mark))
+    overlap.turns = turns
 
 
-def test_next_batch_leaves_shortly_before_the_running_one_ends_when_one_at_a_time() -> None:
+def test_next_batch_leaves_when_the_running_one_is_back_when_one_at_a_time() -> None:
     overlap = taking(ONE)
-    assert overlap.next_at(5, Running(10.0, 0.010, 64), 64, True) == pytest.approx(9.999)
-    assert overlap.next_at(5, Running(10.0, 5.0, 64), 64, True) == pytest.approx(9.998)
+    assert overlap.next_at(5, Running(10.0, 0.010, 64), 64, True) == pytest.approx(10.005)
+    assert overlap.next_at(500, Running(10.0, 0.010, 64), 64, False) == pytest.approx(10.005)
     assert overlap.next_at(5, None, 64, True) == 0
 
 
@@ -148,7 +55,7 @@ def test_callers_of_the_last_batch_are_waited_for_when_gathering() -> None:
     assert overlap.next_at(3, Running(10.0, 0.02, 61), 256, True) == pytest.approx(
         10.0 + (OVERDUE - 1) * 0.02
     )
-    ended(overlap, 10.0, 0.02)
+    run(overlap, 10.0, 0.02)
     assert overlap.next_at(3, None, 256, True) == pytest.approx(10.0 + LINGER_SHARE * 0.02)
     assert overlap.next_at(62, None, 256, True) == 0
     # A full batch waits for nobody.
@@ -158,18 +65,38 @@ def test_callers_of_the_last_batch_are_waited_for_when_gathering() -> None:
 def test_nobody_is_waited_for_when_there_is_a_latency_goal() -> None:
     overlap = taking(GATHER)
     overlap.next_at(3, Running(10.0, 0.02, 61), 256, True)
-    ended(overlap, 10.0, 0.02)
+    run(overlap, 10.0, 0.02)
     assert overlap.next_at(3, None, 256, may_linger=False) == 0
 
 
 def test_callers_that_do_not_come_back_are_waited_for_once() -> None:
     overlap = taking(GATHER)
     overlap.formed(64)
-    ended(overlap, 10.0, 0.02)
+    run(overlap, 10.0, 0.02)
     assert overlap.next_at(1, None, 256, True) > 10.0
     overlap.formed(1)
-    ended(overlap, 11.0, 0.02)
+    run(overlap, 11.0, 0.02)
     assert overlap.next_at(1, None, 256, True) == 0
+
+
+def test_half_of_those_who_wait_go_first_when_nobody_is_gathered_any_more() -> None:
+    """All at once they would stay one group, and the way without gathering would look like the one with it."""
+    overlap = taking(GATHER)
+    mark = overlap.began(10.0, 10.0)
+    overlap.ended(10.02, Batch(10.0, mark))
+    assert overlap.turns is ONE
+    assert overlap.most_rows(63, 2) == 32
+    assert overlap.most_rows(63, 2) == 0
+
+
+def test_quick_batches_are_never_held_back() -> None:
+    overlap, now = LaneOverlap(), 10.0
+    for _ in range(200):
+        mark = overlap.began(now, now)
+        overlap.ended(now + 0.0005, Batch(now, mark))
+        now += 0.0005
+        assert overlap.turns is SIDE
+        assert overlap.most_rows(64, 2) == 0
 
 
 @given(
@@ -184,7 +111,39 @@ def test_waiting_is_bounded_whatever_happens(
 ) -> None:
     """A free lane stays free at most half a batch longer than the running one, and shortly after none runs."""
     overlap = taking(turns)
-    ended(overlap, 100.0, seconds)
+    run(overlap, 100.0, seconds)
     running = Running(100.0 + seconds, seconds, running_rows)
     assert overlap.next_at(waiting, running, 64, may_linger) <= 100.0 + OVERDUE * seconds + 1e-9
-    assert overlap.next_at(waiting, None, 64, may_linger) <= 100.0 + min(LINGER_SHARE * seconds, MAX_LINGER_S)
+    assert (
+        overlap.next_at(waiting, None, 64, may_linger)
+        <= 100.0 + min(LINGER_SHARE * seconds, MAX_LINGER_S) + 1e-9
+    )
+
+
+@given(
+    ends=st.lists(
+        st.tuples(
+            st.integers(0, 64), st.floats(0, 0.1), st.floats(0, 2), st.integers(0, 1), st.integers(0, 200)
+        ),
+        max_size=150,
+    ),
+    waiting=st.integers(1, 200),
+    free=st.integers(1, 8),
+)
+def test_somebody_always_goes_whatever_was_seen(
+    ends: list[tuple[int, float, float, int, int]], waiting: int, free: int
+) -> None:
+    """No history of batches leaves those who wait without a turn: there is a time, and it lets some go."""
+    present = 0
+    overlap = LaneOverlap(present_rows=lambda: present)
+    now = 100.0
+    flying: list[Batch] = []
+    for rows, seconds, share, stays, others in ends:
+        present = others
+        flying.append(Batch(now, overlap.began(now, now), rows, "s", share))
+        now += seconds
+        if not stays:
+            overlap.ended(now, flying.pop(0))
+    assert 0 <= overlap.most_rows(waiting, free) <= waiting
+    when = overlap.next_at(waiting, None, 64, True)
+    assert when <= now + MAX_LINGER_S

@@ -26,6 +26,8 @@ def echo(inputs: Tensors) -> Tensors:
 class HeldLane:
     """Runs `model` on each batch, but only when the test lets it."""
 
+    busy_share = 0.0
+
     def __init__(self, model: Callable[[Tensors], Tensors] = echo, held: bool = True) -> None:
         self.model = model
         self.batches: list[list[float]] = []
@@ -385,3 +387,21 @@ async def test_stuck_is_told_when_every_lane_computes_for_nobody_and_others_wait
     for lane in lanes:
         lane.gate.set()
     assert float((await waiting)["y"][0]) == 30
+
+
+async def test_few_rows_of_a_large_first_batch_are_compared() -> None:
+    """Single runs of all 20 would hold up whoever comes after them."""
+    scheduler, lane = BatchScheduler(BatchOptions()), HeldLane(held=False)
+    scheduler.add_lane(lane)
+    answers = await asyncio.gather(*(ask(scheduler, n) for n in range(20)))
+    assert [float(answer["y"][0]) for answer in answers] == [10 * n for n in range(20)]
+    assert [len(batch) for batch in lane.batches] == [8, *[1] * 8, 8, *[1] * 8, 4]
+
+
+async def test_large_first_batch_is_answered_right_when_its_rows_depend_on_each_other() -> None:
+    scheduler = BatchScheduler(BatchOptions())
+    lane = HeldLane(lambda inputs: {"y": np.cumsum(inputs["x"], axis=0)}, held=False)
+    scheduler.add_lane(lane)
+    answers = await asyncio.gather(*(ask(scheduler, n) for n in range(20)))
+    assert [float(answer["y"][0]) for answer in answers] == list(range(20))
+    assert [len(batch) for batch in lane.batches] == [8, *[1] * 20]

@@ -25,6 +25,8 @@ class Told:
 
 
 class EchoLane:
+    busy_share = 0.0
+
     async def run_batch(self, _signature, inputs, _outputs, _timeout_s):
         return dict(inputs)
 

@@ -19,6 +19,8 @@ SPAN = st.floats(0, 100)
 class TimedLane:
     """A model that takes `compute_s`, and a clock that goes on while it is asked."""
 
+    busy_share = 0.0
+
     def __init__(self, clock: Clock, compute_s: float) -> None:
         self.clock, self.compute_s = clock, compute_s
 

@@ -27,6 +27,8 @@ FULL = "The batch scheduling queue to which this task was submitted is full; "
 class TenfoldLane:
     """Runs `model` (by default all inputs times ten) on each batch once `gate` is open."""
 
+    busy_share = 0.0
+
     def __init__(self, model: Callable[[Tensors], Tensors] | None = None, held: bool = False) -> None:
         self.model = model or (lambda inputs: {f"10{alias}": t * 10 for alias, t in inputs.items()})
         self.batches: list[Any] = []
