@@ -1,10 +1,13 @@
-"""A batch while a lane runs it."""
+"""Batches while lanes run them."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from jupyter_tfserve.batching.lane import BatchLane
+from jupyter_tfserve.batching.overlap import Running
+from jupyter_tfserve.batching.planner import BatchPlanner
 from jupyter_tfserve.batching.task import BatchTask
 
 
@@ -34,3 +37,15 @@ class RunningBatch:
     def rows(self) -> int:
         """Those of all tasks."""
         return sum(task.rows for task in self.tasks)
+
+
+def expected(batches: Iterable[RunningBatch], planner: BatchPlanner) -> Running | None:
+    """When those that run end, by what is known; None if none runs."""
+    rows, ends, last_s = 0, -1.0, 0.0
+    for batch in batches:
+        count = batch.rows
+        seconds = planner.seconds(batch.signature, count) or 0.0
+        rows += count
+        if batch.began + seconds > ends:
+            ends, last_s = batch.began + seconds, seconds
+    return None if ends < 0 else Running(ends, last_s, rows)

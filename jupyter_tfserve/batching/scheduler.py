@@ -18,11 +18,11 @@ from jupyter_tfserve.batching.execution import BatchExecution
 from jupyter_tfserve.batching.free_lanes import take_least_loaded
 from jupyter_tfserve.batching.lane import BatchLane, BatchObserver, LaneGone
 from jupyter_tfserve.batching.lost import Refusal, refuse_nothing, refuse_waiting, take_lost
-from jupyter_tfserve.batching.overlap import LaneOverlap, Running, Turns
+from jupyter_tfserve.batching.overlap import LaneOverlap, Turns
 from jupyter_tfserve.batching.planner import BatchPlanner, LearnedBatching
 from jupyter_tfserve.batching.queue import BatchQueue, expire
 from jupyter_tfserve.batching.rules import checked_rows, join_rows, split_rows
-from jupyter_tfserve.batching.running import RunningBatch
+from jupyter_tfserve.batching.running import RunningBatch, expected
 from jupyter_tfserve.batching.stopwatch import Stopwatch
 from jupyter_tfserve.batching.stuck import StuckLanes
 from jupyter_tfserve.batching.task import BatchTask, batch_rows, size_bytes
@@ -330,15 +330,7 @@ class BatchScheduler:
         """When the next batch may be sent off, by the way in which lanes take turns now."""
         if not self._queue.rows:
             return 0.0
-        running = None
-        if self._running:
-            rows, ends, last_s = 0, 0.0, 0.0
-            for batch in self._running.values():
-                seconds = self._planner.seconds(batch.signature, batch.rows) or 0.0
-                rows += batch.rows
-                if batch.began + seconds > ends:
-                    ends, last_s = batch.began + seconds, seconds
-            running = Running(ends, last_s, rows)
+        running = expected(self._running.values(), self._planner)
         may_linger = not self._options.target_p99_ms
         full_rows = self._planner.limit(self._queue.first_signature)
         return self._overlap.next_at(self._queue.rows, running, full_rows, may_linger)

@@ -111,7 +111,7 @@ async def test_larger_batches_than_any_seen_are_believed_quick_until_they_are_se
 class Lane:
     """Takes as long for a row as the test's clock is told."""
 
-    compute_s = 0.0
+    compute_s = busy_share = 0.0
 
     def __init__(self, now: list[float], row_s: float) -> None:
         self.now, self.row_s, self.gate = now, row_s, asyncio.Event()
