@@ -139,7 +139,7 @@ async def overloaded(row_s: float, **options: object) -> int:
     lane = Lane(now, row_s)
     scheduler = BatchScheduler(BatchOptions(**options), clock=lambda: now[0])  # type: ignore[arg-type]
     scheduler.add_lane(lane)
-    for _ in range(5):
+    for _ in range(20):
         await asyncio.gather(*(ask(scheduler) for _ in range(64)))
     lane.gate.clear()
     asked = [ask(scheduler) for _ in range(1000)]
