@@ -52,7 +52,6 @@ WORKLOADS: Final = (
         (1, 64),
         (64,),
         best_batch=True,
-        times=2,
         warm_up_s=STEADY_S,
     ),
     Workload("grpc_floats", "3 floats, gRPC float_val", FLOATS, (1, 64), (64,), "float_val", warm_up_s=2),
