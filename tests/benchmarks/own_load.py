@@ -21,6 +21,8 @@ from typing import Any, Protocol
 from tests.benchmarks.figures import intended_starts, percentile
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
+_LAST_CHUNK = b"0\r\n\r\n"
 _SPIN_S = 0.0015
 """Timers of event loops are accurate to a millisecond; the rest of a wait is spent looking at the clock."""
 _DRAIN_S = 30.0
@@ -59,6 +61,7 @@ class HttpWire(asyncio.Protocol):
         self._buffer = bytearray()
         self._want = 0
         self._status = b""
+        self._is_chunked = False
         self._lost = "the connection was closed"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -82,13 +85,15 @@ class HttpWire(asyncio.Protocol):
                 return
             length = _LENGTH.search(self._buffer, 0, head)
             self._status = bytes(self._buffer[9:12])
-            if length is None:
+            self._is_chunked = length is None and _CHUNKED.search(self._buffer, 0, head) is not None
+            if length is None and not self._is_chunked:
                 self._lost = "an answer without a length"
                 self._transport.abort()
                 return
-            self._want = head + 4 + int(length[1])
-        if len(self._buffer) >= self._want:
-            del self._buffer[: self._want]
+            self._want = head + 4 + (int(length[1]) if length is not None else len(_LAST_CHUNK))
+        # One request at a time: what ends with the last chunk is the whole answer.
+        if len(self._buffer) >= self._want and (not self._is_chunked or self._buffer.endswith(_LAST_CHUNK)):
+            self._buffer.clear()
             self._want = 0
             self._settle("" if self._status == b"200" else f"HTTP {self._status.decode('latin-1')}")
 

@@ -191,6 +191,7 @@ PROMISES: Final = (
         CALLABLE_BEST,
     ),
     compared("the same over the best batch of at most 64 rows", None, "compute", 64, CALLABLE_64),
+    compared("the same by gRPC", None, "grpc_compute", 64, CALLABLE_64),
     Promise(
         "its p99 at half load over the bare callable's single call",
         2,

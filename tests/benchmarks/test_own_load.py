@@ -51,6 +51,7 @@ async def serve_once(answer: bytes):
     ("answer", "error"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", ""),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", ""),
         (b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n", "HTTP 503"),
         (b"HTTP/1.1 200 OK\r\n\r\n", "an answer without a length"),
     ],

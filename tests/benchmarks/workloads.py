@@ -57,6 +57,16 @@ WORKLOADS: Final = (
     Workload("grpc_floats", "3 floats, gRPC float_val", FLOATS, (1, 64), (64,), "float_val", warm_up_s=2),
     Workload("grpc_image", "image 224x224x3, gRPC float_val", IMAGE, (1,), (1,), "float_val"),
     Workload("grpc_content", "image 224x224x3, gRPC tensor_content", IMAGE, (1,), (1,), "tensor_content"),
+    Workload(
+        "grpc_compute",
+        "compute-bound net, gRPC tensor_content",
+        COMPUTE,
+        (64,),
+        (64,),
+        "tensor_content",
+        best_batch=True,
+        warm_up_s=STEADY_S,
+    ),
     Workload("open_200", "3 floats, REST, 200 requests/s", FLOATS, (64,), (64,), rate=200),
     Workload("open_1000", "3 floats, REST, 1,000 requests/s", FLOATS, (64,), (64,), rate=1000),
 )
