@@ -27,6 +27,10 @@ class NotStarted(Exception):
     """A server ended, or did not answer in time; says why as far as its log does."""
 
 
+class NotInstalled(NotStarted):
+    """There is nothing to start."""
+
+
 @contextlib.contextmanager
 def running(
     command: Sequence[str], log: Path, cores: tuple[int, ...], environment: dict[str, str] | None = None

@@ -7,7 +7,7 @@ import contextlib
 import pytest
 
 from tests.benchmarks.fleet import Fleet
-from tests.benchmarks.serving import NotStarted
+from tests.benchmarks.serving import NotInstalled, NotStarted
 from tests.benchmarks.targets import Target
 from tests.benchmarks.workloads import WORKLOADS
 
@@ -17,8 +17,8 @@ ONE, OTHER = WORKLOADS[:2]
 class StandIn:
     """A server whose every start is told by `opens`; `answers` says which of the workloads it can answer."""
 
-    def __init__(self, name: str, *, starts: bool = True) -> None:
-        self.name, self.starts = name, starts
+    def __init__(self, name: str, failure: NotStarted | None = None, fails: int = 99) -> None:
+        self.name, self.failure, self.fails = name, failure, fails
         self.opened = self.closed = 0
         self.answers = {ONE.name, OTHER.name}
 
@@ -33,8 +33,8 @@ class StandIn:
         @contextlib.contextmanager
         def opened():
             self.opened += 1
-            if not self.starts:
-                raise NotStarted("it is not installed")
+            if self.failure is not None and self.opened <= self.fails:
+                raise self.failure
             yield self
             self.closed += 1
 
@@ -57,14 +57,22 @@ def test_fleet_starts_each_once_for_all_workloads_and_ends_it(said) -> None:
     assert said == ["one is up", "other is up"]
 
 
-def test_fleet_names_who_cannot_start_and_does_not_try_again(said) -> None:
-    broken = StandIn("broken", starts=False)
+@pytest.mark.parametrize(("kind", "starts"), [(NotInstalled, 1), (NotStarted, 2)])
+def test_fleet_names_who_cannot_start_and_tries_twice_what_is_there(said, kind, starts) -> None:
+    broken = StandIn("broken", kind("no module"))
     with Fleet([broken.target(), StandIn("one").target()], said.append) as fleet:
         for workload in (ONE, OTHER):
             ready, absent = fleet.ready(workload, 64)
-            assert (list(ready), absent) == (["one"], {"broken": "it is not installed"})
-    assert broken.opened == 1
-    assert said[0] == "broken takes no part: it is not installed"
+            assert (list(ready), absent) == (["one"], {"broken": "no module"})
+    assert broken.opened == starts
+    assert said[0] == "broken takes no part: no module"
+
+
+def test_fleet_starts_one_again_alone_when_it_could_not_beside_others(said) -> None:
+    slow = StandIn("slow", NotStarted("timed out"), fails=1)
+    with Fleet([slow.target(), StandIn("one").target()], said.append) as fleet:
+        assert list(fleet.ready(ONE, 64)[0]) == ["slow", "one"]
+    assert said[0] == "slow is up"
 
 
 def test_fleet_starts_one_again_for_the_next_workload_when_it_has_broken_at_another(said) -> None:

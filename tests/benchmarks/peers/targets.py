@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from tests.benchmarks.calls import Call
 from tests.benchmarks.models import Model
 from tests.benchmarks.peers.catalog import PEER_MODELS, PEERS, Peer, Place
-from tests.benchmarks.serving import NotStarted, free_port, pause, running, wait_right
+from tests.benchmarks.serving import NotInstalled, free_port, pause, running, wait_right
 from tests.benchmarks.targets import Measured, Served, Setting, Target
 from tests.benchmarks.workloads import Workload
 
@@ -55,6 +55,6 @@ def _check_installed(python: str, package: str) -> None:
     try:
         done = subprocess.run([python, "-c", looked], capture_output=True, check=False)
     except OSError as error:
-        raise NotStarted(f"its interpreter does not run: {error.strerror}") from error
+        raise NotInstalled(f"its interpreter does not run: {error.strerror}") from error
     if done.returncode:
-        raise NotStarted("it is not installed")
+        raise NotInstalled("it is not installed")
