@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -34,6 +35,7 @@ from jupyter_tfserve.worker.frame import (
     encode_report,
     encode_result,
 )
+from jupyter_tfserve.worker.gentle import gently, leave_gently
 from jupyter_tfserve.worker.model import Model
 from jupyter_tfserve.worker.order import LITE_MODEL, VISIBLE_DEVICES, WorkerOrder
 from jupyter_tfserve.worker.profile import Profiler
@@ -64,17 +66,26 @@ def serve(
             _send(control, encode_report(_probe_gpus()))
             return
         _limit_memory(order.max_memory_bytes)
-        model = _load(order, len(lanes))
+        # Before the load, whose low priority they would have for good where it cannot be taken back.
+        loaded: Future[Model] = Future()
+        threads = [threading.Thread(target=_serve_loaded, args=(lane, loaded), daemon=True) for lane in lanes]
+        for thread in threads:
+            thread.start()
+        with gently(usable_cpus()):
+            model = _load(order, len(lanes))
     except ServingError as error:
         _send(control, encode_error(error))
         return
-    threads = [threading.Thread(target=serve_lane, args=(lane, model), daemon=True) for lane in lanes]
-    for thread in threads:
-        thread.start()
+    loaded.set_result(model)
     threading.Thread(target=serve_lane, args=(side, Profiler()), daemon=True).start()
     _send(control, encode_report(model.signature_defs))
     for thread in threads:
         thread.join()
+    leave_gently()
+
+
+def _serve_loaded(lane: socket.socket, loaded: Future[Model]) -> None:
+    serve_lane(lane, loaded.result())
 
 
 def serve_lane(lane: socket.socket, runner: Runner) -> None:
