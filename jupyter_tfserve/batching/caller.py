@@ -2,7 +2,8 @@
 
 Set by the doors for the task that serves the request: a key's id, a gRPC connection, the host of a REST caller. Equal
 values are one caller; None is whoever asks over REST from this machine, each of whose connections has one request at a
-time. A context variable, since nothing between the protocol and the queue has a use for it.
+time; a request of theirs that runs in pieces is a caller of its own. A context variable, since nothing between the
+protocol and the queue has a use for it.
 """
 
 from __future__ import annotations

@@ -24,6 +24,9 @@ CLEARLY: Final = 1.05
 ALIKE: Final = 1.1
 """Of ways that are as fast as that, the one that costs the processors clearly less leaves more for others."""
 MEASURABLE_CPU_S: Final = 0.1
+STALLED_BATCHES: Final = 2
+STALLED_TIMES: Final = 1.5
+"""So many of a phase count at most so many times what the longest of the others took: the machine did something else."""
 STEADY_BATCHES: Final = 12
 NEARLY_ALL: Final = 0.9
 MOSTLY: Final = 0.75
@@ -35,6 +38,12 @@ class _Score:
     rows: int = 0
     busy_s: float = 0.0
     cpu_s: float = 0.0
+
+    def add(self, batches: list[tuple[int, float]]) -> None:
+        """A phase's batches as (rows, busy seconds)."""
+        longest_s = STALLED_TIMES * sorted(busy_s for _, busy_s in batches)[-1 - STALLED_BATCHES]
+        self.rows += sum(rows for rows, _ in batches)
+        self.busy_s += sum(min(busy_s, longest_s) for _, busy_s in batches)
 
     def halve(self) -> None:
         """What is known counts half of what comes."""
@@ -58,7 +67,18 @@ class GatheringTrial:
     """One version's batches, with and without. `cpu_s` is the processor time that the model's process has used so
     far; it is asked in trials only."""
 
-    __slots__ = ("_batches", "_cpu_mark", "_cpu_s", "_hold", "_phase", "_scores", "_seen", "_taken", "is_on")
+    __slots__ = (
+        "_batches",
+        "_counted",
+        "_cpu_mark",
+        "_cpu_s",
+        "_hold",
+        "_phase",
+        "_scores",
+        "_seen",
+        "_taken",
+        "is_on",
+    )
 
     def __init__(self, cpu_s: Callable[[], float]) -> None:
         self._cpu_s = cpu_s
@@ -69,6 +89,7 @@ class GatheringTrial:
         self._hold = PHASE_BATCHES
         self._phase = -1
         self._batches = 0
+        self._counted: list[tuple[int, float]] = []
         self._scores = (_Score(), _Score())
         self._seen: deque[int] = deque(maxlen=STEADY_BATCHES)
 
@@ -86,9 +107,7 @@ class GatheringTrial:
                 self._begin()
             return
         if self._batches > SETTLING_BATCHES:
-            score = self._scores[self.is_on]
-            score.rows += rows
-            score.busy_s += busy_s
+            self._counted.append((rows, busy_s))
         elif self._batches == SETTLING_BATCHES:
             self._cpu_mark = self._cpu_s()
         if self._batches >= PHASE_BATCHES:
@@ -116,7 +135,10 @@ class GatheringTrial:
         self.is_on = not self._taken
 
     def _next_phase(self) -> None:
-        self._scores[self.is_on].cpu_s += self._cpu_s() - self._cpu_mark
+        score = self._scores[self.is_on]
+        score.add(self._counted)
+        score.cpu_s += self._cpu_s() - self._cpu_mark
+        self._counted = []
         self._batches = 0
         self._phase += 1
         if self._phase < PHASES and self._are_steady():
@@ -140,6 +162,6 @@ class GatheringTrial:
     def _forget(self) -> None:
         self.is_on = self._taken = False
         self._phase, self._batches, self._hold = -1, 0, PHASE_BATCHES
+        self._counted = []
         self._seen.clear()
-        for score in self._scores:
-            score.rows, score.busy_s, score.cpu_s = 0, 0.0, 0.0
+        self._scores = (_Score(), _Score())

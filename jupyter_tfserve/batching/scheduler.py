@@ -153,6 +153,8 @@ class BatchScheduler:
         return replace(
             task,
             inputs=inputs,
+            # One connection's large request would be everybody's on this machine, who are one caller.
+            caller=task if task.caller is None else task.caller,
             rows=batch_rows(inputs),
             size_bytes=size_bytes(inputs),
             future=asyncio.get_running_loop().create_future(),

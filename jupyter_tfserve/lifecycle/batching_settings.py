@@ -42,6 +42,11 @@ class BatchingSettings:
     def applied(self, options: BatchOptions) -> BatchOptions:
         """The options with these changes. INVALID_ARGUMENT if they do not go together."""
         changes = {name: value for name, value in asdict(self).items() if value is not None}
+        if self.target_p99_ms and options.strict:
+            raise invalid_argument(
+                "'target_p99_ms' has no effect with --enable_batching, which batches by its parameters",
+                "Leave it out, or start the server without --enable_batching: then batch sizes are learned.",
+            )
         if self.allowed_batch_sizes and self.max_batch_size is None and not options.strict:
             changes["max_batch_size"] = self.allowed_batch_sizes[-1]
         return replace(options, **changes)

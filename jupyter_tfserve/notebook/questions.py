@@ -20,6 +20,7 @@ from jupyter_tfserve.notebook.comparison import Answers, Comparison, compare_ans
 from jupyter_tfserve.notebook.handle import ServerHandle
 from jupyter_tfserve.notebook.progress import cell_progress
 from jupyter_tfserve.notebook.query import parse_target, predict_document
+from jupyter_tfserve.notebook.recorded_rows import recorded_document
 from jupyter_tfserve.notebook.reply import Reply, ask
 from jupyter_tfserve.notebook.row_runs import answer_rows, count_rows, cut_rows, time_rows
 from jupyter_tfserve.notebook.snippet_view import Snippets, write_snippets
@@ -160,12 +161,20 @@ class Questions:
         return rest_url.rstrip("/") + predict_path(spec), document, signature
 
     def _known_row(self, spec: ModelSpec, name: str, signature: Signature) -> Mapping[str, Any]:
-        document = self._last_row.get(spec.name) or example_document(signature, name)
+        document = self._last_row.get(spec.name) or self._recorded(spec, name)
+        document = document or example_document(signature, name)
         if document is None:
             raise ServingError(
                 Code.FAILED_PRECONDITION, f"JSON cannot hold the inputs of {spec.name}.", "Use gRPC for it."
             )
         return document
+
+    def _recorded(self, spec: ModelSpec, signature_name: str) -> Mapping[str, Any] | None:
+        """A request that lies beside the version, if this kernel can read it and JSON can say it."""
+        model = next(each for each in self._server.state().models if each.name == spec.name)
+        serving = [each.version for each in model.versions if each.state == "AVAILABLE"]
+        version = spec.version or model.labels.get(spec.label or "") or max(serving, default=0)
+        return recorded_document(model.base_path, version, signature_name)
 
 
 def _row_count(document: Mapping[str, Any]) -> int:

@@ -120,6 +120,23 @@ async def test_caller_with_one_request_is_not_behind_a_caller_with_a_thousand() 
     assert order == sorted(order)
 
 
+async def test_lone_row_is_not_behind_another_connections_large_request() -> None:
+    """Connections of this machine are one caller, but a request in pieces is a caller of its own."""
+    scheduler, lane = BatchScheduler(BatchOptions(max_batch_size=8)), Lane()
+    scheduler.add_lane(lane)
+    await prove(scheduler)
+    lane.gate.clear()
+    lane.batches.clear()
+    many = ask(scheduler, *range(800))
+    await turns()
+    one = ask(scheduler, -1)
+    await turns()
+    lane.gate.set()
+    assert (await one)["y"].tolist() == [-10]
+    assert (await many)["y"].tolist() == [10 * n for n in range(800)]
+    assert any(-1 in batch for batch in lane.batches[:3])
+
+
 async def test_request_is_not_run_when_its_time_is_up_between_two_sweeps() -> None:
     now = [0.0]
     scheduler = BatchScheduler(BatchOptions(verify=False), clock=lambda: now[0])

@@ -64,6 +64,15 @@ def test_cheaper_way_is_kept_when_both_are_as_fast(
     assert callers.trial.is_on is is_on
 
 
+def test_machine_that_stops_for_a_moment_does_not_decide() -> None:
+    callers, rates = Callers((3000, 3600)), (3000, 3600)
+    for number in range(TRIAL):
+        # In the middle of the first phase with gathering.
+        callers.rates = (64 / 0.5, 64 / 0.5) if number in (STEADY_BATCHES + 5, STEADY_BATCHES + 6) else rates
+        callers.run(1)
+    assert callers.trial.is_on
+
+
 def test_gathering_stays_when_both_ways_look_alike_later() -> None:
     callers = Callers((3000, 3600))
     callers.run(TRIAL)

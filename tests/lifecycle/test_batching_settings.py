@@ -83,3 +83,10 @@ def test_settings_of_an_unknown_model_are_refused():
     with pytest.raises(ServingError) as caught:
         DesiredState().with_batching("m", ModelBatching())
     assert caught.value.code is Code.NOT_FOUND
+
+
+def test_goal_is_refused_when_the_server_batches_by_its_parameters() -> None:
+    with pytest.raises(ServingError, match="no effect with --enable_batching") as error:
+        BatchingSettings(target_p99_ms=20).applied(BatchOptions(strict=True))
+    assert error.value.code is Code.INVALID_ARGUMENT
+    assert BatchingSettings(target_p99_ms=0).applied(BatchOptions(strict=True)).strict
