@@ -201,9 +201,10 @@ class KillBench:
 
     @property
     def engine_pid(self) -> int:
-        pid = self.launched.supervisor.status().pid
-        assert pid is not None
-        return pid
+        """Of one that does not answer yet, too."""
+        process = self.launched.supervisor._process
+        assert process is not None
+        return process.pid
 
     async def worker_pids(self) -> dict[int, int]:
         """The processes of the versions, once each has one."""
@@ -220,13 +221,13 @@ class KillBench:
         return found
 
     async def fork_server_pid(self) -> int:
-        """The workers' parent, whoever's child it is by now."""
-        for pid in (await self.worker_pids()).values():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                parent = psutil.Process(pid).parent()
-                if parent is not None and "forkserver" in " ".join(parent.cmdline()):
-                    return parent.pid
-        raise AssertionError("no worker has a fork server")
+        """The engine's child, or, since the engine has adopted it, the parent of the workers."""
+        workers = [psutil.Process(pid) for pid in (await self.worker_pids()).values()]
+        for process in [*psutil.Process(self.engine_pid).children(), *(each.parent() for each in workers)]:
+            with contextlib.suppress(psutil.NoSuchProcess, AttributeError):
+                if "forkserver" in " ".join(process.cmdline()):
+                    return process.pid
+        raise AssertionError("there is no fork server")
 
     def kill_engine(self) -> float:
         """When."""
