@@ -14,6 +14,7 @@ CASES = (
             "engine/test_engine_load.py::test_killed_engine_leaves_no_orphan_and_keeps_what_was_acknowledged",
             "engine/test_engine_killed.py::test_only_requests_in_flight_fail_when_the_engine_is_killed_under_load",
             "reliability/test_kills.py::test_nothing_acknowledged_is_lost_when_processes_are_killed_at_random",
+            "worker/test_worker_handover.py::test_next_engines_have_the_same_fork_server_when_they_are_killed",
         ),
     ),
     Case(
@@ -130,7 +131,10 @@ CASES = (
         "F13",
         "the kernel is restarted or killed",
         "serving is untouched, and the new kernel finds it",
-        ("notebook/test_in_jupyter.py::test_kernel_uses_its_jupyter_servers_engine_when_there_is_one",),
+        (
+            "notebook/test_in_jupyter.py::test_kernel_uses_its_jupyter_servers_engine_when_there_is_one",
+            "reliability/test_endings.py::test_serving_goes_on_when_kernels_are_restarted_and_killed",
+        ),
     ),
     Case(
         "F14",
@@ -140,6 +144,8 @@ CASES = (
             "engine/test_supervisor.py::test_engine_ends_when_its_owner_dies",
             "extension/test_engine_handlers.py::test_stop_extension_leaves_no_engine",
             "worker/test_worker_pool.py::test_no_process_is_left_when_the_engine_is_killed",
+            "worker/test_worker_handover.py::test_fork_server_ends_when_owner_and_engine_are_gone",
+            "reliability/test_endings.py::test_no_process_stays_when_a_jupyter_server_ends",
         ),
         "adoption of an engine by the next server: an engine ends with its owner, on purpose",
     ),
@@ -155,6 +161,7 @@ CASES = (
         "every request in flight is answered, then exit 0",
         (
             "engine/test_engine_start.py::test_sigterm_under_load_answers_every_request_in_flight",
+            "reliability/test_endings.py::test_sigterm_under_load_loses_no_request_in_flight",
             "dataplane/test_grpc_server.py::test_call_in_flight_is_answered_when_the_server_stops_with_grace",
         ),
     ),

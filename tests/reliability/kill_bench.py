@@ -222,11 +222,14 @@ class KillBench:
 
     async def fork_server_pid(self) -> int:
         """The engine's child, or, since the engine has adopted it, the parent of the workers."""
-        workers = [psutil.Process(pid) for pid in (await self.worker_pids()).values()]
-        for process in [*psutil.Process(self.engine_pid).children(), *(each.parent() for each in workers)]:
-            with contextlib.suppress(psutil.NoSuchProcess, AttributeError):
-                if "forkserver" in " ".join(process.cmdline()):
-                    return process.pid
+        deadline = time.monotonic() + READY_DEADLINE_S
+        while time.monotonic() < deadline:
+            for pid in (self.engine_pid, *(await self.worker_pids()).values()):
+                with contextlib.suppress(psutil.Error, AttributeError):
+                    for process in (psutil.Process(pid).parent(), *psutil.Process(pid).children()):
+                        if "forkserver" in " ".join(process.cmdline()):
+                            return process.pid
+            await asyncio.sleep(0.01)  # it is just being started again
         raise AssertionError("there is no fork server")
 
     def kill_engine(self) -> float:
