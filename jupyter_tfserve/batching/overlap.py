@@ -20,8 +20,10 @@ LINGER_SHARE: Final = 0.4
 MAX_LINGER_S: Final = 0.03
 """Gathering waits at most so long after a batch, and at most this share of what a batch takes."""
 NEARLY_ALL: Final = 0.95
-OVERDUE: Final = 1.5
-"""A batch that takes so many times what is known may hang: the other lane waits for it no longer."""
+OVERDUE: Final = 3.0
+OVERDUE_S: Final = 0.02
+"""A batch that takes so many times what is known, and so much longer, may hang: the other lane waits for it no longer.
+One that others keep from the processors would only be kept from them more."""
 
 
 class Turns(enum.Enum):
@@ -112,7 +114,7 @@ class LaneOverlap:
         callers_rows = waiting_rows + (0 if running is None else running.rows)
         self._callers_rows = max(self._callers_rows, callers_rows)
         if running is not None:
-            return running.ends + (OVERDUE - 1) * running.seconds
+            return running.ends + max((OVERDUE - 1) * running.seconds, OVERDUE_S)
         is_gathering = self.turns is Turns.GATHERING and may_linger
         if not is_gathering or waiting_rows >= min(full_rows, NEARLY_ALL * self._callers_rows):
             return 0.0

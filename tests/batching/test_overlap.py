@@ -12,6 +12,7 @@ from jupyter_tfserve.batching.overlap import (
     LINGER_SHARE,
     MAX_LINGER_S,
     OVERDUE,
+    OVERDUE_S,
     LaneOverlap,
     Running,
     Turns,
@@ -45,8 +46,8 @@ def run(overlap: LaneOverlap, now: float, seconds: float) -> None:
 
 def test_next_batch_leaves_when_the_running_one_is_back_when_one_at_a_time() -> None:
     overlap = taking(ONE)
-    assert overlap.next_at(5, Running(10.0, 0.010, 64), 64, True) == pytest.approx(10.005)
-    assert overlap.next_at(500, Running(10.0, 0.010, 64), 64, False) == pytest.approx(10.005)
+    assert overlap.next_at(5, Running(10.0, 0.005, 64), 64, True) == pytest.approx(10.0 + OVERDUE_S)
+    assert overlap.next_at(500, Running(10.0, 0.1, 64), 64, False) == pytest.approx(10.2)
     assert overlap.next_at(5, None, 64, True) == 0
 
 
@@ -109,11 +110,11 @@ def test_quick_batches_are_never_held_back() -> None:
 def test_waiting_is_bounded_whatever_happens(
     turns: Turns, waiting: int, running_rows: int, seconds: float, may_linger: bool
 ) -> None:
-    """A free lane stays free at most half a batch longer than the running one, and shortly after none runs."""
+    """A free lane stays free at most two batches longer than the running one, and shortly after none runs."""
     overlap = taking(turns)
     run(overlap, 100.0, seconds)
     running = Running(100.0 + seconds, seconds, running_rows)
-    assert overlap.next_at(waiting, running, 64, may_linger) <= 100.0 + OVERDUE * seconds + 1e-9
+    assert overlap.next_at(waiting, running, 64, may_linger) <= 100.0 + OVERDUE * seconds + OVERDUE_S + 1e-9
     assert (
         overlap.next_at(waiting, None, 64, may_linger)
         <= 100.0 + min(LINGER_SHARE * seconds, MAX_LINGER_S) + 1e-9
