@@ -115,7 +115,7 @@ class Replica:
             self._host.crashed(reason)
             if worker.is_own_fault and self._host.is_given_up(ModelDied(Code.UNAVAILABLE, reason)):
                 return
-            failures = max(0, failures - int((loop.time() - started) / FORGIVEN_AFTER_S))
+            failures = deaths_in_a_row(failures, loop.time() - started)
             next_worker = await self._respawn(failures)
             if next_worker is None:
                 return
@@ -224,6 +224,11 @@ class ReplicaSet:
             await worker.stop()
             raise
         self.join(worker)
+
+
+def deaths_in_a_row(earlier: int, lived_s: float) -> int:
+    """How many of the `earlier` ones still count when a worker dies that has lived so long."""
+    return max(0, earlier - int(lived_s / FORGIVEN_AFTER_S))
 
 
 async def spawn_all(spawns: Sequence[Callable[[], Awaitable[Worker]]]) -> tuple[Worker, ...]:

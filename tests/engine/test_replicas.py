@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from jupyter_tfserve.engine import replicas
-from jupyter_tfserve.engine.replicas import ReplicaSet, spawn_all
+from jupyter_tfserve.engine.replicas import RESTART_BACKOFF_S, ReplicaSet, deaths_in_a_row, spawn_all
 from jupyter_tfserve.errors import Code, ModelDied, ServingError
 
 
@@ -164,3 +164,22 @@ async def test_only_the_dead_replica_is_replaced_when_one_dies():
     assert (version.crashes, other.died.done()) == (["killed"], False)
     assert sorted(version.lanes.values()) == [0, 1]
     await served.close()
+
+
+def waits_s(lives_s: list[float]) -> list[float]:
+    """How long each replacement waits, for workers that lived so long."""
+    deaths, waits = 0, []
+    for lived_s in lives_s:
+        deaths = deaths_in_a_row(deaths, lived_s)
+        waits.append(RESTART_BACKOFF_S[min(deaths, len(RESTART_BACKOFF_S) - 1)])
+        deaths += 1
+    return waits
+
+
+def test_worker_is_replaced_at_once_however_often_it_is_killed_when_it_had_lived_for_a_second():
+    assert waits_s([1.0] * 50) == [0.0] * 50
+
+
+def test_worker_is_replaced_later_and_later_when_it_dies_as_soon_as_it_is_up():
+    assert waits_s([0.1] * 10) == [0, 0, 0, 0.5, 1, 2, 5, 10, 30, 30]
+    assert waits_s([0.1] * 6 + [9.0, 0.1]) == [0, 0, 0, 0.5, 1, 2, 0, 0]
