@@ -78,12 +78,12 @@ def bind_predict(
     INVALID_ARGUMENT, UNIMPLEMENTED (columnar, a dtype that JSON has not) or RESOURCE_EXHAUSTED
     (`limits.max_tensor_bytes`).
     """
-    if not signature.inputs:
-        name = predict.signature_name or "DEFAULT"
-        raise invalid_argument(f"Failed to get input map for signature: {name}")
     bound = bind_buffers(predict, signature, limits)
     if bound is not None:
         return bound
+    if not signature.inputs:
+        name = predict.signature_name or "DEFAULT"
+        raise invalid_argument(f"Failed to get input map for signature: {name}")
     return _bind_exactly(predict.document.value(), signature, limits.max_tensor_bytes)
 
 
