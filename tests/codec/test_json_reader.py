@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -189,3 +190,13 @@ def test_read_json_sees_a_repeated_name_anywhere() -> None:
         b'{"a":{"b":"\\":","b":1}}',
     ):
         assert "repeated" in repr(plain(read_json(body, 10**6).tree))
+
+
+def test_documents_stay_as_they_were_when_their_parser_reads_others() -> None:
+    """Parsers are kept and threads may decode side by side; nobody's numbers change."""
+    bodies = [f'{{"instances": {[number + 0.5] * 5000}}}'.encode() for number in range(40)]
+    with ThreadPoolExecutor(4) as threads:
+        documents = list(threads.map(lambda body: read_json(body, 1000), bodies))
+    for number, document in enumerate(documents):
+        assert document.has_buffers
+        assert (document.tree["instances"] == number + 0.5).all()
