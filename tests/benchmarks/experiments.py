@@ -28,6 +28,7 @@ _SWAP_RATE = 200.0
 _SWAP_S = 6.0
 """As long as it takes a version to be found, loaded and the old one to go."""
 _SHARES = (0.25, 0.5, 0.75)
+_BARE, _ALONE, _HALF_OF_SINGLE = "the bare callable", "one caller", "half of single calls"
 _LIVE_REQUESTS = 400
 
 
@@ -40,42 +41,43 @@ def _shares_of_load(lab: Lab, name: str) -> dict[str, Any]:
     (target,) = (one for one in limit_targets(lab.setting) if one.name == CALLABLE_ONE)
     workload = next(one for one in WORKLOADS if one.models == (name,))
     model = lab.model(name)
-    seconds = 2 * lab.pace.seconds
     with target.open() as bare, lab.engine([model]) as connection:
         bare.prepare(workload)
         call = call_of(connection, model)
         lab.closed([call], 64, min(STEADY_S, 4 * lab.pace.warm_up_s))
         most = spread([lab.closed([call], 64).per_s for _ in range(3)]).median
-        taken: dict[str, list[Sample]] = {
-            "bare": [],
-            "alone": [],
-            **{f"{share:.0%}": [] for share in _SHARES},
+        single = bare.turn(workload, 1, lab.pace.seconds).per_s
+        rates = {f"{share:.0%}": share * most for share in _SHARES}
+        if single < most:
+            rates[_HALF_OF_SINGLE] = single / 2
+        asked: dict[str, Callable[[], Sample]] = {
+            _BARE: lambda: bare.turn(workload, 1, lab.pace.seconds),
+            _ALONE: lambda: lab.closed([call], 1),
+            **{
+                share: lambda rate=rate: lab.open(call, rate, 2 * lab.pace.seconds)  # type: ignore[misc]
+                for share, rate in rates.items()
+            },
         }
-        for turn in turns(list(taken), lab.pace.repetitions):
-            if turn == "bare":
-                sample = bare.turn(workload, 1, lab.pace.seconds)
-            elif turn == "alone":
-                sample = lab.closed([call], 1)
-            else:
-                sample = lab.open(call, most * float(turn.rstrip("%")) / 100, seconds)
-            taken[turn].append(sample)
-    return {"closed loop, 64 connections, requests/s": most, **_told(taken)}
+        taken: dict[str, list[Sample]] = {turn: [] for turn in asked}
+        for turn in turns(list(asked), lab.pace.repetitions):
+            taken[turn].append(asked[turn]())
+    return _told(taken, rates)
 
 
-def _told(taken: dict[str, list[Sample]]) -> dict[str, Any]:
-    told = {
+def _told(taken: dict[str, list[Sample]], rates: dict[str, float]) -> dict[str, Any]:
+    told: dict[str, Any] = {
         turn: {
+            "rate": rates.get(turn),
             "p50_ms": spread([one.p50_ms for one in samples]).median,
             "p99_ms": spread([one.p99_ms for one in samples]).median,
         }
         for turn, samples in taken.items()
     }
-    p99s = [one.p99_ms for one in taken["50%"]]
-    ratios = {
-        f"p99 at 50% over {name}": asdict(paired_ratio(p99s, [one.p50_ms for one in taken[turn]]))
-        for turn, name in (("bare", "the bare callable"), ("alone", "one caller's p50"))
-    }
-    return {**told, **ratios}
+    for share in rates:
+        for other in (_BARE, _ALONE):
+            p99s, p50s = [one.p99_ms for one in taken[share]], [one.p50_ms for one in taken[other]]
+            told[f"p99 at {share} over p50 of {other}"] = asdict(paired_ratio(p99s, p50s))
+    return told
 
 
 def growth(lab: Lab) -> dict[str, Any]:

@@ -77,18 +77,11 @@ def workload_tables(findings: Findings) -> list[str]:
 def experiment_tables(experiments: Mapping[str, Any]) -> list[str]:
     """What our engine was asked alone."""
     parts = [f"{name}: {told['failed']}" for name, told in experiments.items() if "failed" in told]
-    for name, told in experiments.get("half_load", {}).items():
-        if name == "failed":
-            continue
-        cells = {
-            key: [f"{value['p50_ms']:.3g}", f"{value['p99_ms']:.3g}"]
-            for key, value in told.items()
-            if isinstance(value, Mapping) and "p50_ms" in value
-        }
-        most = _number(told["closed loop, 64 connections, requests/s"])
-        names = {"bare": "bare callable", "alone": "one caller"}
-        rows = [[names.get(key, f"{key} of {most} requests/s"), *both] for key, both in cells.items()]
-        parts.append(_table([f"{name}, load in shares", "p50 ms", "p99 ms"], rows))
+    parts += [
+        _load_table(name, told)
+        for name, told in experiments.get("half_load", {}).items()
+        if isinstance(told, Mapping)
+    ]
     growth = experiments.get("growth", {})
     for what, by_size in growth.items():
         if isinstance(by_size, Mapping):
@@ -103,6 +96,15 @@ def experiment_tables(experiments: Mapping[str, Any]) -> list[str]:
         both = (jupyter["p50 through Jupyter, ms"], jupyter["p50 direct, ms"])
         parts.append(f"Through Jupyter: p50 {both[0]:.3g} ms, by the direct port {both[1]:.3g} ms.")
     return parts
+
+
+def _load_table(model: str, told: Mapping[str, Any]) -> str:
+    rows = []
+    for turn, found in told.items():
+        if "p50_ms" in found:
+            rate = "" if found["rate"] is None else _number(found["rate"])
+            rows.append([turn, rate, f"{found['p50_ms']:.3g}", f"{found['p99_ms']:.3g}"])
+    return _table([f"{model}, shares of the closed loop's rate", "requests/s", "p50 ms", "p99 ms"], rows)
 
 
 def stage_tables(

@@ -25,7 +25,13 @@ def report() -> Report:
         [Result("floats", 64, OURS, ours), Result("floats", 64, "PyTriton", theirs)],
         {("dense", "Ray Serve"): "it ended with 1: at /home/me/ray/serve.py line 3"},
     )
+    loaded = {
+        "one caller": {"rate": None, "p50_ms": 3, "p99_ms": 4},
+        "50%": {"rate": 1300, "p50_ms": 5, "p99_ms": 7},
+    }
+    ratio = {"median": 2.5, "low": 2.25, "high": 3}
     experiments = {
+        "half_load": {"compute": {**loaded, "p99 at 50% over p50 of the bare callable": ratio}},
         "growth": {"requests/s by connections": {1: 4000.0, 64: 27_000.0}},
         "swap": {"failed": "the version did not take over"},
         "live": {"three_floats, alone": {"decode": 12.5, "total": 80.0}},
@@ -47,11 +53,14 @@ def test_report_has_every_turn_and_reads_as_it_was_written(report, tmp_path) -> 
     "line",
     [
         "| the same over PyTriton | at least 4 | 3 | **missed** | 5 |",
+        "| its p99 at half of our closed loop, over a single call | at most 2 | 2.5 (2.25 to 3) | **missed** |  |",
         "| gRPC over PyTriton | at least 1 |  | not measured |  |",
         "| jupyter_tfserve | 900 | 600 to 1,200 | 1 | 3 | 50 | 0.00 | 0 |",
         "| requests/s by connections | 1 | 64 |",
         "|  | 4,000 | 27,000 |",
         "swap: the version did not take over",
+        "| one caller |  | 3 | 4 |",
+        "| 50% | 1,300 | 5 | 7 |",
         "| three_floats, alone | 12.5 | 80 |",
         "| REST | 1.25 |",
         "- Ray Serve, dense row of 784, REST: it ended with 1: at … line 3",
