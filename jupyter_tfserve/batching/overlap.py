@@ -69,7 +69,8 @@ class LaneOverlap:
         self.turns = Turns.SIDE_BY_SIDE
         """Other ways than this ask `next_at` when a batch may be sent off."""
         self.is_spread = False
-        """The lanes are of several replicas, which need not take turns: nothing is tried, they run side by side."""
+        """The lanes need not take turns, since they are of several replicas or as many as were asked for: nothing is
+        tried, they run side by side."""
         self._present_rows = present_rows
         self._competition = Competition()
         self._gathering = GatheringTrial(cpu_s)

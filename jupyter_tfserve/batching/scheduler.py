@@ -97,7 +97,7 @@ class BatchScheduler:
         """The lane takes batches from now on; batches go to the replica that has the least to do."""
         self._replica_of[lane] = replica
         self._free.append(lane)
-        self._overlap.is_spread = len(set(self._replica_of.values())) > 1
+        self._overlap.is_spread = self._are_lanes_spread()
         self._schedule()
 
     def remove_lane(self, lane: BatchLane) -> None:
@@ -105,7 +105,11 @@ class BatchScheduler:
         self._replica_of.pop(lane, None)
         if lane in self._free:
             self._free.remove(lane)
-        self._overlap.is_spread = len(set(self._replica_of.values())) > 1
+        self._overlap.is_spread = self._are_lanes_spread()
+
+    def _are_lanes_spread(self) -> bool:
+        # By TensorFlow Serving's rules there are as many batches at once as somebody asked for.
+        return self._options.strict or len(set(self._replica_of.values())) > 1
 
     async def submit(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from jupyter_tfserve.batching.overlap import Turns
+from jupyter_tfserve.options import BatchOptions
 from tests.batching.simulated_machine import Costs, Simulation, compute_bound, percentile
 
 COMPUTE = Costs(compute_bound)
@@ -80,3 +81,11 @@ def test_every_request_is_answered_whatever_the_model_costs(batch_s) -> None:
     assert simulation.open(300, 0.5)
     assert simulation.scheduler.statistics().waiting_tasks == 0
     assert sum(batch.rows for batch in simulation.machine.ran) == len(simulation.machine.latencies)
+
+
+def test_as_many_batches_run_at_once_as_were_asked_for_by_upstreams_rules() -> None:
+    options = BatchOptions(strict=True, verify=False, max_batch_size=8, max_enqueued_batches=100)
+    simulation = Simulation(COMPUTE, options=options)
+    simulation.closed(64, 0.5)
+    assert {batch.turns for batch in simulation.machine.ran} == {Turns.SIDE_BY_SIDE}
+    assert max(batch.others for batch in simulation.machine.ran) == 1
