@@ -55,6 +55,11 @@ def main(arguments: list[str]) -> int:
 
 def _run(told: argparse.Namespace, folder: Path, command: str) -> Report:
     began = time.monotonic()
+
+    def say(text: str) -> None:
+        minutes, seconds = divmod(round(time.monotonic() - began), 60)
+        _say(f"{minutes:02}:{seconds:02} {text}")
+
     pace = _QUICK if told.quick else Pace(told.seconds, told.repetitions, _PACE.warm_up_s)
     only = None if told.only is None else set(told.only.split(","))
     cores = pick_cores(pinned=not told.no_pinning)
@@ -80,12 +85,13 @@ def _run(told: argparse.Namespace, folder: Path, command: str) -> Report:
     if workloads:
         targets = [our_target(setting, _OUR_MODELS), *limit_targets(setting)]
         targets += peer_targets(setting, _chooser(told.peers))
-        with Fleet(_taking_part(targets, workloads), _say) as fleet:
-            measure_all(workloads, fleet, pace, findings, _say, write)
+        with Fleet(_taking_part(targets, workloads), say) as fleet:
+            measure_all(workloads, fleet, pace, findings, say, write)
     lab = Lab(setting, pace, told.quick)
     for name, make in EXPERIMENTS.items():
         if only is None or name in only:
-            experiments[name] = _experiment(name, make, lab)
+            say(f"experiment: {name}")
+            experiments[name] = _experiment(make, lab)
             write()
     write()
     return report()
@@ -186,8 +192,7 @@ def _stages(models: Path) -> dict[str, dict[str, float]]:
     }
 
 
-def _experiment(name: str, make: Callable[[Lab], dict[str, Any]], lab: Lab) -> dict[str, Any]:
-    _say(f"experiment: {name}")
+def _experiment(make: Callable[[Lab], dict[str, Any]], lab: Lab) -> dict[str, Any]:
     try:
         return make(lab)
     except (NotStarted, NoLoad, OSError, httpx.HTTPError, ValueError, LookupError) as error:

@@ -62,6 +62,7 @@ class Report:
             f"`{self.command}`\n\n{machine}. {tables.quietness(self.findings)}",
             tables.promise_table(self._kept()),
             *tables.comparison(self.findings),
+            tables.mix_table(self.findings),
             *tables.experiment_tables(self.experiments),
             *tables.stage_tables(self.stages, self.experiments.get("live", {})),
             *tables.absences(self.findings),

@@ -68,6 +68,19 @@ def comparison(findings: Findings) -> list[str]:
     return parts
 
 
+def mix_table(findings: Findings) -> str:
+    """Two models asked in turn: the rate, over what both alone come to (a pair takes the time of both)."""
+    rows = []
+    for one in findings.results:
+        alone = [findings.find(name, one.connections, one.target) for name in ("floats", "dense")]
+        if one.workload == "two_models" and None not in alone:
+            rates = [_rates(result).median for result in alone if result is not None]
+            ideal = 2 / sum(1 / rate for rate in rates)
+            both = _rates(one).median
+            rows.append([one.target, _number(both), _ratio(both / ideal)])
+    return _table(["two models in turn", "requests/s", "over both alone"], rows) if rows else ""
+
+
 def workload_tables(findings: Findings) -> list[str]:
     """Everything that was measured, a table for each workload and number of connections."""
     seen = dict.fromkeys((one.workload, one.connections) for one in findings.results)
@@ -118,10 +131,10 @@ def stage_tables(
 
 def quietness(findings: Findings) -> str:
     """How far the figures are the servers': what else used their core, and where the load was near its own limit."""
-    samples = [(one, turn) for one in findings.results for turn in one.samples]
-    if not samples:
+    # Loops have a core for themselves and no load.
+    others = sorted(turn.others_share for one in findings.results for turn in one.samples if turn.load_share)
+    if not others:
         return ""
-    others = sorted(turn.others_share for _, turn in samples)
     words = (
         f"Other processes took {others[len(others) // 2]:.1%} of the server's core in the median turn, "
         f"{others[-1]:.0%} in the worst."

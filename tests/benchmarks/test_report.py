@@ -16,13 +16,19 @@ from tests.benchmarks.workloads import WORKLOADS
 @pytest.fixture
 def report() -> Report:
     """Two turns of ours and of PyTriton, who was no match and needed more of its core's time than a second has."""
-    ours = [Sample(1200, 1, 2, 1200, cpu_us=50), Sample(600, 1, 4, 600, cpu_us=50, others_share=0.25)]
+    ours = [
+        Sample(1200, 1, 2, 1200, cpu_us=50),
+        Sample(600, 1, 4, 600, cpu_us=50, load_share=0.004, others_share=0.25),
+    ]
     theirs = [
         Sample(400, 9, 20, 400, cpu_us=250, load_share=0.95),
         Sample(200, 9, 20, 200, cpu_us=250, load_share=0.95),
     ]
+    mixed = [
+        Result(name, 64, OURS, [Sample(rate, 1, 2)]) for name, rate in (("dense", 300), ("two_models", 450))
+    ]
     findings = Findings(
-        [Result("floats", 64, OURS, ours), Result("floats", 64, "PyTriton", theirs)],
+        [Result("floats", 64, OURS, ours), Result("floats", 64, "PyTriton", theirs), *mixed],
         {("dense", "Ray Serve"): "it ended with 1: at /home/me/ray/serve.py line 3"},
     )
     loaded = {
@@ -59,6 +65,7 @@ def test_report_has_every_turn_and_reads_as_it_was_written(report, tmp_path) -> 
         "| requests/s by connections | 1 | 64 |",
         "|  | 4,000 | 27,000 |",
         "swap: the version did not take over",
+        "| jupyter_tfserve | 450 | 1 |",
         "| one caller |  | 3 | 4 |",
         "| 50% | 1,300 | 5 | 7 |",
         "| three_floats, alone | 12.5 | 80 |",
