@@ -2,7 +2,7 @@
 
     frame  = header bytes (u32), body bytes (u64), header, body          integers are little endian
     header = JSON; "x" lists the tensors as [alias, TensorFlow's dtype, shape, bytes]
-    body   = the tensors' buffers, each beginning at a multiple of 16 bytes
+    body   = the tensors' buffers, each beginning at a multiple of 64 bytes
              a string tensor is its lengths (u64 each), then all of its bytes
 
 No pickle: a model is a program, and its worker must not be able to run code in the engine. For the same
@@ -36,7 +36,8 @@ SMALL_BYTES: Final = 64 * 2**10
 SESSION_RUN: Final = "\0session_run"
 """A call's signature, which no model has: inputs and outputs are tensors of the graph by their names."""
 
-_ALIGNMENT: Final = 16
+_ALIGNMENT: Final = 64
+"""TensorFlow copies an input that begins elsewhere before it computes."""
 _STRING: Final = DTYPES["string"].numpy
 _LENGTH: Final = np.dtype("<u8")
 _MALFORMED: Final = (KeyError, TypeError, ValueError, OverflowError)
@@ -183,7 +184,9 @@ class FrameDecoder:
     def _begin_body(self, start: int, body_bytes: int) -> None:
         self._header = _parse_header(self._scratch[PREFIX.size : start])
         # np.empty, because a bytearray of that size would be filled with zeros first.
-        self._body = np.empty(body_bytes, np.uint8).data
+        room = np.empty(body_bytes + _ALIGNMENT, np.uint8)
+        first = -room.ctypes.data % _ALIGNMENT
+        self._body = room[first : first + body_bytes].data
         self._filled = self._have - start
         self._body[: self._filled] = self._scratch[start : self._have]
         self._have = 0

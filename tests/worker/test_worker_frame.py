@@ -136,6 +136,13 @@ def test_arrays_are_aligned_when_sizes_are_odd():
     assert all(tensor.flags.aligned for tensor in decode_call(received).inputs.values())
 
 
+@pytest.mark.parametrize("count", [SMALL_BYTES, SMALL_BYTES + 1, 1_000_003])
+def test_large_arrays_begin_where_tensorflow_takes_them_without_a_copy(count):
+    inputs = {"a": np.zeros(count, np.int8), "b": np.zeros(3, np.float64)}
+    [received] = feed(FrameDecoder(), b"".join(encode_call(Call("s", inputs))))
+    assert all(array.ctypes.data % 64 == 0 for array in decode_call(received).inputs.values())
+
+
 def test_error_is_raised_again_when_the_answer_is_one():
     sent = ServingError(Code.INVALID_ARGUMENT, "no ☃")
     [received] = feed(FrameDecoder(), b"".join(encode_error(sent)))
