@@ -34,6 +34,7 @@ def draw(findings: Findings, peers: frozenset[str], file: Path, measure: Measure
     """Writes an SVG. REQUIRES: at least one result."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     panels = list(_panels(findings, measure).items())
     rows = math.ceil(len(panels) / _COLUMNS)
@@ -44,10 +45,13 @@ def draw(findings: Findings, peers: frozenset[str], file: Path, measure: Measure
         for ax, (title, bars) in zip(axes, panels, strict=False):
             colours = [_OURS if name == OURS else _PEER if name in peers else _LIMIT for _, name in bars]
             drawn = ax.barh([name for _, name in bars], [value for value, _ in bars], color=colours)
-            ax.bar_label(drawn, [f"{value:,.4g}" for value, _ in bars], padding=3, fontsize=8)
+            ax.bar_label(drawn, [_figure(value) for value, _ in bars], padding=3, fontsize=8)
             ax.set_xscale("log")
-            ax.margins(x=0.15)
-            ax.set_title(f"{title}: {measure.title}", fontsize=10)
+            # From a power of ten below the shortest bar: what is nearly alike must look so.
+            left, longest = 10 ** math.floor(math.log10(bars[0][0] / 2)), bars[-1][0]
+            ax.set_xlim(left, longest * (longest / left) ** 0.2)
+            ax.xaxis.set_minor_formatter(NullFormatter())
+            ax.set_title(f"{title}, {measure.title}", fontsize=10)
             ax.tick_params(labelsize=8)
             ax.spines[["top", "right"]].set_visible(False)
         for ax in axes[len(panels) :]:
@@ -57,10 +61,14 @@ def draw(findings: Findings, peers: frozenset[str], file: Path, measure: Measure
         )
 
 
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def _panels(findings: Findings, measure: Measure) -> dict[str, list[tuple[float, str]]]:
     panels: dict[str, list[tuple[float, str]]] = {}
     for workload in WORKLOADS:
-        if workload.rate:
+        if workload.rate or not workload.peer_connections:
             continue
         results = [one for one in findings.results if one.workload == workload.name]
         shared = [
@@ -74,5 +82,5 @@ def _panels(findings: Findings, measure: Measure) -> dict[str, list[tuple[float,
             if one.connections == busiest
         ]
         if shown := sorted(bar for bar in bars if bar[0] > 0):
-            panels[f"{workload.title}, {busiest} connections"] = shown
+            panels[f"{workload.title} ({busiest})"] = shown
     return panels

@@ -50,7 +50,7 @@ def comparison(findings: Findings) -> list[str]:
             [name, *(cell(one) if (one := findings.find(w.name, c, name)) else "" for w, c in columns)]
             for name in names
         ]
-        return _table([title, *(f"{workload.title}, {_connections(c)}" for workload, c in columns)], rows)
+        return _table([title, *(f"{workload.title} ({c})" for workload, c in columns)], rows)
 
     def latencies(one: Result) -> str:
         p50, p99 = (
@@ -58,7 +58,9 @@ def comparison(findings: Findings) -> list[str]:
         )  # type: ignore[misc]
         return f"{p50:.3g}, {p99:.3g}"
 
-    parts = []
+    parts = [
+        "In parentheses how many connections ask; under *processor time* is what an answer costs the server."
+    ]
     if shared:
         parts.append(matrix("requests/s", shared, lambda one: _number(_median(one, lambda turn: turn.per_s))))
         parts.append(matrix("processor time, µs", shared, lambda one: _number(_median(one, _cpu))))
