@@ -21,15 +21,15 @@ _THREADS: Final = "/proc/self/task"
 
 
 @contextlib.contextmanager
-def gently(cpus: int) -> Iterator[None]:
+def gently(may_stay: bool) -> Iterator[None]:
     """The calling thread, and every one that is made meanwhile, gives way to others; afterwards no more.
 
-    REQUIRES: who shall never give way is made before. `cpus` are those that the process may use: on a single one no
-    pool of threads computes for a caller.
+    REQUIRES: who shall never give way is made before. `may_stay`: none of those threads will compute for a caller, so
+    that nothing is lost if their priority cannot be taken back.
     """
     before = _own_nice()
     may_return = _may_raise()
-    if before is None or before >= LOADING or not (may_return or cpus == 1):
+    if before is None or before >= LOADING or not (may_return or may_stay):
         yield
         return
     _set_nice(0, LOADING)

@@ -71,7 +71,9 @@ def serve(
         threads = [threading.Thread(target=_serve_loaded, args=(lane, loaded), daemon=True) for lane in lanes]
         for thread in threads:
             thread.start()
-        with gently(usable_cpus()):
+        # With one CPU operations run in the lanes' threads, unless somebody asked for a pool.
+        has_pool = order.inter_op_parallelism or order.session_config
+        with gently(may_stay=usable_cpus() == 1 and not has_pool):
             model = _load(order, len(lanes))
     except ServingError as error:
         _send(control, encode_error(error))

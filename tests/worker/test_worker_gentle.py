@@ -32,9 +32,9 @@ def in_a_thread(work) -> list[int]:
     return found
 
 
-def load(cpus: int) -> list[int]:
+def load(may_stay: bool) -> list[int]:
     """The priorities of a load, of a thread that it makes, and of its thread afterwards."""
-    with gently(cpus):
+    with gently(may_stay):
         during = [nice(), *in_a_thread(lambda: [nice()])]
     return [*during, nice()]
 
@@ -42,18 +42,18 @@ def load(cpus: int) -> list[int]:
 def test_load_gives_way_and_leaves_no_trace_when_priorities_may_be_raised() -> None:
     if not gentle._may_raise():
         pytest.skip("an ordinary user may not")
-    assert in_a_thread(lambda: load(2)) == [LOADING, LOADING, ORDINARY]
+    assert in_a_thread(lambda: load(False)) == [LOADING, LOADING, ORDINARY]
     assert nice() == ORDINARY
 
 
 def test_load_leaves_pools_as_they_are_when_they_will_serve_and_cannot_be_raised(monkeypatch) -> None:
     monkeypatch.setattr(gentle, "_may_raise", lambda: False)
-    assert in_a_thread(lambda: load(2)) == [ORDINARY, ORDINARY, ORDINARY]
+    assert in_a_thread(lambda: load(False)) == [ORDINARY, ORDINARY, ORDINARY]
 
 
 def test_load_gives_way_for_good_when_no_pool_will_serve(monkeypatch) -> None:
     monkeypatch.setattr(gentle, "_may_raise", lambda: False)
-    assert in_a_thread(lambda: load(1)) == [LOADING, LOADING, LOADING]
+    assert in_a_thread(lambda: load(True)) == [LOADING, LOADING, LOADING]
     assert nice() == ORDINARY
 
 
