@@ -64,6 +64,7 @@ CASES = (
         "NaN, 1e400, 2^64, -1 as uint8, 1.7 as int, true as float",
         "one fixed outcome each, and no silent conversion",
         (
+            "contract/test_contract_number_abuse.py::test_no_number_is_converted_silently_when_it_does_not_fit_its_dtype",
             "contract/test_contract_rest_errors.py::test_number_is_read_as_upstream_reads_it",
             "contract/test_contract_rest_errors.py::test_dtype_s_elements_are_typed",
         ),
