@@ -59,7 +59,7 @@ class BatchOptions:
     max_batch_bytes: int = 64 * 2**20
     target_p99_ms: float = 0.0
     batch_timeout_micros: int = 0
-    max_enqueued_rows: int = 65_536
+    max_enqueued_rows: int = 2**24
     max_enqueued_bytes: int = 512 * 2**20
     max_queue_wait_ms: float = 5000.0
     allowed_batch_sizes: tuple[int, ...] = ()

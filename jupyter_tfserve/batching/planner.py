@@ -183,7 +183,12 @@ class BatchPlanner:
         if not rows:
             return self._alone_s.get(signature)
         learned = self._learned.get(signature)
-        return None if learned is None else learned.row_s
+        if learned is None:
+            return None
+        if rows > learned.limit:
+            # It runs whole, or in pieces that are larger than a batch: its rows take less each.
+            return min(learned.row_s, learned.curve.row_seconds(rows))
+        return learned.row_s
 
     def seconds(self, signature: str, rows: int) -> float | None:
         """What a batch of so many rows takes; None while that is unknown."""

@@ -90,7 +90,8 @@ async def test_split_request_is_refused_whole_and_admitted_whole() -> None:
     assert len((await large)["y"]) == 9
 
 
-async def test_rows_of_others_run_between_the_pieces_of_a_large_request() -> None:
+@pytest.mark.parametrize("other", ["small", "large"])
+async def test_rows_of_others_run_between_the_pieces_of_a_large_request(other: str) -> None:
     scheduler, lane = BatchScheduler(BatchOptions(max_batch_size=4)), Lane()
     scheduler.add_lane(lane)
     await prove(scheduler)
@@ -98,7 +99,7 @@ async def test_rows_of_others_run_between_the_pieces_of_a_large_request() -> Non
     lane.gate.clear()
     large = ask(scheduler, *range(100, 140), caller="large")
     await turns()
-    small = ask(scheduler, 1, caller="small")
+    small = ask(scheduler, 1, caller=other)
     await turns()
     lane.gate.set()
     await asyncio.gather(large, small)
