@@ -149,15 +149,13 @@ class BatchScheduler:
             size = max(self._planner.limit(signature), -(-rows // MAX_PIECES))
             if rows > size:
                 pieces = split_rows(inputs, rows, size)
-                return await self._join([self._piece(task, piece, pieces) for piece in pieces])
+                return await self._join([self._piece(task, piece) for piece in pieces])
         self._enqueue(task)
         return await task.future
 
-    def _piece(self, task: BatchTask, inputs: Tensors, pieces: list[Tensors]) -> BatchTask:
+    def _piece(self, task: BatchTask, inputs: Tensors) -> BatchTask:
         return replace(
             task,
-            # Others take turns with them, whoever they come from, and are not refused because of them.
-            caller=id(pieces),
             inputs=inputs,
             # One connection's large request would be everybody's on this machine, who are one caller.
             caller=task if task.caller is None else task.caller,
