@@ -29,8 +29,9 @@ ALONE: Final = 1.25
 """Batches in flight on average while one ran: from then on it had company, up to then it had none to speak of."""
 KNOWN_SIZES: Final = 1.5
 """What is known of sizes alone is believed for sizes up to this many times the largest."""
-SATURATING: Final = 0.6
-"""A batch that keeps such a share of the processors busy by itself leaves nothing for a second one."""
+SATURATING: Final = 0.67
+"""A batch that keeps such a share of the processors busy by itself leaves too little for a second one: less than half of
+what that needs."""
 INDEPENDENT: Final = 0.5
 """What company adds to the work done at once: 0 where batches compete for everything, 1 where for nothing."""
 
