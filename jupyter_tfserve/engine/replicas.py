@@ -36,8 +36,8 @@ class LaneTaker(Protocol):
 class ReplicaHost(Protocol):
     """The version, as its replicas need it."""
 
-    async def spawn(self) -> Worker:
-        """A worker that has loaded the version; its ServingError."""
+    async def spawn(self, is_replacement: bool = False) -> Worker:
+        """A worker that has loaded the version; its ServingError. Requests may wait for a replacement."""
 
     async def prepare(self, worker: Worker) -> None:
         """Warms up a worker that joins others, before it takes requests; its ServingError."""
@@ -138,7 +138,7 @@ class Replica:
             await asyncio.sleep(RESTART_BACKOFF_S[min(failures, len(RESTART_BACKOFF_S) - 1)])
             failures += 1
             try:
-                return await self._host.spawn()
+                return await self._host.spawn(is_replacement=True)
             except ServingError as error:
                 self._host.spawn_failed(error)
                 if isinstance(error, ModelDied) and self._host.is_given_up(error):

@@ -175,11 +175,11 @@ class VersionRuntime:
         if roots:
             await asyncio.to_thread(check_version, self._path, roots)
 
-    async def spawn(self) -> Worker:
+    async def spawn(self, is_replacement: bool = False) -> Worker:
         """See `ReplicaHost`."""
         await self._check_roots()
         config = await asyncio.to_thread(session_config, self._path, self._options.worker.session_config)
-        return await self._pool.spawn(self._id, self._path, config)
+        return await self._pool.spawn(self._id, self._path, config, is_replacement=is_replacement)
 
     async def prepare(self, worker: Worker) -> None:
         """See `ReplicaHost`: its own warm-up, beside those who are served."""

@@ -73,7 +73,8 @@ def serve(
             thread.start()
         # With one CPU operations run in the lanes' threads, unless somebody asked for a pool.
         has_pool = order.inter_op_parallelism or order.session_config
-        with gently(may_stay=usable_cpus() == 1 and not has_pool):
+        gentleness = gently(may_stay=usable_cpus() == 1 and not has_pool)
+        with gentleness if order.is_gentle else contextlib.nullcontext():
             model = _load(order, len(lanes))
     except ServingError as error:
         _send(control, encode_error(error))

@@ -47,5 +47,7 @@ class WorkerOrder:
     """The one GPU that the process may see, as the driver calls it; empty: as the engine's environment has it."""
     gpu_memory_limit_mb: int = 0
     """What the process may take of its GPU; 0: what the session's config says, half of it if that says nothing."""
+    is_gentle: bool = False
+    """Load at a low priority, beside versions that serve."""
     probes_gpus: bool = False
     """Load nothing: report which GPUs TensorFlow sees, and end."""

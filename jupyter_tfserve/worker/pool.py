@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -76,9 +77,17 @@ class WorkerPool:
         await self._launcher.start()
         self._gpus.start()
 
-    async def spawn(self, servable: ServableId, path: Path, session_config: bytes | None = None) -> Worker:
+    async def spawn(
+        self,
+        servable: ServableId,
+        path: Path,
+        session_config: bytes | None = None,
+        *,
+        is_replacement: bool = False,
+    ) -> Worker:
         """A worker that has loaded the SavedModel in `path`; `session_config` counts instead of the options'.
 
+        It gives way to workers that serve while it loads, unless `is_replacement`: requests wait for that one.
         ServingError: the model's own, RESOURCE_EXHAUSTED when it would not fit into memory, DEADLINE_EXCEEDED
         after `load_timeout_s` (`ModelHung`), INTERNAL when its process died (`ModelDied` by its own fault). Whatever
         way it fails, or if it is cancelled, the process is gone, or on its way if the engine had not heard of it yet.
@@ -93,6 +102,7 @@ class WorkerPool:
         order = self._order(
             path, self._options.session_config if session_config is None else session_config, gpu
         )
+        order = replace(order, is_gentle=bool(self._workers) and not is_replacement)
         task = asyncio.get_running_loop().create_task(self._spawn(servable, path, order, gpu))
         if gpu is not None:
             self._occupy(gpu, servable, task)

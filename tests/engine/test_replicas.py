@@ -41,8 +41,10 @@ class Version:
         self.failures: list[str] = []
         self.crashes: list[str] = []
         self.is_over = False
+        self.replacements: list[bool] = []
 
-    async def spawn(self) -> Worker:
+    async def spawn(self, is_replacement: bool = False) -> Worker:
+        self.replacements.append(is_replacement)
         await asyncio.sleep(0)
         fault = self.faults.pop(0) if self.faults else None
         if fault is not None:
@@ -163,6 +165,7 @@ async def test_only_the_dead_replica_is_replaced_when_one_dies():
     await until(lambda: len(version.spawned) == 3 and len(version.lanes) == 2)
     assert (version.crashes, other.died.done()) == (["killed"], False)
     assert sorted(version.lanes.values()) == [0, 1]
+    assert version.replacements == [False, False, True]
     await served.close()
 
 

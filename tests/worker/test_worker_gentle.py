@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_tfserve.types import ServableId
 from jupyter_tfserve.worker import gentle
 from jupyter_tfserve.worker.gentle import LOADING, gently
 
@@ -69,3 +70,21 @@ async def test_lanes_of_a_loaded_worker_have_the_engines_priority(spawn) -> None
     found = priorities(worker.pid)
     assert found.count(ORDINARY) >= len(worker.lanes)
     assert set(found) == {ORDINARY} or not gentle._may_raise()
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_load_gives_way_beside_workers_unless_requests_wait_for_it(
+    pool, spawn, saved_models, monkeypatch
+) -> None:
+    launch, orders = pool._launcher.launch, []
+
+    async def noted(order, sockets):
+        orders.append(order)
+        return await launch(order, sockets)
+
+    monkeypatch.setattr(pool._launcher, "launch", noted)
+    await spawn("half_plus_two")
+    await spawn("half_plus_two")
+    path = saved_models / "half_plus_two" / "1"
+    await (await pool.spawn(ServableId("m", 1), path, is_replacement=True)).stop()
+    assert [order.is_gentle for order in orders] == [False, True, False]
