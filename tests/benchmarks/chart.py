@@ -31,12 +31,14 @@ CPU = Measure("processor time of an answer, µs", lambda turn: turn.cpu_us)
 
 
 def draw(findings: Findings, peers: frozenset[str], file: Path, measure: Measure = RATE) -> None:
-    """Writes an SVG. REQUIRES: at least one result."""
+    """Writes an SVG, if there is anything that peers are asked too."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter
 
     panels = list(_panels(findings, measure).items())
+    if not panels:
+        return
     rows = math.ceil(len(panels) / _COLUMNS)
     # Letters as text: a tenth of the size, and a reader can search in it.
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "benchmark"}):

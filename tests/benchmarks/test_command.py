@@ -10,6 +10,7 @@ import pytest
 
 from tests.benchmarks.limits.targets import BARE_UVICORN, CALLABLE_ONE, ECHO_AIO, ECHO_THREADS
 from tests.benchmarks.models import ROOT
+from tests.benchmarks.report import BEGIN, END
 from tests.benchmarks.targets import OURS
 
 
@@ -38,3 +39,23 @@ def test_two_workloads_are_measured_beside_their_limits(tmp_path) -> None:
         turn["answers"] > 0 and turn["errors"] == 0 for one in told["results"] for turn in one["samples"]
     )
     assert "<svg" in (tmp_path / "benchmark.svg").read_text()
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(900)
+def test_run_goes_into_a_page_again_without_measuring(tmp_path) -> None:
+    page = tmp_path / "docs" / "performance.md"
+    (page.parent / "images").mkdir(parents=True)
+    page.write_text(f"# Title\n{BEGIN}\n{END}\n")
+    only = "floats,through_jupyter,live"
+    asked = ["--only", only, "--connections", "1", "--peers", "none", "--out", tmp_path, "--docs", page]
+    done = run("--quick", *asked)
+    assert done.returncode == 0, done.stdout + done.stderr
+    written = page.read_text()
+    told = json.loads((tmp_path / "benchmark.json").read_text())
+    assert told["experiments"]["through_jupyter"]["p50 through Jupyter, ms"] > 0
+    assert told["experiments"]["live"]["image, alone"]["total"] > 0
+    assert str(tmp_path) not in written
+    page.write_text(f"# Title\n{BEGIN}\n{END}\n")
+    assert run("--show", tmp_path / "benchmark.json", "--docs", page).returncode == 0
+    assert page.read_text() == written

@@ -115,3 +115,8 @@ def test_workloads_of_promises_are_measured() -> None:
     beside = [one for one in PROMISES if any(peer in one.text for peer in peers) or "Python peer" in one.text]
     assert len(beside) == 9
     assert all(promise.found(everything, {}) is not None for promise in beside)
+
+
+def test_chart_of_nothing_is_no_file(tmp_path) -> None:
+    draw(Findings([Result("strings", 64, OURS, samples(1.0))]), frozenset(), tmp_path / "chart.svg")
+    assert list(tmp_path.iterdir()) == []
