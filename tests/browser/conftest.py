@@ -181,9 +181,17 @@ def serving(api):
 
 
 @pytest.fixture
-def page(browser, request):
-    """A fresh page; the test fails when it logged an error."""
+def fired():
+    """S7's canary: what scripts that came in as names, labels or errors have said, in any page or frame of the test."""
+    return []
+
+
+@pytest.fixture
+def page(browser, request, fired):
+    """A fresh page; the test fails when it logged an error, or when the canary fired."""
     context = browser.new_context(viewport={"width": 1280, "height": 860})
+    context.expose_function("canary", lambda text: fired.append(text))  # noqa: PLW0108  no builtin
+    context.add_init_script("window.alert = (text) => window.canary(String(text));")
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = context.new_page()
     page.set_default_timeout(30_000)
@@ -192,6 +200,7 @@ def page(browser, request):
     yield page
     context.close()
     assert [crash for crash in crashes if NOTEBOOK_7_OWN not in crash] == []
+    assert fired == []
 
 
 @pytest.fixture

@@ -73,6 +73,7 @@ CASES = (
         "names and errors that look like markup",
         "shown as text, everywhere",
         (
+            "browser/test_canary.py::test_canary_fires_when_markup_is_taken_for_markup",
             "browser/test_sidebar.py::test_hostile_label_is_shown_as_text",
             "browser/test_live.py::test_hostile_card_is_shown_as_text",
             "browser/test_page.py::test_names_are_text_when_they_look_like_markup",
