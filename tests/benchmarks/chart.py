@@ -34,7 +34,6 @@ def draw(findings: Findings, peers: frozenset[str], file: Path, measure: Measure
     """Writes an SVG, if there is anything that peers are asked too."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter
 
     panels = list(_panels(findings, measure).items())
     if not panels:
@@ -52,7 +51,7 @@ def draw(findings: Findings, peers: frozenset[str], file: Path, measure: Measure
             # From a power of ten below the shortest bar: what is nearly alike must look so.
             left, longest = 10 ** math.floor(math.log10(bars[0][0] / 2)), bars[-1][0]
             ax.set_xlim(left, longest * (longest / left) ** 0.2)
-            ax.xaxis.set_minor_formatter(NullFormatter())
+            ax.minorticks_off()
             ax.set_title(f"{title}, {measure.title}", fontsize=10)
             ax.tick_params(labelsize=8)
             ax.spines[["top", "right"]].set_visible(False)

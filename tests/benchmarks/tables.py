@@ -13,6 +13,7 @@ from tests.benchmarks.workloads import WORKLOADS, Workload
 
 _TITLES = {workload.name: workload.title for workload in WORKLOADS}
 _BUSY_LOAD = 0.9
+_QUIET_SHARE = 0.05
 _REASON_LENGTH = 160
 
 
@@ -56,7 +57,7 @@ def comparison(findings: Findings) -> list[str]:
         p50, p99 = (
             _median(one, lambda turn, name=name: getattr(turn, name)) for name in ("p50_ms", "p99_ms")
         )  # type: ignore[misc]
-        return f"{p50:.3g}, {p99:.3g}"
+        return f"{_number(p50)}, {_number(p99)}"
 
     parts = [
         "In parentheses how many connections ask; under *processor time* is what an answer costs the server."
@@ -100,7 +101,7 @@ def experiment_tables(experiments: Mapping[str, Any]) -> list[str]:
     growth = experiments.get("growth", {})
     for what, by_size in growth.items():
         if isinstance(by_size, Mapping):
-            figures = [f"{value:.3g}" if value < 100 else _number(value) for value in by_size.values()]
+            figures = [_number(value) for value in by_size.values()]
             parts.append(_table([what, *(f"{int(size):,}" for size in by_size)], [["", *figures]]))
     for where, told in experiments.get("swap", {}).items():
         if isinstance(told, Mapping):
@@ -116,9 +117,9 @@ def experiment_tables(experiments: Mapping[str, Any]) -> list[str]:
 def _load_table(model: str, told: Mapping[str, Any]) -> str:
     rows = []
     for turn, found in told.items():
-        if "p50_ms" in found:
-            rate = "" if found["rate"] is None else _number(found["rate"])
-            rows.append([turn, rate, f"{found['p50_ms']:.3g}", f"{found['p99_ms']:.3g}"])
+        if isinstance(found, Mapping) and "p50_ms" in found:
+            rate = "" if found.get("rate") is None else _number(found["rate"])
+            rows.append([turn, rate, _number(found["p50_ms"]), _number(found["p99_ms"])])
     return _table([f"{model}, shares of the closed loop's rate", "requests/s", "p50 ms", "p99 ms"], rows)
 
 
@@ -137,10 +138,10 @@ def quietness(findings: Findings) -> str:
     others = sorted(turn.others_share for one in findings.results for turn in one.samples if turn.load_share)
     if not others:
         return ""
-    words = (
-        f"Other processes took {others[len(others) // 2]:.1%} of the server's core in the median turn, "
-        f"{others[-1]:.0%} in the worst."
-    )
+    median = others[len(others) // 2]
+    words = f"Other processes took {median:.1%} of the server's core in the median turn, {others[-1]:.0%} in the worst."
+    if median > _QUIET_SHARE:
+        words += " **So rates and latencies of this run say nothing, nor do verdicts on them; processor times do.**"
     busy = dict.fromkeys(
         f"{one.target} ({_TITLES.get(one.workload, one.workload)}, {_connections(one.connections)})"
         for one in findings.results
@@ -186,7 +187,7 @@ def _workload_table(findings: Findings, workload: str, connections: int) -> str:
 def _stages(title: str, stages: Mapping[str, Mapping[str, float]]) -> str:
     names = list(dict.fromkeys(name for told in stages.values() for name in told))
     rows = [
-        [one, *(f"{told[name]:.3g}" if name in told else "" for name in names)]
+        [one, *(_number(told[name]) if name in told else "" for name in names)]
         for one, told in stages.items()
     ]
     return _table([title, *names], rows)

@@ -84,6 +84,13 @@ def test_report_says_what_else_used_the_core_and_where_the_load_was_the_limit(re
     assert "/home" not in text
 
 
+@pytest.mark.parametrize(("others_share", "says"), [(0.01, False), (0.2, True)])
+def test_report_of_a_busy_machine_says_that_its_rates_are_none(report, others_share, says) -> None:
+    busy = [Sample(600, 1, 4, load_share=0.1, others_share=others_share)] * 3
+    report.findings.results[:] = [Result("floats", 64, OURS, busy)]
+    assert ("rates and latencies of this run say nothing" in report.as_docs()) is says
+
+
 def test_report_is_written_between_the_marks_and_nowhere_else() -> None:
     page = f"# Title\n\n{BEGIN}\nold\n{END}\n\nthe rest\n"
     assert embed(page, "new") == f"# Title\n\n{BEGIN}\nnew\n{END}\n\nthe rest\n"
