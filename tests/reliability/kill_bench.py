@@ -6,6 +6,7 @@ Nothing polls: whoever waits for answers is told by the load itself.
 from __future__ import annotations
 
 import asyncio
+import bisect
 import contextlib
 import itertools
 import json
@@ -127,11 +128,6 @@ class Label:
         self.moves: list[tuple[float, float, int]] = []
         self.moving = asyncio.Event()
 
-    def may_answer(self, sent: float, ended: float) -> set[int]:
-        """The versions that a request may have seen: the last move acknowledged before it, and any later one."""
-        last = max(at for at, (_, acknowledged, _) in enumerate(self.moves) if acknowledged <= sent)
-        return {version for begun, _, version in self.moves[last:] if begun <= ended}
-
     async def move(self, version: int) -> None:
         begun, acknowledged = time.monotonic(), math.inf
         self.moving.set()
@@ -248,8 +244,19 @@ class KillBench:
         return death[0]
 
     def wrong(self) -> list[tuple[float, float, int]]:
-        """Answers of a version that the label did not name then: a move that was acknowledged was lost."""
-        return [one for one in self.seen.answers if one[2] not in self.label.may_answer(one[0], one[1])]
+        """Answers of a version that the label did not name then: a move that was acknowledged was lost.
+
+        It may have named that of the last move acknowledged before the request was sent, and any later one's.
+        """
+        moves = self.label.moves
+        begun = [at for at, _, _ in moves]
+        ends = [(at, number) for number, (_, at, _) in enumerate(moves) if at < math.inf]
+
+        def may_be(sent: float, ended: float) -> set[int]:
+            last = ends[bisect.bisect_right(ends, (sent, len(moves))) - 1][1]
+            return {version for _, _, version in moves[last : bisect.bisect_right(begun, ended)]}
+
+        return [one for one in self.seen.answers if one[2] not in may_be(one[0], one[1])]
 
     def around(self, moment: float) -> str:
         """What happened about then, for whoever must understand a failure; times relative to it, in seconds."""

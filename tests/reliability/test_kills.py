@@ -100,20 +100,20 @@ async def test_nothing_acknowledged_is_lost_when_processes_are_killed_at_random(
             what, took = await strike(bench, chance)
             ready.setdefault(what, []).append(took)
         await bench.seen.after(time.monotonic(), 10)
-    told(bench, ready, record_case)
     wrong = bench.wrong()
+    told(bench, ready, len(wrong), record_case)
     assert not wrong, bench.around(wrong[0][0])
     assert bench.seen.failed == []
     assert bench.stray() == []
 
 
-def told(bench: KillBench, ready: Ready, record_case) -> None:
+def told(bench: KillBench, ready: Ready, wrong: int, record_case) -> None:
     """The figures of the case."""
     kills = sum(map(len, ready.values()))
-    failed = len(bench.wrong()) + len(bench.seen.failed) + len(bench.stray())
+    failed = wrong + len(bench.seen.failed) + len(bench.stray())
     answers = f"of {len(bench.seen.answers):,}"
     record_case("F1", f"wrong or failed answers, {kills} kills ({', '.join(ready)})", failed, answers)
-    record_case("F1", "acknowledged label moves lost", len(bench.wrong()), f"of {bench.acknowledged():,}")
+    record_case("F1", "acknowledged label moves lost", wrong, f"of {bench.acknowledged():,}")
     for what, times in ready.items():
         for name, figure in summary(times).items():
             record_case("F1", f"answers again after the {what}, {name} of {len(times)}", figure, "s")
