@@ -1,43 +1,35 @@
 """gRPC behind keys: strangers are refused before their message is read, callers held to their models and rate.
 
-The interceptor stands before every method of every service where keys are needed, and is not installed elsewhere;
-`guarded` is around each method of ours. Which model is asked is seen where the message becomes a ModelSpec.
+`KeyDoor` stands before every method of every service where keys are needed, and is not installed elsewhere; `guarded`
+is around each method of ours. Which model is asked is seen where the message becomes a ModelSpec.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
-import grpc
-import grpc.aio
-
+from jupyter_tfserve.batching.caller import QUEUE_CALLER
 from jupyter_tfserve.codec.protos import MODEL_SERVICE, PREDICTION_SERVICE, SESSION_SERVICE
 from jupyter_tfserve.dataplane.auth import CALLER, KeyRing
-from jupyter_tfserve.dataplane.grpc_status import GRPC_STATUS, status_details, truncate_message
+from jupyter_tfserve.dataplane.grpc_head import CallHead, Handler
 from jupyter_tfserve.errors import Code, ServingError
 
 OPEN_TO_KEYS: Final = (f"/{PREDICTION_SERVICE}/", f"/{SESSION_SERVICE}/", f"/{MODEL_SERVICE}/GetModelStatus")
 """What a key can open, by how a method begins; configuring and profiling the server it cannot."""
 
-Handler: TypeAlias = Callable[[bytes, Any], Awaitable[bytes]]
 
-
-class KeyInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc,type-arg,unused-ignore]
+class GrpcKeyDoor:
     """Refuses who shows no valid key, whatever they ask for; only the service named `public` is for all."""
 
     def __init__(self, ring: KeyRing, public: str) -> None:
         self._ring = ring
         self._public = f"/{public}/"
 
-    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
-        """grpc.aio's hook: the method's handler, or one that refuses."""
-        if not details.method.startswith(self._public):
-            try:
-                self._ring.caller(_authorization(details.invocation_metadata))
-            except ServingError as error:
-                return _refusing(error)
-        return await continuation(details)
+    def check(self, head: CallHead) -> None:
+        """UNAUTHENTICATED for strangers."""
+        if not head.path.startswith(self._public):
+            self._ring.caller(_authorization(head.metadata))
 
 
 def guarded(ring: KeyRing, method: str, handler: Handler) -> Handler:
@@ -52,6 +44,7 @@ def guarded(ring: KeyRing, method: str, handler: Handler) -> Handler:
             text = f"No key opens {method}; ask on the engine's own machine"
             raise ServingError(Code.PERMISSION_DENIED, text)
         token = CALLER.set(caller)
+        QUEUE_CALLER.set(caller.key.id)
         try:
             with caller:
                 return await handler(body, context)
@@ -61,18 +54,20 @@ def guarded(ring: KeyRing, method: str, handler: Handler) -> Handler:
     return answer
 
 
+def by_path(services: Mapping[str, Mapping[str, Handler]], ring: KeyRing | None = None) -> dict[str, Handler]:
+    """The services' methods by `/service/name`, held to the keys of `ring`."""
+    paths = {
+        f"/{service}/{name}": handler
+        for service, methods in services.items()
+        for name, handler in methods.items()
+    }
+    if ring is None:
+        return paths
+    return {path: guarded(ring, path, handler) for path, handler in paths.items()}
+
+
 def _authorization(metadata: Iterable[tuple[str, str | bytes]] | None) -> str | None:
     for name, value in metadata or ():
         if name == "authorization":
             return value if isinstance(value, str) else value.decode("latin-1")
     return None
-
-
-def _refusing(error: ServingError) -> Any:
-    """A handler that ends the call. A stream's, since a unary one would be called with the whole message."""
-
-    async def refuse(_requests: AsyncIterator[bytes], context: Any) -> None:
-        details = status_details(error.code, error.message, error.hint)
-        await context.abort(GRPC_STATUS[error.code], truncate_message(error.message), details)
-
-    return grpc.stream_unary_rpc_method_handler(refuse)

@@ -1,42 +1,28 @@
-"""The rim of every gRPC method: bytes to message, errors to status.
+"""Bytes to messages and messages to bytes, as every gRPC method needs them.
 
-Handlers get raw bytes, so that a body which is no message is the caller's INVALID_ARGUMENT; grpcio would say
-INTERNAL. A `ServingError` becomes a status here, and here alone.
+Handlers get raw bytes, so that a body which is no message is the caller's INVALID_ARGUMENT, with the message's name.
 """
 
 from __future__ import annotations
 
-import logging
-import math
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any
 
-import grpc
 from google.protobuf.message import DecodeError
 
-from jupyter_tfserve.batching.caller import QUEUE_CALLER
-from jupyter_tfserve.dataplane.auth import CALLER, KeyRing
-from jupyter_tfserve.dataplane.grpc_door import guarded
-from jupyter_tfserve.dataplane.grpc_status import GRPC_STATUS, status_details, truncate_message
-from jupyter_tfserve.errors import Code, Overloaded, ServingError, invalid_argument
+from jupyter_tfserve.dataplane.auth import CALLER
+from jupyter_tfserve.dataplane.grpc_head import Handler, StreamHandler
+from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.types import ModelSpec
 
-_LOG: Final = logging.getLogger(__name__)
-_PUSHBACK: Final = "grpc-retry-pushback-ms"
-"""gRPC's own word for Retry-After: clients that retry by policy wait so long."""
-
-Handler: TypeAlias = Callable[[bytes, Any], Awaitable[bytes]]
-"""The serialized answer to a serialized request; its second argument is grpc.aio's context."""
-
-
-def generic_handler(service: str, handlers: Mapping[str, Handler], ring: KeyRing | None = None) -> Any:
-    """What a grpc.aio server is given for a service of unary methods; `ring` has the keys that open it."""
-    if ring is not None:
-        handlers = {name: guarded(ring, f"/{service}/{name}", handler) for name, handler in handlers.items()}
-    methods = {
-        name: grpc.unary_unary_rpc_method_handler(_edge(handler)) for name, handler in handlers.items()
-    }
-    return grpc.method_handlers_generic_handler(service, methods)
+__all__ = [
+    "Handler",
+    "StreamHandler",
+    "named_spec",
+    "parse_message",
+    "requested_spec",
+    "serialize",
+    "to_model_spec",
+]
 
 
 def parse_message(message_type: Any, body: bytes, type_name: str = "") -> Any:
@@ -86,27 +72,3 @@ def named_spec(request: Any) -> ModelSpec:
     if not spec.name:
         raise invalid_argument("ModelSpec has no name specified.")
     return spec
-
-
-def _edge(handler: Handler) -> Handler:
-    """The handler with its errors turned into a status."""
-
-    async def answer(body: bytes, context: Any) -> bytes:
-        trailers: tuple[tuple[str, str], ...] = ()
-        caller = CALLER.get()
-        QUEUE_CALLER.set(context.peer() if caller is None else caller.key.id)
-        try:
-            return await handler(body, context)
-        except ServingError as error:
-            code, message, hint = error.code, error.message, error.hint
-            if isinstance(error, Overloaded):
-                trailers = ((_PUSHBACK, str(math.ceil(error.retry_after_s * 1000))),)
-        except Exception:
-            # The request edge: a fault of ours costs this call only, and tells nothing of the inside.
-            _LOG.exception("A gRPC call failed unexpectedly")
-            code, message, hint = Code.INTERNAL, "The server failed to answer this request", None
-        message = truncate_message(message)
-        await context.abort(GRPC_STATUS[code], message, (*status_details(code, message, hint), *trailers))
-        raise AssertionError("abort always raises")
-
-    return answer

@@ -10,13 +10,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from jupyter_tfserve.codec.protos import MODEL_SERVICE, PREDICTION_SERVICE
-from jupyter_tfserve.dataplane.grpc_edge import parse_message
-from jupyter_tfserve.dataplane.grpc_status import GRPC_STATUS
-from jupyter_tfserve.errors import ServingError
+from jupyter_tfserve.dataplane.grpc_edge import Handler, StreamHandler, parse_message, serialize
+from jupyter_tfserve.errors import Code, ServingError
 
 HEALTH_SERVICE: Final = "grpc.health.v1.Health"
 KNOWN_SERVICES: Final = frozenset(
@@ -33,17 +31,13 @@ class HealthService:
         self._is_closed = False
         self._changed = asyncio.Event()
 
-    def generic_handler(self) -> Any:
-        """What a grpc.aio server is given."""
-        # Bytes come in as they are: grpcio's answer to those that are no message is UNKNOWN and an exception's text.
-        messages = {"response_serializer": HealthCheckResponse.SerializeToString}
-        return grpc.method_handlers_generic_handler(
-            HEALTH_SERVICE,
-            {
-                "Check": grpc.unary_unary_rpc_method_handler(self._check, **messages),
-                "Watch": grpc.unary_stream_rpc_method_handler(self._watch, **messages),
-            },
-        )
+    def handlers(self) -> dict[str, Handler]:
+        """The unary method by its path."""
+        return {f"/{HEALTH_SERVICE}/Check": self._check}
+
+    def stream_handlers(self) -> dict[str, StreamHandler]:
+        """The streaming method by its path."""
+        return {f"/{HEALTH_SERVICE}/Watch": self._watch}
 
     def set_serving(self, is_serving: bool) -> None:
         """SERVING from now on, or NOT_SERVING; who watches is told. Nothing after `close` counts."""
@@ -64,31 +58,25 @@ class HealthService:
             return HealthCheckResponse.SERVICE_UNKNOWN
         return HealthCheckResponse.SERVING if self._is_serving else HealthCheckResponse.NOT_SERVING
 
-    async def _check(self, body: bytes, context: Any) -> Any:
-        request = await _parsed(body, context)
-        status = self._status(request.service)
+    async def _check(self, body: bytes, _context: Any) -> bytes:
+        status = self._status(parse_message(HealthCheckRequest, body).service)
         if status == HealthCheckResponse.SERVICE_UNKNOWN:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "service name unknown")
-        return HealthCheckResponse(status=status)
+            raise ServingError(Code.NOT_FOUND, "service name unknown")
+        return serialize(HealthCheckResponse(status=status))
 
-    async def _watch(self, body: bytes, context: Any) -> AsyncIterator[Any]:
-        request = await _parsed(body, context)
+    async def _watch(self, messages: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        try:
+            request = parse_message(HealthCheckRequest, await anext(messages))
+        except StopAsyncIteration:
+            raise ServingError(Code.UNIMPLEMENTED, "This method takes exactly one message") from None
         told = None
         while True:
             changed = self._changed
             status = self._status(request.service)
             if status != told:
-                yield HealthCheckResponse(status=status)
+                yield serialize(HealthCheckResponse(status=status))
                 told = status
             elif self._is_closed:
                 return
             else:
                 await changed.wait()
-
-
-async def _parsed(body: bytes, context: Any) -> Any:
-    """The request; ends the call with INVALID_ARGUMENT if it is none."""
-    try:
-        return parse_message(HealthCheckRequest, body)
-    except ServingError as error:
-        await context.abort(GRPC_STATUS[error.code], error.message)

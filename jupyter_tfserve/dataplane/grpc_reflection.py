@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 
-import grpc
 from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from jupyter_tfserve.dataplane.grpc_edge import StreamHandler, serialize
 
 REFLECTION_SERVICES: Final = ("grpc.reflection.v1.ServerReflection", reflection.SERVICE_NAME)
 """`v1` and `v1alpha` differ in their name alone, so one servicer answers both."""
@@ -29,18 +30,16 @@ class _Servicer(reflection.aio.ReflectionServicer):  # type: ignore[misc,name-de
         return super()._file_containing_symbol(request, service) if known else answer
 
 
-def reflection_handlers(services: Iterable[str]) -> list[Any]:
-    """What a grpc.aio server is given; descriptors come from the generated messages that are in use."""
+def reflection_handlers(services: Iterable[str]) -> dict[str, StreamHandler]:
+    """The streaming method by its paths; descriptors come from the generated messages that are in use."""
     servicer = _Servicer((*services, reflection.SERVICE_NAME))
-    handler = grpc.stream_stream_rpc_method_handler(
-        servicer.ServerReflectionInfo,
-        request_deserializer=_request,
-        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
-    )
-    return [
-        grpc.method_handlers_generic_handler(service, {"ServerReflectionInfo": handler})
-        for service in REFLECTION_SERVICES
-    ]
+
+    async def answer(messages: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        requests = (_request(body) async for body in messages)
+        async for response in servicer.ServerReflectionInfo(requests, None):
+            yield serialize(response)
+
+    return {f"/{service}/ServerReflectionInfo": answer for service in REFLECTION_SERVICES}
 
 
 def _request(body: bytes) -> Any:

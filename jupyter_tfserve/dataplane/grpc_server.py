@@ -1,32 +1,41 @@
-"""The gRPC server: where it listens, how it starts and stops. What it answers is `grpc_service`'s."""
+"""The gRPC server: what it serves, how it starts and stops. The protocol is `http2`'s, the answers `grpc_service`'s."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
+import asyncio
 import logging
 import os
 import socket
+import ssl
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
-
-import grpc.aio
+from typing import Final, Protocol
 
 from jupyter_tfserve.dataplane.auth import KeyRing
-from jupyter_tfserve.dataplane.grpc_door import KeyInterceptor, guarded
-from jupyter_tfserve.dataplane.grpc_edge import Handler, generic_handler
+from jupyter_tfserve.dataplane.grpc_application import GrpcApplication
+from jupyter_tfserve.dataplane.grpc_door import GrpcKeyDoor, by_path
+from jupyter_tfserve.dataplane.grpc_edge import Handler, StreamHandler
+from jupyter_tfserve.dataplane.grpc_head import CallHead, HeadParser
 from jupyter_tfserve.dataplane.grpc_health import HEALTH_SERVICE, HealthService
+from jupyter_tfserve.dataplane.grpc_listen import (
+    BACKLOG,
+    cannot_listen,
+    listen_tcp,
+    listen_unix,
+    remove_unix,
+)
+from jupyter_tfserve.dataplane.grpc_options import server_arguments
 from jupyter_tfserve.dataplane.grpc_reflection import reflection_handlers
 from jupyter_tfserve.dataplane.grpc_service import GrpcServices, Predictor
+from jupyter_tfserve.dataplane.http2.connection import Connection
+from jupyter_tfserve.dataplane.http2.service import Http2Service
 from jupyter_tfserve.dataplane.metrics import Metrics
-from jupyter_tfserve.dataplane.tls import server_credentials
-from jupyter_tfserve.errors import Code, ServingError
-from jupyter_tfserve.options import ChannelArguments, GrpcOptions, LimitOptions, ListenOptions
+from jupyter_tfserve.dataplane.tls import server_context
+from jupyter_tfserve.errors import ServingError
+from jupyter_tfserve.options import GrpcOptions, LimitOptions, ListenOptions, TlsOptions
 
 __all__ = ["GrpcOptions", "GrpcServer", "Predictor"]
 
-_UNLIMITED: Final = -1
-_SOCKET_MODE: Final = 0o600
+_TLS_HINT: Final = "Check that the key of ssl_config_file fits its certificate"
 
 logger = logging.getLogger(__name__)
 
@@ -34,19 +43,15 @@ logger = logging.getLogger(__name__)
 class Services(Protocol):
     """What is served beside health and reflection: `GrpcServices`, or a front's."""
 
-    @property
-    def names(self) -> list[str]:
-        """The services' names."""
-
     def handlers(self) -> Mapping[str, Mapping[str, Handler]]:
         """Each service's methods by name."""
 
-    def generic_handlers(self, ring: KeyRing | None = None) -> list[Any]:
-        """The handlers to add to a grpc.aio server; `ring` has the keys that open them."""
+    def methods(self, ring: KeyRing | None) -> dict[str, Handler]:
+        """The same by `/service/name`, held to the keys of `ring` as far as that is this process's affair."""
 
 
 class GrpcServer:
-    """A grpc.aio server on the running loop, on a TCP port, a Unix socket or both, as `listen` says."""
+    """A gRPC server on the running loop, on a TCP port, a Unix socket or both, as `listen` says."""
 
     def __init__(
         self,
@@ -65,7 +70,10 @@ class GrpcServer:
         self._added: dict[str, Mapping[str, Handler]] = {}
         self._listen = listen
         self._limits = limits
-        self._server: Any = None
+        self._arguments = server_arguments(limits, self._options.channel_arguments)
+        self._service: Http2Service[CallHead] | None = None
+        self._servers: list[asyncio.AbstractServer] = []
+        self._socket_inode = 0
 
     def add_service(self, name: str, handlers: Mapping[str, Handler]) -> None:
         """One more service of unary methods, which reflection lists. REQUIRES: not started."""
@@ -73,137 +81,106 @@ class GrpcServer:
 
     def methods(self) -> dict[str, Handler]:
         """Every method by `/service/name`, held to the keys: what a front process asks in its callers' place."""
-        found = {**self._services.handlers(), **self._added}
-        return {
-            path: handler if self._keys is None else guarded(self._keys, path, handler)
-            for service, methods in found.items()
-            for name, handler in methods.items()
-            for path in [f"/{service}/{name}"]
-        }
+        return by_path({**self._services.handlers(), **self._added}, self._keys)
+
+    def paths(self) -> set[str]:
+        """All that can be called, health and reflection included."""
+        unary, streaming = self._all_methods()
+        return {*unary, *streaming}
 
     async def start(self) -> int:
         """The TCP port that it listens on now, or 0 if that is switched off.
 
         UNAVAILABLE if an address cannot be had; nothing listens then. REQUIRES: not started.
         """
-        server = grpc.aio.server(
-            options=_channel_options(self._limits, self._options.channel_arguments),
-            maximum_concurrent_rpcs=self._limits.max_connections,
-            interceptors=self._interceptors(),
-        )
-        server.add_generic_rpc_handlers(tuple(self._handlers()))
-        try:
-            port = self._bind(server)
-            await server.start()
-        except BaseException:
-            await server.stop(None)
-            raise
-        self._server = server
-        return port
+        for name in self._arguments.unknown:
+            logger.warning("--grpc_channel_arguments: %s has no meaning for this server and is ignored", name)
+        tls = None if self._options.tls is None else self._tls_context(self._options.tls)
+        sockets = self._bind()
+        service = self._make_service()
+        for listening in sockets:
+            self._servers.append(await self._serve(service, listening, tls))
+        service.start()
+        self._service = service
+        ports = [one.getsockname()[1] for one in sockets if one.family != socket.AF_UNIX]
+        return int(ports[0]) if ports else 0
 
     async def stop(self, grace_s: float) -> None:
         """Takes no more calls, lets those in flight end within `grace_s`, cancels the rest. Idempotent."""
-        server, self._server = self._server, None
-        if server is not None:
-            self._health.close()
-            await server.stop(grace_s)
+        service, self._service = self._service, None
+        if service is None:
+            return
+        self._health.close()
+        for server in self._servers:
+            server.close()
+        self._servers = []
+        if self._socket_inode:
+            remove_unix(self._listen.grpc_socket_path, self._socket_inode)
+        await service.drain(grace_s)
 
     def set_serving(self, is_serving: bool) -> None:
         """What the health service says from now on; SERVING at first."""
         self._health.set_serving(is_serving)
 
-    def _handlers(self) -> list[Any]:
-        handlers = self._services.generic_handlers(self._keys)
-        services = self._services.names
+    @property
+    def open_connections(self) -> int:
+        """How many there are now."""
+        return 0 if self._service is None else len(self._service.connections)
+
+    def _all_methods(self) -> tuple[dict[str, Handler], dict[str, StreamHandler]]:
+        unary = {**self._services.methods(self._keys), **by_path(self._added, self._keys)}
+        streaming: dict[str, StreamHandler] = {}
         if self._options.enable_grpc_healthcheck_service:
-            handlers.append(self._health.generic_handler())
-            services.append(HEALTH_SERVICE)
-        added = [generic_handler(name, methods, self._keys) for name, methods in self._added.items()]
-        return [*handlers, *added, *reflection_handlers([*services, *self._added])]
+            unary.update(self._health.handlers())
+            streaming.update(self._health.stream_handlers())
+        services = dict.fromkeys(path.split("/")[1] for path in unary)
+        streaming.update(reflection_handlers(services))
+        return unary, streaming
 
-    def _interceptors(self) -> list[KeyInterceptor] | None:
-        if self._keys is None or not self._keys.required:
-            return None
-        # Health tells a load balancer yes or no, and nothing else.
-        return [KeyInterceptor(self._keys, public=HEALTH_SERVICE)]
+    def _make_service(self) -> Http2Service[CallHead]:
+        arguments = self._arguments
+        parser = HeadParser(*self._all_methods(), arguments.http2.max_header_bytes, self._limits.max_headers)
+        door = None
+        if self._keys is not None and self._keys.required:
+            # Health tells a load balancer yes or no, and nothing else.
+            door = GrpcKeyDoor(self._keys, public=HEALTH_SERVICE).check
+        return Http2Service(GrpcApplication(parser, arguments.calls, door), arguments.http2)
 
-    def _bind(self, server: Any) -> int:
-        listen, tls = self._listen, self._options.tls
-        credentials = None if tls is None else server_credentials(tls)
+    def _bind(self) -> list[socket.socket]:
+        listen = self._listen
+        sockets: list[socket.socket] = []
+        if listen.grpc_port:
+            sockets += listen_tcp(listen.host, max(listen.grpc_port, 0), self._arguments.reuse_port)
         if listen.grpc_socket_path:
-            _bind_socket(server, listen.grpc_socket_path, credentials)
-        if listen.grpc_port == 0:
-            return 0
-        return _bind_port(server, listen.host, max(listen.grpc_port, 0), credentials)
+            try:
+                sockets.append(listen_unix(listen.grpc_socket_path))
+            except ServingError:
+                for one in sockets:
+                    one.close()
+                raise
+            self._socket_inode = os.stat(listen.grpc_socket_path).st_ino
+        return sockets
 
-
-def _channel_options(limits: LimitOptions, arguments: ChannelArguments) -> list[tuple[str, int | str]]:
-    """Ours, and the user's in their place where both name the same."""
-    options: dict[str, int | str] = {
-        # Without this a second server would share the port, and each would get some of the calls.
-        "grpc.so_reuseport": 0,
-        "grpc.max_receive_message_length": limits.max_body_bytes,
-        "grpc.max_send_message_length": _UNLIMITED,
-        "grpc.max_metadata_size": limits.max_header_bytes,
-    }
-    options.update(arguments)
-    return list(options.items())
-
-
-def _bind_port(server: Any, host: str, port: int, credentials: Any) -> int:
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    bound = _add_port(server, address, credentials)
-    if bound != 0:
-        return bound
-    if _is_port_taken(host, port):
-        raise ServingError(Code.UNAVAILABLE, f"gRPC port {port} is already in use")
-    raise _cannot_listen(f"on {address}", credentials)
-
-
-def _bind_socket(server: Any, path: str, credentials: Any) -> None:
-    # gRPC removes whatever socket it finds there, and so does upstream's server: scripts start one after another
-    # on the same path, and expect the last to have it.
-    if _is_socket_served(path):
-        logger.warning("Another server listens on the socket %s; from now on this one has it", path)
-    # From its first moment on the socket is its user's alone. Folders that a thread makes meanwhile can be entered.
-    mask = os.umask(0o077)
-    try:
-        bound = _add_port(server, f"unix:{path}", credentials)
-    finally:
-        os.umask(mask)
-    if bound == 0:
-        raise _cannot_listen(f"on the socket {path}", credentials)
-    with contextlib.suppress(FileNotFoundError):  # an abstract socket has no file
-        os.chmod(path, _SOCKET_MODE)
-
-
-def _cannot_listen(where: str, credentials: Any) -> ServingError:
-    hint = "Check that the key of ssl_config_file fits its certificate" if credentials else None
-    return ServingError(Code.UNAVAILABLE, f"gRPC cannot listen {where}", hint)
-
-
-def _add_port(server: Any, address: str, credentials: Any) -> int:
-    """The bound port, or 0. grpcio raises since 1.60 or so where it returned 0 before."""
-    try:
-        if credentials is None:
-            return int(server.add_insecure_port(address))
-        return int(server.add_secure_port(address, credentials))
-    except RuntimeError:
-        return 0
-
-
-def _is_port_taken(host: str, port: int) -> bool:
-    try:
-        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
-    except OSError as error:
-        return error.errno == errno.EADDRINUSE
-    return False
-
-
-def _is_socket_served(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+    def _tls_context(self, tls: TlsOptions) -> ssl.SSLContext:
         try:
-            probe.connect(path)
-        except OSError:
-            return False
-    return True
+            return server_context(tls, "h2")
+        except ServingError:
+            listen = self._listen
+            where = f"on {listen.host}:{max(listen.grpc_port, 0)}" if listen.grpc_port else "on its socket"
+            raise cannot_listen(where, _TLS_HINT) from None
+
+    async def _serve(
+        self, service: Http2Service[CallHead], listening: socket.socket, tls: ssl.SSLContext | None
+    ) -> asyncio.AbstractServer:
+        loop = asyncio.get_running_loop()
+        create = loop.create_unix_server if listening.family == socket.AF_UNIX else loop.create_server
+        # A peer that never ends its handshake is none of the connections that the clock sees.
+        handshake_s = self._limits.header_timeout_s if tls else None
+        server: asyncio.AbstractServer = await create(
+            lambda: Connection(service),
+            sock=listening,
+            backlog=BACKLOG,
+            ssl=tls,
+            ssl_handshake_timeout=handshake_s,
+        )
+        return server

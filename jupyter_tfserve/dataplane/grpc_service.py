@@ -26,9 +26,9 @@ from jupyter_tfserve.codec.protos import (
 )
 from jupyter_tfserve.codec.signatures import check_predict_method
 from jupyter_tfserve.dataplane.auth import KeyRing
+from jupyter_tfserve.dataplane.grpc_door import by_path
 from jupyter_tfserve.dataplane.grpc_edge import (
     Handler,
-    generic_handler,
     named_spec,
     parse_message,
     requested_spec,
@@ -77,15 +77,6 @@ class GrpcServices:
         self._metrics = metrics or Metrics()
         self._examples = ExampleMethods(predictor, limits, self._check_method_names, self._metrics)
 
-    @property
-    def names(self) -> list[str]:
-        """The services' names."""
-        return [PREDICTION_SERVICE, MODEL_SERVICE]
-
-    def generic_handlers(self, ring: KeyRing | None = None) -> list[Any]:
-        """The handlers to add to a grpc.aio server; `ring` has the keys that open them."""
-        return [generic_handler(name, methods, ring) for name, methods in self.handlers().items()]
-
     def handlers(self) -> dict[str, dict[str, Handler]]:
         """Each service's methods by name."""
         prediction: dict[str, Handler] = {
@@ -98,6 +89,10 @@ class GrpcServices:
             "HandleReloadConfigRequest": self._reload_config,
         }
         return {PREDICTION_SERVICE: prediction, MODEL_SERVICE: model}
+
+    def methods(self, ring: KeyRing | None) -> dict[str, Handler]:
+        """The same by `/service/name`, held to the keys of `ring`."""
+        return by_path(self.handlers(), ring)
 
     async def predict(self, body: bytes, context: Any) -> bytes:
         """PredictionService.Predict."""

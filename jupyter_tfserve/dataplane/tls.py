@@ -11,9 +11,7 @@ import os
 import ssl
 import tempfile
 from collections.abc import Iterator
-from typing import Any, Final
-
-import grpc
+from typing import Final
 
 from jupyter_tfserve.codec.described_messages import message_class, parse_text
 from jupyter_tfserve.errors import invalid_argument
@@ -50,23 +48,16 @@ def parse_ssl_config(text: str, name: str) -> TlsOptions:
     )
 
 
-def server_credentials(tls: TlsOptions) -> Any:
-    """gRPC's credentials for a port. Whether key and certificate fit shows only when it is bound."""
-    return grpc.ssl_server_credentials(
-        [(tls.server_key, tls.server_cert)],
-        root_certificates=tls.custom_ca or None,
-        require_client_auth=tls.client_verify,
-    )
+def server_context(tls: TlsOptions, protocol: str = "http/1.1") -> ssl.SSLContext:
+    """TLS for an asyncio server of one `protocol`, by its ALPN name.
 
-
-def server_context(tls: TlsOptions) -> ssl.SSLContext:
-    """TLS for an asyncio server. INVALID_ARGUMENT if key and certificate can't be used together.
+    INVALID_ARGUMENT if key and certificate can't be used together.
 
     The key never gets a name on a disk where the system can do without.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols([protocol])
     try:
         with _as_file(tls.server_key + b"\n" + tls.server_cert) as path:
             # A key with a password can't be used; without one of ours OpenSSL would ask on the terminal.

@@ -16,8 +16,8 @@ from typing import Any, Final, cast
 
 from jupyter_tfserve.codec.protos import PREDICTION_SERVICE
 from jupyter_tfserve.dataplane.auth import KeyRing
-from jupyter_tfserve.dataplane.grpc_door import guarded
-from jupyter_tfserve.dataplane.grpc_edge import Handler, generic_handler
+from jupyter_tfserve.dataplane.grpc_door import by_path
+from jupyter_tfserve.dataplane.grpc_edge import Handler
 from jupyter_tfserve.dataplane.grpc_server import GrpcServer
 from jupyter_tfserve.dataplane.grpc_service import GrpcServices
 from jupyter_tfserve.dataplane.http_message import HttpHandler, HttpRequest, HttpResponse
@@ -151,11 +151,6 @@ class _Services:
         self._local = local
         self._options = options
 
-    @property
-    def names(self) -> list[str]:
-        """The engine's."""
-        return list(self._options.services)
-
     def handlers(self) -> dict[str, dict[str, Handler]]:
         """Each service's methods by name, as the engine answers them."""
         return {
@@ -163,16 +158,10 @@ class _Services:
             for service, methods in self._options.services.items()
         }
 
-    def generic_handlers(self, ring: KeyRing | None = None) -> list[Any]:
-        """As GrpcServices'."""
-        found = []
-        for service, handlers in self.handlers().items():
-            if service == PREDICTION_SERVICE:
-                predict = self._local.predict
-                path = f"/{service}/Predict"
-                handlers["Predict"] = predict if ring is None else guarded(ring, path, predict)
-            found.append(generic_handler(service, handlers))
-        return found
+    def methods(self, ring: KeyRing | None) -> dict[str, Handler]:
+        """The same by path. The engine holds them to its keys; this process only what it answers itself."""
+        own = by_path({PREDICTION_SERVICE: {"Predict": self._local.predict}}, ring)
+        return {**by_path(self.handlers()), **own}
 
 
 async def _route(predict: HttpHandler, plane: FrontPlane, request: HttpRequest) -> HttpResponse:

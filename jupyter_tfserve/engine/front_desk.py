@@ -193,7 +193,7 @@ class FrontSession:
 
 
 class _CallContext:
-    """As much of grpc.aio's context as handlers ask for, of a call that a front has taken."""
+    """As much of a call's context as handlers ask for, of one that a front has taken."""
 
     def __init__(self, header: Mapping[str, Any]) -> None:
         self._header = header

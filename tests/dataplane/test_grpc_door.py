@@ -125,7 +125,7 @@ def make_key(*models: str, **limits):
 
 async def test_every_method_of_ours_is_in_the_lists_above():
     async with served(True) as (_, _predictor, _ring, server):
-        known = {method for handler in server._handlers() for method in handler._method_handlers}
+        known = server.paths()
     ours = {method for method in known if method.startswith("/tensorflow")}
     assert ours == OF_A_MODEL.keys() | OF_THE_SERVER.keys()
     assert {method.split("/")[1] for method in known - ours} == {

@@ -1,0 +1,318 @@
+"""One gRPC call: a stream whose request becomes messages, its handler's task, and the answer or the status."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from jupyter_tfserve.batching.caller import QUEUE_CALLER
+from jupyter_tfserve.dataplane.grpc_head import CallHead, Handler, StreamHandler
+from jupyter_tfserve.dataplane.grpc_inbox import Inbox
+from jupyter_tfserve.dataplane.grpc_messages import (
+    HEAD_BYTES,
+    Message,
+    MessageReader,
+    inflate,
+    message_head,
+    whole_answer,
+)
+from jupyter_tfserve.dataplane.grpc_status import (
+    ANSWER_HEADERS,
+    OK_TRAILERS,
+    Failure,
+    Metadata,
+    failure_block,
+    failure_of,
+    trailers_block,
+)
+from jupyter_tfserve.dataplane.http2.frames import ErrorCode
+from jupyter_tfserve.dataplane.http2.header_blocks import header_block
+from jupyter_tfserve.dataplane.http2.stream import Stream
+from jupyter_tfserve.errors import Code, ServingError, invalid_argument
+
+if TYPE_CHECKING:
+    from jupyter_tfserve.dataplane.grpc_application import GrpcApplication
+    from jupyter_tfserve.dataplane.http2.connection import Connection
+
+_INFLATED_IN_A_THREAD: Final = 64 * 2**10
+_LATE: Final = Failure(Code.DEADLINE_EXCEEDED, "Deadline Exceeded")
+_SLOW: Final = Failure(Code.DEADLINE_EXCEEDED, "The request's body came too slowly")
+_STOPPING: Final = Failure(Code.UNAVAILABLE, "The server is shutting down")
+_CANCELLED: Final = Failure(Code.CANCELLED, "The call was cancelled by the server")
+_TOO_MANY: Final = Failure(Code.RESOURCE_EXHAUSTED, "Concurrent RPC limit exceeded!")
+_NOT_ONE: Final = Failure(Code.UNIMPLEMENTED, "This method takes exactly one message")
+
+
+class Call(Stream):
+    """A call, and the context that its handler sees. Cancelled with its task if the caller leaves or is late."""
+
+    __slots__ = (
+        "_application",
+        "_deadline",
+        "_head",
+        "_held",
+        "_inbox",
+        "_is_counted",
+        "_messages",
+        "_reader",
+        "_refusal",
+        "_received_bytes",
+        "_task",
+        "_timer",
+        "_trailing",
+        "_wrote_headers",
+    )
+
+    def __init__(
+        self, connection: Connection[Any], stream_id: int, head: CallHead, application: GrpcApplication
+    ) -> None:
+        Stream.__init__(self, connection, stream_id)
+        self._head = head
+        self._application = application
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._reader: MessageReader | None = None
+        self._inbox: Inbox | None = None
+        self._messages: list[Message] = []
+        self._trailing: Metadata | None = None
+        self._refusal: Failure | None = None
+        self._held = 0
+        self._received_bytes = 0
+        self._is_counted = False
+        self._wrote_headers = False
+
+    # What a handler may ask and say
+
+    def peer(self) -> str:
+        """The caller's address."""
+        return self.connection.peer
+
+    def invocation_metadata(self) -> Sequence[tuple[str, str | bytes]]:
+        """What the caller sent beside the message."""
+        return self._head.metadata
+
+    def time_remaining(self) -> float | None:
+        """Seconds, or None if the caller waits for ever."""
+        return None if self._deadline is None else max(0.0, self._deadline - monotonic())
+
+    def set_trailing_metadata(self, metadata: Metadata) -> None:
+        """What goes out after the answer."""
+        self._trailing = metadata
+
+    # What the connection tells
+
+    def opened(self) -> None:
+        head, application = self._head, self._application
+        if head.is_malformed:
+            self.reset(ErrorCode.PROTOCOL_ERROR)
+            return
+        if head.http_status != 200:
+            status = str(head.http_status).encode()
+            self.send_headers(header_block(((b":status", status),)), is_end=True)
+            return
+        refusal = application.refusal(head)
+        if refusal is not None:
+            self._refusal = failure_of(refusal)
+            return
+        if head.timeout_s is not None:
+            self._deadline = self.began + head.timeout_s
+            self._timer = application.call_later(head.timeout_s, self._expire)
+        if head.stream_handler is not None:
+            self._inbox = Inbox(self, head.encoding, application.max_receive_bytes)
+            self._start(self._answer_stream(head.stream_handler, self._inbox))
+
+    def received(self, piece: bytes, is_last: bool) -> None:
+        if self._refusal is not None:
+            # Not earlier: clients that stream take a status before their first message for a broken connection.
+            self.fail(self._refusal)
+            return
+        if is_last and self._reader is None and self._inbox is None and len(piece) >= HEAD_BYTES:
+            size = len(piece) - HEAD_BYTES
+            if (
+                not piece[0]
+                and int.from_bytes(piece[1:HEAD_BYTES], "big") == size
+                and size <= self._application.max_receive_bytes
+            ):
+                self._begin(Message(False, piece[HEAD_BYTES:]))
+                return
+        try:
+            if self._inbox is not None:
+                self._inbox.put(piece, is_last)
+            else:
+                self._collect(piece, is_last)
+        except ServingError as error:
+            self.fail(failure_of(error))
+
+    def gone(self) -> None:
+        self._release()
+        if self._task is not None:
+            self._task.cancel()
+
+    def drained(self) -> None:
+        if self._inbox is not None:
+            self._inbox.drained.set()
+
+    def is_late(self, now: float) -> bool:
+        limits = self.connection.options.limits
+        allowed_s = limits.header_timeout_s + self._received_bytes / limits.min_body_bytes_per_s
+        return self._inbox is None and now - self.began > allowed_s
+
+    def too_late(self) -> None:
+        self.fail(self._refusal or _SLOW)
+
+    def stopping(self) -> None:
+        self.fail(_STOPPING)
+
+    # The request
+
+    def _collect(self, piece: bytes, is_last: bool) -> None:
+        """A request of several pieces, or one that is no plain message."""
+        reader = self._reader
+        if reader is None:
+            reader = self._reader = MessageReader(self._application.max_receive_bytes)
+        self._received_bytes += len(piece)
+        self._messages += reader.feed(piece)
+        self.hold(len(piece))
+        if len(self._messages) > 1:
+            self.fail(_NOT_ONE)
+        elif not is_last:
+            self.give_window(len(piece))
+        elif reader.is_inside:
+            raise invalid_argument("The request ends inside a message")
+        elif not self._messages:
+            self.fail(_NOT_ONE)
+        else:
+            (message,) = self._messages
+            self._messages, self._reader = [], None
+            self.let_go()
+            self._begin(message)
+
+    def hold(self, size: int) -> None:
+        """Counts bytes of an unfinished request. RESOURCE_EXHAUSTED if those of all calls are too many."""
+        self._held += size
+        self._application.hold(size)
+
+    def let_go(self) -> None:
+        """None of them is kept any more."""
+        self._application.let_go(self._held)
+        self._held = 0
+
+    # The answer
+
+    def _begin(self, message: Message) -> None:
+        handler = self._head.handler
+        if handler is None:
+            return
+        if message.is_compressed:
+            self._start(self._answer_message(handler, message))
+        else:
+            self._start(self._answer(handler, message.body))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        application = self._application
+        if application.under_way >= application.max_under_way:
+            work.close()
+            self.fail(_TOO_MANY)
+            return
+        application.under_way += 1
+        self._is_counted = True
+        self._task = application.create_task(work)
+
+    async def _answer_message(self, handler: Handler, message: Message) -> None:
+        """As `_answer`, of a message that may be compressed."""
+        head, max_bytes = self._head, self._application.max_receive_bytes
+        try:
+            if len(message.body) > _INFLATED_IN_A_THREAD and message.is_compressed:
+                body = await asyncio.to_thread(inflate, message, head.encoding, max_bytes)
+            else:
+                body = inflate(message, head.encoding, max_bytes)
+        except ServingError as error:
+            self.fail(failure_of(error))
+            return
+        await self._answer(handler, body)
+
+    async def _answer(self, handler: Handler, body: bytes) -> None:
+        """The rim of every unary method: whatever goes wrong costs this call only."""
+        QUEUE_CALLER.set(self.connection.peer)
+        try:
+            answer = await handler(body, self)
+        except asyncio.CancelledError:
+            self.fail(_CANCELLED)
+            raise
+        except Exception as error:
+            self.fail(failure_of(error))
+            return
+        if self.is_open:
+            self._send_answer(answer)
+
+    def _send_answer(self, answer: bytes) -> None:
+        out = self.connection.out
+        size = len(answer) + HEAD_BYTES
+        if len(answer) > self._application.max_send_bytes:
+            bounds = f"({len(answer)} vs. {self._application.max_send_bytes})"
+            self.fail(Failure(Code.RESOURCE_EXHAUSTED, f"SERVER: Sent message larger than max {bounds}"))
+            return
+        self._release()
+        if (
+            self._trailing is None
+            and size <= out.max_frame
+            and size <= out.window
+            and size <= self.send_window
+        ):
+            out.window -= size
+            out.write(whole_answer(self.id, answer))
+            self.connection.finish(self)
+            return
+        self.send_headers(ANSWER_HEADERS)
+        self.send(message_head(len(answer)))
+        self.send(answer, OK_TRAILERS if self._trailing is None else trailers_block(self._trailing))
+
+    async def _answer_stream(self, handler: StreamHandler, inbox: Inbox) -> None:
+        """The rim of every streaming method; an answer waits until the one before is out."""
+        try:
+            async for answer in handler(inbox.messages()):
+                if not self._wrote_headers:
+                    self._wrote_headers = True
+                    self.send_headers(ANSWER_HEADERS)
+                inbox.drained.clear()
+                self.send(message_head(len(answer)) + answer)
+                await inbox.drained.wait()
+        except asyncio.CancelledError:
+            self.fail(_CANCELLED)
+            raise
+        except Exception as error:
+            self.fail(failure_of(error))
+            return
+        if self.is_open:
+            self._release()
+            if not self._wrote_headers:
+                self.send_headers(ANSWER_HEADERS)
+            self.send(b"", OK_TRAILERS)
+
+    def fail(self, failure: Failure) -> None:
+        """Ends the call with a status; nothing if it has ended."""
+        if not self.is_open:
+            return
+        self._release()
+        task, self._task = self._task, None
+        self.connection.out.drop(self)
+        self.send_headers(failure_block(failure, not self._wrote_headers), is_end=True)
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+
+    def _expire(self) -> None:
+        self.fail(_LATE)
+
+    def _release(self) -> None:
+        """The call counts no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._is_counted:
+            self._is_counted = False
+            self._application.under_way -= 1
+        if self._held:
+            self.let_go()

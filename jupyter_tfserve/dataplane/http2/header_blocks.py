@@ -1,0 +1,80 @@
+"""Header blocks (HPACK, RFC 7541): the library `hpack` reads them, with a memo in front; ours are literals. No I/O.
+
+A client that repeats itself refers to what both sides remember, a byte for each header. Such a block changes nothing of
+what is remembered, so its meaning holds until another block does: most calls cost one look into a dictionary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final, Generic, TypeAlias, TypeVar
+
+from hpack import Decoder
+from hpack.exceptions import HPACKError, OversizedHeaderListError
+
+from jupyter_tfserve.dataplane.http2.frames import ConnectionFault, ErrorCode
+
+Headers: TypeAlias = "list[tuple[bytes, bytes]]"
+Head = TypeVar("Head")
+
+MEMO_SIZE: Final = 64
+_NO_INDEX: Final = bytes((*range(0x81), 0xFF))
+"""What is not one indexed header by itself: index 0, indices of more bytes, literals, a table's new size."""
+
+
+class HeaderReader(Generic[Head]):
+    """What `read` makes of a connection's header blocks, one after another: each must come by, in order.
+
+    `max_list_bytes` bounds what a block may expand to; beyond it the connection cannot go on.
+    """
+
+    def __init__(self, read: Callable[[Headers], Head], max_list_bytes: int) -> None:
+        self._read = read
+        self._decoder = Decoder(max_header_list_size=max_list_bytes)
+        self._memo: dict[bytes, Head] = {}
+
+    def read(self, block: bytes) -> Head:
+        """The block's meaning. ConnectionFault if it has none: what both sides remember is lost then."""
+        known = self._memo.get(block)
+        if known is not None:
+            return known
+        entries = self._decoder.header_table.dynamic_entries
+        newest, count = entries[0] if entries else None, len(entries)
+        head = self._read(self._decoded(block))
+        if len(block.translate(None, _NO_INDEX)) == len(block):
+            if len(self._memo) < MEMO_SIZE:
+                self._memo[block] = head
+        elif len(entries) != count or (entries[0] if entries else None) is not newest:
+            # A header sent in full need not be one to remember: a deadline of its own for each call, for example.
+            self._memo.clear()
+        return head
+
+    def _decoded(self, block: bytes) -> Headers:
+        try:
+            return [(bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True)]
+        except OversizedHeaderListError:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "The headers are too large") from None
+        except (HPACKError, UnicodeDecodeError) as error:
+            raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "The header block is broken") from error
+
+
+def header_block(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The headers as literals that the peer is not to remember. `:status` must come first."""
+    return b"".join(_literal(name, value) for name, value in headers)
+
+
+def _literal(name: bytes, value: bytes) -> bytes:
+    return b"\x00" + _length(len(name)) + name + _length(len(value)) + value
+
+
+def _length(length: int) -> bytes:
+    """An integer with a prefix of seven bits (RFC 7541, section 5.1); the eighth says that no Huffman code is used."""
+    if length < 127:
+        return bytes((length,))
+    rest = length - 127
+    encoded = bytearray((127,))
+    while rest > 127:
+        encoded.append(rest & 127 | 128)
+        rest >>= 7
+    encoded.append(rest)
+    return bytes(encoded)

@@ -1,0 +1,39 @@
+"""What one HTTP/2 peer may cost, as one value."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from jupyter_tfserve.options import LimitOptions
+
+HEADER_ROOM: Final = 4
+"""Headers up to so many times the limit are read, so that their request is refused alone; above, the connection ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Http2Options:
+    """A connection's limits beside `limits`, which REST's connections have as well. Bytes and seconds."""
+
+    limits: LimitOptions
+    max_concurrent_streams: int = 1024
+    max_header_bytes: int = 64 * 2**10
+    stream_window: int = 4 * 2**20
+    connection_window: int = 16 * 2**20
+    max_frame_bytes: int = 2**20
+    max_idle_s: float = 300.0
+    max_age_s: float = math.inf
+    max_age_grace_s: float = math.inf
+    keepalive_s: float = 7200.0
+    keepalive_timeout_s: float = 20.0
+    keepalive_without_streams: bool = False
+    resets_at_once: int = 1000
+    resets_per_s: float = 200.0
+    """A client whose calls run out of time resets them; one that resets without end wants something else."""
+    pings_at_once: int = 1000
+    pings_per_s: float = 200.0
+    """PING and SETTINGS, which must be answered."""
+    empty_at_once: int = 10_000
+    empty_per_s: float = 2_000.0
+    """Frames that bring nothing: empty DATA, PRIORITY, unknown ones, CONTINUATION, windows opened by a crumb."""

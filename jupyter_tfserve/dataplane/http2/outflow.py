@@ -1,0 +1,149 @@
+"""What a connection sends: everything of one turn of the loop in one write, DATA as the peer's windows allow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from jupyter_tfserve.dataplane.http2.frames import (
+    DATA,
+    DEFAULT_WINDOW,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    MAX_WINDOW,
+    MIN_MAX_FRAME,
+    ConnectionFault,
+    ErrorCode,
+    StreamFault,
+    frame,
+    frame_head,
+)
+
+if TYPE_CHECKING:
+    from jupyter_tfserve.dataplane.http2.stream import Stream
+
+_JOIN_BELOW: Final = 64 * 2**10
+
+
+class Outflow:
+    """One connection's way out. `window` is what the peer takes in all; each stream has its own beside it."""
+
+    __slots__ = (
+        "_flush_at",
+        "_queue",
+        "_queued_bytes",
+        "_transport",
+        "initial_window",
+        "max_frame",
+        "progress",
+        "waiting",
+        "window",
+    )
+
+    def __init__(
+        self, transport: asyncio.Transport, call_soon: Callable[[Callable[[], None]], object]
+    ) -> None:
+        self.window = DEFAULT_WINDOW
+        self.initial_window = DEFAULT_WINDOW
+        self.max_frame = MIN_MAX_FRAME
+        self.waiting: dict[int, Stream] = {}
+        """The streams that have more to send than the windows allow."""
+        self.progress = 0.0
+        """When the last of them could send something."""
+        self._transport = transport
+        self._flush_at = call_soon
+        self._queue: list[bytes | memoryview] = []
+        self._queued_bytes = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Sends frames in this turn of the loop."""
+        if not self._queue:
+            self._flush_at(self.flush)
+        self._queue.append(data)
+        self._queued_bytes += len(data)
+
+    def flush(self) -> None:
+        """Sends now what this turn has so far."""
+        if not self._queue or self._transport.is_closing():
+            return
+        if self._queued_bytes < _JOIN_BELOW:
+            self._transport.write(b"".join(self._queue))
+        else:
+            self._transport.writelines(self._queue)
+        self._queue = []
+        self._queued_bytes = 0
+
+    def replace(self, data: bytes) -> None:
+        """Sends this instead of what the turn has so far."""
+        self._queue = []
+        self.write(data)
+
+    def send(self, stream: Stream, data: bytes, trailers: bytes | None = None) -> None:
+        """DATA, then the block of `trailers` and the stream's end if there are any; waits for the windows by itself."""
+        unsent = stream.unsent
+        if unsent is None:
+            unsent = stream.unsent = deque()
+        if data:
+            unsent.append(memoryview(data))
+        if trailers is not None:
+            stream.trailers = trailers
+        if stream.id not in self.waiting:
+            self.waiting[stream.id] = stream
+            self.progress = monotonic()
+            self.pump()
+
+    def drop(self, stream: Stream) -> None:
+        """The stream sends no more."""
+        self.waiting.pop(stream.id, None)
+
+    def widen(self, increment: int) -> None:
+        """The peer takes more in all."""
+        self.window += increment
+        if self.window > MAX_WINDOW:
+            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "The connection's window is above 2^31-1")
+        self.pump()
+
+    def widen_stream(self, stream: Stream, increment: int) -> None:
+        """The peer takes more on this stream."""
+        stream.send_window += increment
+        if stream.send_window > MAX_WINDOW:
+            raise StreamFault(ErrorCode.FLOW_CONTROL_ERROR)
+        if stream.id in self.waiting:
+            self.pump()
+
+    def pump(self) -> None:
+        """Sends what the windows allow, a frame of each stream in turn."""
+        while self.waiting:
+            moved = False
+            for stream in list(self.waiting.values()):
+                moved = self._send_frame(stream) or moved
+            if not moved:
+                return
+            self.progress = monotonic()
+
+    def _send_frame(self, stream: Stream) -> bool:
+        """Sends the stream's next frame; whether there was one to send."""
+        unsent = stream.unsent
+        if unsent:
+            view = unsent[0]
+            size = min(len(view), self.window, stream.send_window, self.max_frame)
+            if size <= 0:
+                return False
+            self.window -= size
+            stream.send_window -= size
+            self.write(frame_head(size, DATA, 0, stream.id))
+            self.write(view[:size])
+            if size < len(view):
+                unsent[0] = view[size:]
+                return True
+            unsent.popleft()
+        if not unsent:
+            del self.waiting[stream.id]
+            if stream.trailers is not None:
+                self.write(frame(HEADERS, END_HEADERS | END_STREAM, stream.id, stream.trailers))
+            stream.sent()
+        return True

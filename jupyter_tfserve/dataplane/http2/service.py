@@ -1,0 +1,78 @@
+"""What all connections of a server share: who answers, the limits, the open connections, the orderly stop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol
+
+from jupyter_tfserve.dataplane.http2.header_blocks import Head, Headers
+from jupyter_tfserve.dataplane.http2.options import Http2Options
+
+if TYPE_CHECKING:
+    from jupyter_tfserve.dataplane.http2.connection import Connection
+    from jupyter_tfserve.dataplane.http2.stream import Stream
+
+SWEEP_INTERVAL_S: Final = 1.0
+_LAST_WORDS_S: Final = 0.5
+
+
+class Application(Protocol[Head]):
+    """Who answers."""
+
+    def read_head(self, headers: Headers) -> Head:
+        """What a request's headers mean; must not raise. The same headers of a later request may share the value."""
+
+    def open(self, connection: Connection[Any], stream_id: int, head: Head) -> Stream:
+        """The stream that answers such a request. It is the connection's before any of its hooks is called."""
+
+
+class Http2Service(Generic[Head]):
+    """One server's connections. One event loop owns it."""
+
+    def __init__(self, application: Application[Head], options: Http2Options) -> None:
+        self.options = options
+        self.connections: set[Connection[Head]] = set()
+        self.read_head = application.read_head
+        self.open = application.open
+        self._is_draining = False
+        self._empty: asyncio.Future[None] | None = None
+        self._sweep_handle: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Looks at all connections' time limits once a second from now on."""
+        now = time.monotonic()
+        for connection in list(self.connections):
+            connection.check_deadlines(now)
+        self._sweep_handle = asyncio.get_running_loop().call_later(SWEEP_INTERVAL_S, self.start)
+
+    def opened(self, connection: Connection[Head]) -> bool:
+        """A connection is there; whether it may stay."""
+        is_welcome = not self._is_draining and len(self.connections) < self.options.limits.max_connections
+        self.connections.add(connection)
+        return is_welcome
+
+    def closed(self, connection: Connection[Head]) -> None:
+        """A connection is gone."""
+        self.connections.discard(connection)
+        if not self.connections and self._empty is not None and not self._empty.done():
+            self._empty.set_result(None)
+
+    async def drain(self, grace_s: float) -> None:
+        """Returns when every connection is closed: idle ones at once, busy ones after their answers or `grace_s`."""
+        self._is_draining = True
+        for connection in list(self.connections):
+            connection.go_away()
+        await self._wait_empty(grace_s)
+        for connection in list(self.connections):
+            connection.stop()
+        await self._wait_empty(_LAST_WORDS_S)
+        for connection in list(self.connections):
+            connection.abort()
+        if self._sweep_handle is not None:
+            self._sweep_handle.cancel()
+
+    async def _wait_empty(self, timeout_s: float) -> None:
+        if self.connections:
+            self._empty = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._empty], timeout=timeout_s)
