@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 _PROTOCOL: Final = ErrorCode.PROTOCOL_ERROR
 _CALM: Final = ErrorCode.ENHANCE_YOUR_CALM
 _ANY: Final = -1
-_CRUMB: Final = 64
-"""A window that is opened by less brings nothing."""
 
 
 class Inflow(Generic[Head]):
@@ -76,15 +74,16 @@ class Inflow(Generic[Head]):
             self.data(flags, stream_id, without_padding(payload) if flags & PADDED else payload, size)
         elif kind == HEADERS:
             self._headers(flags, stream_id, payload)
+        elif kind == WINDOW_UPDATE and self._expected == _ANY:
+            # grpcio's clients send two of them for each call.
+            self._window_update(stream_id, payload)
         else:
             self._other_frame(kind, flags, stream_id, payload)
 
     def _other_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if self._expected != _ANY:
             self._check_expected(kind, stream_id)
-        if kind == WINDOW_UPDATE:
-            self._window_update(stream_id, payload)
-        elif kind == SETTINGS:
+        if kind == SETTINGS:
             self._settings(flags, stream_id, payload)
         elif kind == PING:
             self._ping(flags, stream_id, payload)
@@ -199,8 +198,6 @@ class Inflow(Generic[Head]):
 
     def _window_update(self, stream_id: int, payload: bytes) -> None:
         increment = parse_number(payload, "WINDOW_UPDATE")
-        if increment < _CRUMB:
-            self._spend_empty()
         if not stream_id:
             if not increment:
                 raise ConnectionFault(_PROTOCOL, "WINDOW_UPDATE opens by nothing")
@@ -211,6 +208,9 @@ class Inflow(Generic[Head]):
             raise StreamFault(_PROTOCOL)
         else:
             self._out.widen_stream(stream, increment)
+        if self._out.crumbs:
+            self._out.crumbs = 0
+            self._spend_empty()
 
     def _settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:

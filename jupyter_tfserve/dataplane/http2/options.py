@@ -34,6 +34,6 @@ class Http2Options:
     pings_at_once: int = 1000
     pings_per_s: float = 200.0
     """PING and SETTINGS, which must be answered."""
-    empty_at_once: int = 10_000
-    empty_per_s: float = 2_000.0
-    """Frames that bring nothing: empty DATA, PRIORITY, unknown ones, CONTINUATION, windows opened by a crumb."""
+    empty_at_once: int = 20_000
+    empty_per_s: float = 10_000.0
+    """Frames that bring nothing: empty DATA, PRIORITY, unknown ones, CONTINUATION, windows opened by crumbs."""

@@ -26,6 +26,7 @@ from jupyter_tfserve.dataplane.http2.frames import (
 if TYPE_CHECKING:
     from jupyter_tfserve.dataplane.http2.stream import Stream
 
+_CRUMB: Final = 64
 _JOIN_BELOW: Final = 64 * 2**10
 
 
@@ -37,6 +38,7 @@ class Outflow:
         "_queue",
         "_queued_bytes",
         "_transport",
+        "crumbs",
         "initial_window",
         "max_frame",
         "progress",
@@ -50,6 +52,8 @@ class Outflow:
         self.window = DEFAULT_WINDOW
         self.initial_window = DEFAULT_WINDOW
         self.max_frame = MIN_MAX_FRAME
+        self.crumbs = 0
+        """Frames that were tiny since the windows were, though there was more to send."""
         self.waiting: dict[int, Stream] = {}
         """The streams that have more to send than the windows allow."""
         self.progress = 0.0
@@ -105,7 +109,8 @@ class Outflow:
         self.window += increment
         if self.window > MAX_WINDOW:
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "The connection's window is above 2^31-1")
-        self.pump()
+        if self.waiting:
+            self.pump()
 
     def widen_stream(self, stream: Stream, increment: int) -> None:
         """The peer takes more on this stream."""
@@ -138,6 +143,7 @@ class Outflow:
             self.write(frame_head(size, DATA, 0, stream.id))
             self.write(view[:size])
             if size < len(view):
+                self.crumbs += size < _CRUMB
                 unsent[0] = view[size:]
                 return True
             unsent.popleft()
