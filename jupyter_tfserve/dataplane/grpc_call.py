@@ -27,7 +27,7 @@ from jupyter_tfserve.dataplane.grpc_status import (
     failure_of,
     trailers_block,
 )
-from jupyter_tfserve.dataplane.http2.frames import ErrorCode
+from jupyter_tfserve.dataplane.http2.frames import ErrorCode, StreamFault
 from jupyter_tfserve.dataplane.http2.header_blocks import header_block
 from jupyter_tfserve.dataplane.http2.stream import Stream
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from jupyter_tfserve.dataplane.http2.connection import Connection
 
 _INFLATED_IN_A_THREAD: Final = 64 * 2**10
+_SENT_IN_PLACE: Final = 64 * 2**10
+"""Answers from this size on are not copied."""
 _LATE: Final = Failure(Code.DEADLINE_EXCEEDED, "Deadline Exceeded")
 _SLOW: Final = Failure(Code.DEADLINE_EXCEEDED, "The request's body came too slowly")
 _STOPPING: Final = Failure(Code.UNAVAILABLE, "The server is shutting down")
@@ -57,8 +59,8 @@ class Call(Stream):
         "_is_counted",
         "_messages",
         "_reader",
-        "_refusal",
         "_received_bytes",
+        "_refusal",
         "_task",
         "_timer",
         "_trailing",
@@ -107,8 +109,7 @@ class Call(Stream):
     def opened(self) -> None:
         head, application = self._head, self._application
         if head.is_malformed:
-            self.reset(ErrorCode.PROTOCOL_ERROR)
-            return
+            raise StreamFault(ErrorCode.PROTOCOL_ERROR)
         if head.http_status != 200:
             status = str(head.http_status).encode()
             self.send_headers(header_block(((b":status", status),)), is_end=True)
@@ -267,8 +268,12 @@ class Call(Stream):
             self.connection.finish(self)
             return
         self.send_headers(ANSWER_HEADERS)
-        self.send(message_head(len(answer)))
-        self.send(answer, OK_TRAILERS if self._trailing is None else trailers_block(self._trailing))
+        trailers = OK_TRAILERS if self._trailing is None else trailers_block(self._trailing)
+        if len(answer) < _SENT_IN_PLACE:
+            self.send(message_head(len(answer)) + answer, trailers)
+        else:
+            self.send(message_head(len(answer)))
+            self.send(answer, trailers)
 
     async def _answer_stream(self, handler: StreamHandler, inbox: Inbox) -> None:
         """The rim of every streaming method; an answer waits until the one before is out."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_tfserve.dataplane.grpc_options import parse_channel_arguments
+from jupyter_tfserve.dataplane.grpc_options import parse_channel_arguments, server_arguments
 from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.options import LimitOptions
 
 
 @pytest.mark.parametrize(
@@ -43,3 +46,41 @@ names = st.text(st.characters(exclude_characters=",=", exclude_categories=("Cs",
 def test_every_int_comes_back_when_written_as_a_list(arguments):
     text = ",".join(f"{name}={value}" for name, value in arguments)
     assert list(parse_channel_arguments(text)) == arguments
+
+
+def test_limits_hold_when_no_argument_names_them():
+    known = server_arguments(LimitOptions(max_body_bytes=5, max_header_bytes=7, idle_timeout_s=9), ())
+    assert (known.calls.max_receive_bytes, known.http2.max_header_bytes, known.http2.max_idle_s) == (5, 7, 9)
+    assert (known.http2.max_age_s, known.reuse_port, known.unknown) == (math.inf, False, ())
+
+
+@pytest.mark.parametrize(
+    ("argument", "find", "value"),
+    [
+        ("grpc.max_receive_message_length=100", lambda known: known.calls.max_receive_bytes, 100),
+        ("grpc.max_receive_message_length=-1", lambda known: known.calls.max_receive_bytes > 2**60, True),
+        ("grpc.max_send_message_length=100", lambda known: known.calls.max_send_bytes, 100),
+        ("grpc.max_metadata_size=100", lambda known: known.http2.max_header_bytes, 100),
+        ("grpc.max_concurrent_streams=3", lambda known: known.http2.max_concurrent_streams, 3),
+        ("grpc.http2.max_frame_size=1", lambda known: known.http2.max_frame_bytes, 16_384),
+        ("grpc.max_connection_idle_ms=1500", lambda known: known.http2.max_idle_s, 1.5),
+        ("grpc.max_connection_age_ms=2147483647", lambda known: known.http2.max_age_s, math.inf),
+        ("grpc.max_connection_age_ms=2000", lambda known: known.http2.max_age_s, 2),
+        ("grpc.max_connection_age_grace_ms=2000", lambda known: known.http2.max_age_grace_s, 2),
+        ("grpc.keepalive_time_ms=2000", lambda known: known.http2.keepalive_s, 2),
+        ("grpc.keepalive_timeout_ms=2000", lambda known: known.http2.keepalive_timeout_s, 2),
+        ("grpc.keepalive_permit_without_calls=1", lambda known: known.http2.keepalive_without_streams, True),
+        ("grpc.so_reuseport=1", lambda known: known.reuse_port, True),
+    ],
+)
+def test_argument_takes_the_place_of_a_limit(argument, find, value):
+    known = server_arguments(LimitOptions(), parse_channel_arguments(argument))
+    assert find(known) == value
+    assert known.unknown == ()
+
+
+def test_arguments_that_mean_nothing_are_named_once():
+    text = "grpc.lb_policy_name=x,grpc.max_metadata_size=big,a=1,a=2"
+    known = server_arguments(LimitOptions(), parse_channel_arguments(text))
+    assert known.unknown == ("grpc.lb_policy_name", "grpc.max_metadata_size", "a")
+    assert known.http2.max_header_bytes == LimitOptions().max_header_bytes

@@ -546,3 +546,63 @@ async def test_trailing_metadata_tells_the_times_only_when_it_is_asked_to(client
     assert told[0] is None
     stages = [stage.partition(";dur=")[0] for stage in told[1].split(", ")]
     assert stages == ["decode", "queue", "batch", "compute", "encode", "total"]
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+async def test_compressed_request_is_answered_when_grpcio_sends_one(client, compression):
+    asked = request(np.ones(100_000), ["y"])
+    response = await client.prediction.Predict(asked, timeout=20, compression=compression)
+    assert len(response.outputs["y"].float_val) == 100_000
+
+
+async def test_bomb_is_refused_when_it_inflates_above_the_limit():
+    async with serving(LimitOptions(max_body_bytes=300_000)) as client:
+        asked = request(np.zeros(100_000))
+        code, _ = await failure(
+            client.prediction.Predict(asked, timeout=20, compression=grpc.Compression.Gzip)
+        )
+        assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        await client.prediction.Predict(request(np.zeros(10_000)), compression=grpc.Compression.Gzip)
+
+
+async def test_call_is_refused_when_it_sends_another_number_of_messages_than_one(client):
+    predict = client.channel.stream_unary("/tensorflow.serving.PredictionService/Predict")
+    body = request().SerializeToString()
+    for sent in ([], [body, body]):
+        call = predict(iter(sent), timeout=20)
+        code, _ = await failure(call)
+        assert code is grpc.StatusCode.UNIMPLEMENTED
+    assert await predict(iter([body]), timeout=20)
+
+
+async def test_answer_is_refused_when_it_is_larger_than_an_argument_allows():
+    arguments = (("grpc.max_send_message_length", 1000),)
+    async with serving(grpc_options=GrpcOptions(channel_arguments=arguments)) as client:
+        code, details = await failure(client.prediction.Predict(request(np.ones(1000)), timeout=20))
+        assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "larger than max" in details
+
+
+async def test_many_calls_are_answered_when_one_channel_sends_more_than_its_streams():
+    arguments = (("grpc.max_concurrent_streams", 10),)
+    async with serving(grpc_options=GrpcOptions(channel_arguments=arguments)) as client:
+        calls = [client.prediction.Predict(request([float(n)], ["y"]), timeout=20) for n in range(200)]
+        answers = await asyncio.gather(*calls)
+        assert [answer.outputs["y"].float_val[0] for answer in answers] == [n / 2 + 2 for n in range(200)]
+
+
+async def test_server_answers_over_ipv6_when_its_host_is():
+    try:
+        async with serving(host="::1") as client:
+            async with grpc.aio.insecure_channel(f"[::1]:{client.port}") as channel:
+                await protos.PredictionServiceStub(channel).Predict(request(), timeout=20)
+            assert client.port
+    except ServingError:
+        pytest.skip("this machine has no IPv6")
+
+
+async def test_argument_without_a_meaning_is_named_in_the_log(caplog):
+    arguments = (("grpc.lb_policy_name", "grpclb"),)
+    async with serving(grpc_options=GrpcOptions(channel_arguments=arguments)):
+        pass
+    assert "grpc.lb_policy_name has no meaning for this server" in caplog.text

@@ -68,8 +68,8 @@ class Connection(asyncio.Protocol, Generic[Head]):
         self.peer = peer_name(transport)
         self._in = Inflow(self)
         self._reader = FrameReader(self._in, self.options)
-        self._introduce()
         if not self.service.opened(self):
+            self.introduce()
             self.close(
                 ErrorCode.ENHANCE_YOUR_CALM,
                 f"Too many connections; the limit is {self.options.limits.max_connections}",
@@ -89,7 +89,7 @@ class Connection(asyncio.Protocol, Generic[Head]):
         except ConnectionFault as fault:
             self.close(fault.code, fault.reason)
         except Http1Peer:
-            self.out.replace(_ANSWER_TO_HTTP1)
+            self.out.write(_ANSWER_TO_HTTP1)
             self._shut()
 
     def pause_writing(self) -> None:
@@ -104,7 +104,8 @@ class Connection(asyncio.Protocol, Generic[Head]):
         if not self._transport.is_closing():
             self._transport.resume_reading()
 
-    def _introduce(self) -> None:
+    def introduce(self) -> None:
+        """Sends our settings, before anything else."""
         options = self.options
         settings = {
             Setting.MAX_CONCURRENT_STREAMS: options.max_concurrent_streams,
@@ -241,6 +242,7 @@ class Connection(asyncio.Protocol, Generic[Head]):
     def _shut(self) -> None:
         self._stop_reading()
         self.out.flush()
+        self.out.is_closed = True
         if self._transport.can_write_eof():
             # Closing at once, with unread bytes, would reset the connection under the last words.
             self._linger_since = monotonic()

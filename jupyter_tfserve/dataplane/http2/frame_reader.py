@@ -29,6 +29,9 @@ class Http1Peer(Exception):
 class FrameSink(Protocol):
     """Takes frames in their order. Either method may raise a fault."""
 
+    def greeted(self) -> None:
+        """The peer's preface is there."""
+
     def frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         """A whole frame of any type."""
 
@@ -88,6 +91,7 @@ class FrameReader:
         """Whether the preface is there; keeps what may become one."""
         if data.startswith(PREFACE):
             self.is_greeted = True
+            self._sink.greeted()
             return True
         if b" HTTP/1." in data.partition(b"\r\n")[0]:
             raise Http1Peer

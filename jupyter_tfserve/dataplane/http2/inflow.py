@@ -67,6 +67,10 @@ class Inflow(Generic[Head]):
         self._pings = Allowance(options.pings_at_once, options.pings_per_s)
         self._empty = Allowance(options.empty_at_once, options.empty_per_s)
 
+    def greeted(self) -> None:
+        """FrameSink's."""
+        self._connection.introduce()
+
     def frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         """FrameSink's."""
         if kind == DATA:

@@ -40,6 +40,7 @@ class Outflow:
         "_transport",
         "crumbs",
         "initial_window",
+        "is_closed",
         "max_frame",
         "progress",
         "waiting",
@@ -52,6 +53,8 @@ class Outflow:
         self.window = DEFAULT_WINDOW
         self.initial_window = DEFAULT_WINDOW
         self.max_frame = MIN_MAX_FRAME
+        self.is_closed = False
+        """Whether nothing more goes out: what is written then is dropped."""
         self.crumbs = 0
         """Frames that were tiny since the windows were, though there was more to send."""
         self.waiting: dict[int, Stream] = {}
@@ -65,6 +68,8 @@ class Outflow:
 
     def write(self, data: bytes | memoryview) -> None:
         """Sends frames in this turn of the loop."""
+        if self.is_closed:
+            return
         if not self._queue:
             self._flush_at(self.flush)
         self._queue.append(data)
@@ -80,11 +85,6 @@ class Outflow:
             self._transport.writelines(self._queue)
         self._queue = []
         self._queued_bytes = 0
-
-    def replace(self, data: bytes) -> None:
-        """Sends this instead of what the turn has so far."""
-        self._queue = []
-        self.write(data)
 
     def send(self, stream: Stream, data: bytes, trailers: bytes | None = None) -> None:
         """DATA, then the block of `trailers` and the stream's end if there are any; waits for the windows by itself."""

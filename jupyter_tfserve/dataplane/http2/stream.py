@@ -45,7 +45,7 @@ class Stream:
     # Hooks
 
     def opened(self) -> None:
-        """The headers are there; the request may be refused by them."""
+        """The headers are there. StreamFault if they are no request's."""
 
     def received(self, piece: bytes, is_last: bool) -> None:
         """The body's next piece, maybe empty; `is_last`: the request is whole."""

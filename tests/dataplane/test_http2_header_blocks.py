@@ -1,0 +1,85 @@
+"""http2.header_blocks: the memo says what the library says, and our literals are what everybody reads."""
+
+from __future__ import annotations
+
+import pytest
+from hpack import Decoder, Encoder
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jupyter_tfserve.dataplane.http2.frames import ConnectionFault, ErrorCode
+from jupyter_tfserve.dataplane.http2.header_blocks import MEMO_SIZE, HeaderReader, header_block
+
+names = st.sampled_from([b":path", b"te", b"user-agent", b"grpc-timeout", b"x-one", b"x-two"])
+values = st.sampled_from([b"", b"trailers", b"/a.B/C", b"20S", b"19S", b"v" * 300, b"w" * 900])
+header_lists = st.lists(st.tuples(names, values), min_size=1, max_size=6)
+
+
+def reader(max_bytes: int = 10_000) -> HeaderReader[tuple[tuple[bytes, bytes], ...]]:
+    return HeaderReader(tuple, max_bytes)
+
+
+@given(st.lists(header_lists, min_size=1, max_size=4), st.data())
+def test_blocks_mean_what_the_library_says_when_they_repeat_or_change_the_table(pool, data):
+    """The table holds 4096 bytes, so long values drive others out and move every index."""
+    encoder, ours, library = Encoder(), reader(), Decoder()
+    for _ in range(20):
+        headers = data.draw(st.sampled_from(pool))
+        block = encoder.encode(headers, huffman=data.draw(st.booleans()))
+        expected = tuple((bytes(n), bytes(v)) for n, v in library.decode(block, raw=True))
+        assert ours.read(block) == expected == tuple(headers)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=6), max_size=20))
+def test_any_bytes_mean_the_same_to_the_library(blocks):
+    ours, library = reader(), Decoder()
+    for block in blocks:
+        try:
+            expected = tuple((bytes(n), bytes(v)) for n, v in library.decode(block, raw=True))
+        except Exception:
+            with pytest.raises(ConnectionFault):
+                ours.read(block)
+            return
+        assert ours.read(block) == expected
+
+
+def test_repeated_block_is_read_once_until_the_table_changes():
+    made = []
+    ours = HeaderReader(lambda headers: made.append(headers) or len(made), 10_000)
+    encoder = Encoder()
+    encoder.encode([(b"x-one", b"1")])
+    first = encoder.encode([(b"x-one", b"1")])
+    ours.read(Encoder().encode([(b"x-one", b"1")]))
+    assert (ours.read(first), ours.read(first)) == (2, 2)
+    ours.read(b"\x00\x01a\x01b")
+    assert ours.read(first) == 2
+    ours.read(b"\x40\x01a\x01b")
+    assert ours.read(first) == 5
+
+
+def test_memo_is_bounded():
+    ours = reader()
+    for count in range(1, 2 * MEMO_SIZE):
+        ours.read(b"\x82" * count)
+    assert len(ours._memo) == MEMO_SIZE
+
+
+@pytest.mark.parametrize("block", [b"\x80", b"\xff\xff\xff\xff\xff\xff", b"\x40\x05ab", b"\xc0"])
+def test_broken_block_ends_the_connection(block):
+    with pytest.raises(ConnectionFault) as caught:
+        reader().read(block)
+    assert caught.value.code is ErrorCode.COMPRESSION_ERROR
+
+
+def test_list_is_refused_when_it_expands_to_too_much():
+    ours = reader(5000)
+    ours.read(b"\x40\x01a\x7f\xa1\x1e" + b"b" * 4000)
+    with pytest.raises(ConnectionFault) as caught:
+        ours.read(b"\xbe" * 100)
+    assert caught.value.code is ErrorCode.ENHANCE_YOUR_CALM
+
+
+@given(st.lists(st.tuples(st.binary(min_size=1, max_size=300), st.binary(max_size=40_000)), max_size=3))
+def test_our_literals_are_read_by_the_library(headers):
+    decoded = Decoder(max_header_list_size=10**6).decode(header_block(headers), raw=True)
+    assert [(bytes(name), bytes(value)) for name, value in decoded] == headers

@@ -1,0 +1,288 @@
+"""What one HTTP/2 peer can cost: floods, slowness and memory, each stopped at its limit while others are served."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from jupyter_tfserve.dataplane.http2.allowance import Allowance
+from jupyter_tfserve.dataplane.http2.frames import (
+    ACK,
+    CONTINUATION,
+    DATA,
+    END_STREAM,
+    GOAWAY,
+    HEADERS,
+    PING,
+    PREFACE,
+    PRIORITY,
+    SETTINGS,
+    ErrorCode,
+    Setting,
+    frame,
+    rst_stream_frame,
+    settings_frame,
+    window_update_frame,
+)
+from jupyter_tfserve.dataplane.http2.header_blocks import header_block
+from jupyter_tfserve.options import LimitOptions
+from tests.dataplane.http2_peer import Peer, call, call_headers, connected, head, message, serving
+
+CALM = ErrorCode.ENHANCE_YOUR_CALM
+FEW = {"resets_at_once": 100, "resets_per_s": 1.0, "pings_at_once": 100, "pings_per_s": 1.0}
+FEW_EMPTY = {"empty_at_once": 100, "empty_per_s": 1.0}
+
+
+def test_allowance_is_given_back_with_time():
+    now = 0.0
+    allowance = Allowance(3, 2.0, lambda: now)
+    assert [allowance.spend() for _ in range(4)] == [True, True, True, False]
+    now = 1.0
+    assert [allowance.spend() for _ in range(3)] == [True, True, False]
+    now = 100.0
+    assert [allowance.spend() for _ in range(4)] == [True, True, True, False]
+
+
+def rapid_resets(count: int) -> bytes:
+    cancel = ErrorCode.CANCEL
+    return b"".join(call(2 * n + 1) + rst_stream_frame(2 * n + 1, cancel) for n in range(count))
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        rapid_resets(150),
+        frame(PING, 0, 0, b"8" * 8) * 150,
+        frame(PING, ACK, 0, b"8" * 8) * 150,
+        settings_frame({Setting.INITIAL_WINDOW_SIZE: 1}) * 150,
+        head(1) + frame(DATA, 0, 1) * 150,
+        frame(PRIORITY, 0, 1, b"5" * 5) * 150,
+        frame(0xEE, 0, 0) * 150,
+        frame(GOAWAY, 0, 0, b"8" * 8) * 150,
+        frame(SETTINGS, ACK, 0) * 150,
+        frame(HEADERS, 0, 1, header_block(call_headers())) + frame(CONTINUATION, 0, 1) * 150,
+        b"".join(frame(HEADERS, 5, 2 * n + 1, header_block(call_headers()[1:])) for n in range(150)),
+    ],
+    ids=[
+        "resets",
+        "pings",
+        "pongs",
+        "settings",
+        "empty_data",
+        "priorities",
+        "unknown",
+        "goaways",
+        "acknowledgements",
+        "continuations",
+        "malformed",
+    ],
+)
+async def test_flood_ends_its_connection_and_no_other(flood):
+    async with serving(**FEW, **FEW_EMPTY) as (_, port), connected(port) as good:
+        async with connected(port) as peer:
+            peer.send(flood)
+            assert await peer.goaway_code() == CALM
+        assert await good.is_well()
+
+
+async def test_headers_end_the_connection_when_they_expand_without_end():
+    """Each byte of the second block stands for four kilobytes."""
+    async with serving(max_header_bytes=8192) as (_, port), connected(port) as peer:
+        entry = b"\x40\x01a\x7f\xa1\x1e" + b"b" * 4000
+        peer.send(frame(HEADERS, 5, 1, header_block(call_headers()) + entry))
+        await peer.answer(1)
+        peer.send(frame(HEADERS, 5, 3, header_block(call_headers()) + b"\xbe" * 5000))
+        assert await peer.goaway_code() == CALM
+
+
+async def test_continuations_end_the_connection_when_they_are_too_much():
+    async with serving(max_header_bytes=1000) as (_, port), connected(port) as peer:
+        peer.send(
+            frame(HEADERS, 0, 1, b"\0\1a\1b" * 100), *[frame(CONTINUATION, 0, 1, b"\0\1a\1b" * 200)] * 5
+        )
+        assert await peer.goaway_code() == CALM
+
+
+async def test_call_alone_is_refused_when_its_headers_are_above_the_limit():
+    async with serving(arguments=(("grpc.max_metadata_size", 1000),)) as (_, port), connected(port) as peer:
+        peer.send(call(1, x_huge="x" * 1000))
+        _, headers = await peer.answer(1)
+        assert headers["grpc-status"] == "8"
+        assert await peer.is_well()
+
+
+async def test_unfinished_requests_are_bounded_together():
+    """Two connections hold 100,000 bytes each; what would make it more than 250,000 is refused, until one has gone."""
+
+    async def answer(body, context):
+        return b""
+
+    limits = LimitOptions(max_unfinished_bytes=250_000)
+    large = message(b"z" * 99_995)
+    pieces = [large[at : at + 10_000] for at in range(0, 100_000, 10_000)]
+    begun = head(1) + b"".join(frame(DATA, 0, 1, piece) for piece in pieces[:-1])
+    async with serving(answer, limits) as (_, port), connected(port) as one, connected(port) as other:
+        for peer in (one, other):
+            peer.send(begun, frame(PING, 0, 0, b"12345678"))
+            await peer.until(lambda one: one.kind == PING)
+        async with connected(port) as third:
+            third.send(begun)
+            _, headers = await third.answer(1)
+            assert headers["grpc-status"] == "8"
+            assert "Unfinished requests" in headers["grpc-message"]
+            await other.close()
+            for number in range(3, 10_000, 2):
+                rest = b"".join(frame(DATA, 0, number, piece) for piece in pieces)
+                third.send(head(number), rest, frame(DATA, END_STREAM, number))
+                _, headers = await third.answer(number)
+                if headers["grpc-status"] == "0":
+                    break
+            else:
+                raise AssertionError("What a closed connection held is still counted")
+
+
+async def test_crumbs_of_a_window_end_the_connection():
+    async with serving(**FEW_EMPTY) as (_, port), connected(port, {Setting.INITIAL_WINDOW_SIZE: 1}) as peer:
+        peer.send(call(1, b"y" * 900))
+        await peer.until(lambda one: one.kind == DATA)
+        peer.send(window_update_frame(1, 1) * 150)
+        assert await peer.goaway_code() == CALM
+
+
+def sweep(server, after_s: float) -> None:
+    """All connections as they will be looked at so much later."""
+    for connection in list(server._service.connections):
+        connection.check_deadlines(time.monotonic() + after_s)
+
+
+async def opened(server, count: int = 1) -> None:
+    deadline = time.monotonic() + 20
+    while server.open_connections < count:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("begun", [b"", PREFACE[:9]], ids=["nothing", "half_a_preface"])
+async def test_connection_is_closed_when_it_does_not_begin(begun):
+    async with serving() as (server, port):
+        peer = Peer(*await asyncio.open_connection("127.0.0.1", port))
+        peer.send(begun)
+        await opened(server)
+        sweep(server, 9)
+        assert server.open_connections == 1
+        sweep(server, 11)
+        assert await peer.goaway_code() == ErrorCode.SETTINGS_TIMEOUT
+        await peer.close()
+
+
+async def test_connection_is_closed_when_a_header_does_not_end():
+    async with serving() as (server, port), connected(port) as peer:
+        peer.send(frame(HEADERS, 0, 1, b"\0\1a\1b"))
+        deadline = time.monotonic() + 20
+        (connection,) = server._service.connections
+        while connection._in.header_since is None:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0)
+        sweep(server, 11)
+        assert await peer.goaway_code() == ErrorCode.SETTINGS_TIMEOUT
+
+
+async def test_call_is_ended_when_its_body_is_too_slow_and_the_connection_lives():
+    async with serving() as (server, port), connected(port) as peer:
+        peer.send(head(1), frame(DATA, 0, 1, message(b"a" * 50_000)[:20_480]), frame(PING, 0, 0, b"12345678"))
+        await peer.until(lambda one: one.kind == PING)
+        sweep(server, 29)
+        sweep(server, 31)  # ten seconds, and a second for each kilobyte
+        _, headers = await peer.answer(1)
+        assert (headers["grpc-status"], headers["grpc-message"]) == (
+            "4",
+            "The request's body came too slowly",
+        )
+        assert await peer.is_well()
+
+
+async def test_idle_connection_is_told_and_closed():
+    async with serving() as (server, port), connected(port) as peer:
+        sweep(server, 299)
+        assert await peer.is_well()
+        sweep(server, 301)
+        assert await peer.goaway_code() == ErrorCode.NO_ERROR
+
+
+async def test_busy_connection_is_not_idle_but_grows_old():
+    release = asyncio.Event()
+
+    async def answer(body, context):
+        await release.wait()
+        return body
+
+    arguments = (("grpc.max_connection_age_ms", 400_000), ("grpc.max_connection_age_grace_ms", 100_000))
+    async with serving(answer, arguments=arguments) as (server, port), connected(port) as peer:
+        peer.send(call(1), frame(PING, 0, 0, b"12345678"))
+        await peer.until(lambda one: one.kind == PING)
+        sweep(server, 399)
+        assert not [one for one in peer.seen if one.kind == GOAWAY]
+        sweep(server, 401)
+        await peer.until(lambda one: one.kind == GOAWAY)
+        sweep(server, 501)
+        assert await peer.goaway_code() == ErrorCode.NO_ERROR
+
+
+async def test_peer_that_keeps_its_windows_closed_is_cut_off():
+    async with serving() as (server, port), connected(port, {Setting.INITIAL_WINDOW_SIZE: 3}) as peer:
+        peer.send(call(1))
+        await peer.until(lambda one: one.kind == DATA)
+        sweep(server, 29)
+        sweep(server, 31)
+        assert await peer.goaway_code() == CALM
+
+
+async def test_peer_that_does_not_read_is_not_read_and_is_cut_off():
+    large = b"a" * 2**25
+
+    async def answer(body, context):
+        return large
+
+    open_wide = {Setting.INITIAL_WINDOW_SIZE: 2**31 - 1}
+    async with serving(answer) as (server, port), connected(port, open_wide) as peer:
+        peer.send(window_update_frame(0, 2**30), call(1))
+        (connection,) = server._service.connections
+        deadline = time.monotonic() + 20
+        while connection._write_blocked_since is None:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.001)
+        assert not connection._transport.is_reading()
+        sweep(server, 29)
+        assert server.open_connections == 1
+        sweep(server, 31)
+        while server.open_connections:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.001)
+
+
+async def test_silent_peer_is_asked_and_cut_off_when_it_does_not_answer():
+    arguments = (
+        ("grpc.keepalive_time_ms", 50_000),
+        ("grpc.keepalive_timeout_ms", 5_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+    )
+    async with serving(arguments=arguments) as (server, port), connected(port) as peer:
+        sweep(server, 51)
+        ping = await peer.until(lambda one: one.kind == PING)
+        assert not ping.flags & ACK
+        peer.send(frame(PING, ACK, 0, ping.payload), frame(PING, 0, 0, b"87654321"))
+        await peer.until(lambda one: one.kind == PING)
+        sweep(server, 51)
+        await peer.until(lambda one: one.kind == PING and not one.flags & ACK)
+        sweep(server, 57)
+        assert await peer.frame() is None
+
+
+async def test_connection_is_refused_when_there_are_too_many():
+    async with serving(limits=LimitOptions(max_connections=1)) as (_, port), connected(port) as first:
+        second = Peer(*await asyncio.open_connection("127.0.0.1", port))
+        assert await second.goaway_code() == CALM
+        await second.close()
+        assert await first.is_well()
