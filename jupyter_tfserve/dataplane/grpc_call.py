@@ -114,6 +114,11 @@ class Call(Stream):
             status = str(head.http_status).encode()
             self.send_headers(header_block(((b":status", status),)), is_end=True)
             return
+        if application.under_way >= application.max_under_way:
+            self.fail(_TOO_MANY)
+            return
+        application.under_way += 1
+        self._is_counted = True
         refusal = application.refusal(head)
         if refusal is not None:
             self._refusal = failure_of(refusal)
@@ -213,14 +218,7 @@ class Call(Stream):
             self._start(self._answer(handler, message.body))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        application = self._application
-        if application.under_way >= application.max_under_way:
-            work.close()
-            self.fail(_TOO_MANY)
-            return
-        application.under_way += 1
-        self._is_counted = True
-        self._task = application.create_task(work)
+        self._task = self._application.create_task(work)
 
     async def _answer_message(self, handler: Handler, message: Message) -> None:
         """As `_answer`, of a message that may be compressed."""
@@ -256,7 +254,6 @@ class Call(Stream):
             bounds = f"({len(answer)} vs. {self._application.max_send_bytes})"
             self.fail(Failure(Code.RESOURCE_EXHAUSTED, f"SERVER: Sent message larger than max {bounds}"))
             return
-        self._release()
         if (
             self._trailing is None
             and size <= out.max_frame
@@ -265,8 +262,9 @@ class Call(Stream):
         ):
             out.window -= size
             out.write(whole_answer(self.id, answer))
-            self.connection.finish(self)
+            self.finish()
             return
+        self._wrote_headers = True
         self.send_headers(ANSWER_HEADERS)
         trailers = OK_TRAILERS if self._trailing is None else trailers_block(self._trailing)
         if len(answer) < _SENT_IN_PLACE:
@@ -292,7 +290,6 @@ class Call(Stream):
             self.fail(failure_of(error))
             return
         if self.is_open:
-            self._release()
             if not self._wrote_headers:
                 self.send_headers(ANSWER_HEADERS)
             self.send(b"", OK_TRAILERS)
@@ -301,7 +298,6 @@ class Call(Stream):
         """Ends the call with a status; nothing if it has ended."""
         if not self.is_open:
             return
-        self._release()
         task, self._task = self._task, None
         self.connection.out.drop(self)
         self.send_headers(failure_block(failure, not self._wrote_headers), is_end=True)
@@ -310,6 +306,11 @@ class Call(Stream):
 
     def _expire(self) -> None:
         self.fail(_LATE)
+
+    def finish(self) -> None:
+        """The answer is out."""
+        self._release()
+        self.connection.finish(self)
 
     def _release(self) -> None:
         """The call counts no longer."""
