@@ -66,6 +66,8 @@ class HeadParser:
         """The head; one that refuses the call if the headers are wrong."""
         if _is_malformed(headers):
             return CallHead(is_malformed=True)
+        if (too_much := self._too_much(headers)) is not None:
+            return CallHead(refusal=too_much)
         # The first of each name counts, as it does for REST.
         by_name = dict(reversed(headers))
         if by_name[b":method"] != b"POST":
@@ -81,12 +83,12 @@ class HeadParser:
                 _timeout_s(by_name.get(b"grpc-timeout")),
                 by_name.get(b"grpc-encoding", b"identity").decode("latin-1"),
                 _metadata(headers),
-                self._refusal(path, headers, by_name),
+                self._refusal(path, by_name),
             )
         except ServingError as error:
             return CallHead(path, refusal=error)
 
-    def _refusal(self, path: str, headers: Headers, by_name: Mapping[bytes, bytes]) -> ServingError | None:
+    def _too_much(self, headers: Headers) -> ServingError | None:
         size = sum(len(name) + len(value) + _ENTRY_BYTES for name, value in headers)
         if size > self._max_bytes:
             text = f"The call's metadata is too large; the limit is {self._max_bytes} bytes"
@@ -94,6 +96,9 @@ class HeadParser:
         if len(headers) > self._max_headers:
             text = f"The call has too many metadata entries; the limit is {self._max_headers}"
             return ServingError(Code.RESOURCE_EXHAUSTED, text)
+        return None
+
+    def _refusal(self, path: str, by_name: Mapping[bytes, bytes]) -> ServingError | None:
         if path not in self._handlers and path not in self._stream_handlers:
             return ServingError(Code.UNIMPLEMENTED, "Method not found!")
         encoding = by_name.get(b"grpc-encoding", b"identity").decode("latin-1")

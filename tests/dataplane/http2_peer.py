@@ -76,6 +76,8 @@ class Peer:
         self.reader = reader
         self.writer = writer
         self.seen: list[Frame] = []
+        self.goaway: int | None = None
+        self.next_stream = 1
         self._decoder = Decoder()
 
     def send(self, *data: bytes) -> None:
@@ -96,6 +98,14 @@ class Peer:
         found = Frame(kind, flags, stream, await self.reader.readexactly(high << 8 | low))
         self.seen.append(found)
         return found
+
+    async def skim(self) -> None:
+        """Reads what is there, and keeps only why the connection goes away."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            data = await asyncio.wait_for(self.reader.read(2**20), 0.01)
+            at = data.find(b"\x07\0\0\0\0\0")
+            if at >= 0:
+                self.goaway = int.from_bytes(data[at + 10 : at + 14], "big")
 
     async def until(self, is_it: Callable[[Frame], Any]) -> Frame:
         while (found := await self.frame()) is not None:

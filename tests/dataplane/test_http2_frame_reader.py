@@ -27,7 +27,7 @@ from jupyter_tfserve.dataplane.http2.options import Http2Options
 from jupyter_tfserve.options import LimitOptions
 
 FAULTY = 0xFF
-OPTIONS = Http2Options(LimitOptions(), max_header_bytes=1000, max_frame_bytes=2**14)
+OPTIONS = Http2Options(LimitOptions(), max_header_bytes=1000, max_frame_bytes=2**15)
 
 
 kinds = st.sampled_from([DATA, HEADERS, PING, 0x20, FAULTY])
@@ -92,10 +92,10 @@ def test_large_data_is_handed_on_before_it_is_whole():
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (frame_head(2**14 + 1, DATA, 0, 1), ErrorCode.FRAME_SIZE_ERROR),
-        (frame_head(2**14 + 1, HEADERS, 0, 1), ErrorCode.FRAME_SIZE_ERROR),
-        (frame_head(4001, HEADERS, 0, 1), ErrorCode.ENHANCE_YOUR_CALM),
-        (frame_head(4001, 0x77, 0, 1), ErrorCode.ENHANCE_YOUR_CALM),
+        (frame_head(2**15 + 1, DATA, 0, 1), ErrorCode.FRAME_SIZE_ERROR),
+        (frame_head(2**15 + 1, HEADERS, 0, 1), ErrorCode.FRAME_SIZE_ERROR),
+        (frame_head(20_001, HEADERS, 0, 1), ErrorCode.ENHANCE_YOUR_CALM),
+        (frame_head(20_001, 0x77, 0, 1), ErrorCode.ENHANCE_YOUR_CALM),
     ],
 )
 def test_frame_is_refused_by_its_head_when_it_is_too_large(data, code):

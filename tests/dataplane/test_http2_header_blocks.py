@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from jupyter_tfserve.dataplane.http2.frames import ConnectionFault, ErrorCode
 from jupyter_tfserve.dataplane.http2.header_blocks import MEMO_SIZE, HeaderReader, header_block
+from jupyter_tfserve.dataplane.http2.header_cost import check_cost
 
 names = st.sampled_from([b":path", b"te", b"user-agent", b"grpc-timeout", b"x-one", b"x-two"])
 values = st.sampled_from([b"", b"trailers", b"/a.B/C", b"20S", b"19S", b"v" * 300, b"w" * 900])
@@ -16,7 +17,7 @@ header_lists = st.lists(st.tuples(names, values), min_size=1, max_size=6)
 
 
 def reader(max_bytes: int = 10_000) -> HeaderReader[tuple[tuple[bytes, bytes], ...]]:
-    return HeaderReader(tuple, max_bytes)
+    return HeaderReader(tuple, max_bytes, 200, 3000)
 
 
 @given(st.lists(header_lists, min_size=1, max_size=4), st.data())
@@ -45,7 +46,7 @@ def test_any_bytes_mean_the_same_to_the_library(blocks):
 
 def test_repeated_block_is_read_once_until_the_table_changes():
     made = []
-    ours = HeaderReader(lambda headers: made.append(headers) or len(made), 10_000)
+    ours = HeaderReader(lambda headers: made.append(headers) or len(made), 10_000, 200, 3000)
     encoder = Encoder()
     encoder.encode([(b"x-one", b"1")])
     first = encoder.encode([(b"x-one", b"1")])
@@ -59,7 +60,7 @@ def test_repeated_block_is_read_once_until_the_table_changes():
 
 def test_memo_is_bounded():
     ours = reader()
-    for count in range(1, 2 * MEMO_SIZE):
+    for count in range(1, MEMO_SIZE + 20):
         ours.read(b"\x82" * count)
     assert len(ours._memo) == MEMO_SIZE
 
@@ -83,3 +84,31 @@ def test_list_is_refused_when_it_expands_to_too_much():
 def test_our_literals_are_read_by_the_library(headers):
     decoded = Decoder(max_header_list_size=10**6).decode(header_block(headers), raw=True)
     assert [(bytes(name), bytes(value)) for name, value in decoded] == headers
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"\x82" * 201,
+        b"\x00\x01a\x01b" * 201,
+        b"\x20" * 201,
+        Encoder().encode([(b"x", b"a" * 5000)], huffman=True),
+    ],
+    ids=["indexed", "literal", "sizes", "huffman"],
+)
+def test_block_is_refused_before_it_is_decoded_when_that_would_cost_much(block, monkeypatch):
+    ours = reader(10**6)
+    monkeypatch.setattr(ours, "_decoded", None)
+    with pytest.raises(ConnectionFault) as caught:
+        ours.read(block)
+    assert caught.value.code is ErrorCode.ENHANCE_YOUR_CALM
+
+
+@given(header_lists, st.booleans())
+def test_cost_is_counted_as_the_library_encodes(headers, huffman):
+    block = Encoder().encode(headers, huffman=huffman)
+    check_cost(block, len(headers), 10_000)
+    with pytest.raises(ConnectionFault):
+        check_cost(block, len(headers) - 1, 10_000)
+    if not huffman:
+        check_cost(block, len(headers), 0)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
+import grpc
 import pytest
 
 from jupyter_tfserve.dataplane.http2.allowance import Allowance
@@ -27,8 +29,9 @@ from jupyter_tfserve.dataplane.http2.frames import (
     window_update_frame,
 )
 from jupyter_tfserve.dataplane.http2.header_blocks import header_block
+from jupyter_tfserve.dataplane.http2.options import MAX_LARGE_BLOCKS
 from jupyter_tfserve.options import LimitOptions
-from tests.dataplane.http2_peer import Peer, call, call_headers, connected, head, message, serving
+from tests.dataplane.http2_peer import ECHO, Peer, call, call_headers, connected, head, message, serving
 
 CALM = ErrorCode.ENHANCE_YOUR_CALM
 FEW = {"resets_at_once": 100, "resets_per_s": 1.0, "pings_at_once": 100, "pings_per_s": 1.0}
@@ -99,10 +102,36 @@ async def test_headers_end_the_connection_when_they_expand_without_end():
 
 async def test_continuations_end_the_connection_when_they_are_too_much():
     async with serving(max_header_bytes=1000) as (_, port), connected(port) as peer:
-        peer.send(
-            frame(HEADERS, 0, 1, b"\0\1a\1b" * 100), *[frame(CONTINUATION, 0, 1, b"\0\1a\1b" * 200)] * 5
-        )
+        peer.send(frame(HEADERS, 0, 1, b"\0\1a\1b"), *[frame(CONTINUATION, 0, 1, b"x" * 5000)] * 5)
         assert await peer.goaway_code() == CALM
+
+
+async def test_large_header_blocks_are_bounded_together():
+    async with serving(max_header_bytes=1000) as (server, port), connected(port) as good:
+        async with contextlib.AsyncExitStack() as stack:
+            peers = [await stack.enter_async_context(connected(port)) for _ in range(MAX_LARGE_BLOCKS + 1)]
+            for peer in peers:
+                peer.send(frame(HEADERS, 0, 1, b"x" * 3000))
+            ends = [asyncio.ensure_future(peer.goaway_code()) for peer in peers]
+            done, waiting = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            assert [await end for end in done] == [CALM]
+            for end in waiting:
+                end.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        deadline = time.monotonic() + 20
+        while server._service.large_blocks:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0)
+        assert await good.is_well()
+
+
+async def test_call_alone_is_refused_when_its_metadata_is_a_megabyte():
+    async with serving() as (_, port), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        method = channel.unary_unary(ECHO)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await method(b"", metadata=(("x-huge", "a" * 2**20),), timeout=20)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert await method(b"well", timeout=20) == b"well"
 
 
 async def test_call_alone_is_refused_when_its_headers_are_above_the_limit():

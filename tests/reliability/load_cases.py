@@ -99,6 +99,7 @@ CASES = (
         (
             "dataplane/test_rest_gzip.py::test_bomb_costs_no_more_than_the_limit",
             "dataplane/test_rest_gzip.py::test_bomb_is_413_and_names_the_limit",
+            "dataplane/test_grpc_server.py::test_bomb_is_refused_when_it_inflates_above_the_limit",
         ),
     ),
     Case(
@@ -154,10 +155,13 @@ CASES = (
     ),
     Case(
         "L16",
-        "HTTP/2: a thousand streams at once, metadata of 1 MiB",
-        "streams and metadata are bounded, others are answered",
-        ("reliability/test_connections.py::test_many_streams_hurt_nobody",),
-        "rapid reset and ping floods: what grpcio does with them is its own affair, and no tool for them is in Debian",
+        "HTTP/2: a thousand streams at once, metadata of 1 MiB, rapid reset, floods of every frame",
+        "streams and metadata are bounded, a flood ends its connection, others are answered",
+        (
+            "reliability/test_connections.py::test_many_streams_hurt_nobody",
+            "reliability/test_connections.py::test_floods_end_their_connections_and_hurt_nobody",
+            "dataplane/test_http2_limits.py::test_flood_ends_its_connection_and_no_other",
+        ),
     ),
     Case(
         "L17",

@@ -14,6 +14,9 @@ import grpc
 import psutil
 import pytest
 
+from jupyter_tfserve.dataplane.http2.frames import PING, ErrorCode, frame, rst_stream_frame
+from tests.dataplane.http2_peer import Peer, connected
+from tests.dataplane.http2_peer import call as http2_call
 from tests.reliability.test_storms import PREDICT, predict_message
 from tests.reliability.wire import Wire, post, wires
 
@@ -89,13 +92,68 @@ async def test_many_streams_hurt_nobody(engine, oracles, tool, record_case) -> N
     attack = (tool("h2load"), "-n", "20000", "-c", "4", "-m", "1000", f"http://{address}/nothing")
     async with tool_running(*attack), grpc.aio.insecure_channel(address) as channel:
         call = channel.unary_unary(PREDICT)
-        taken = []
-        for _ in range(GOOD_REQUESTS):
-            began = time.perf_counter()
-            await call(predict_message("half_plus_two", [1.0]), timeout=20)
-            taken.append((time.perf_counter() - began) * 1000)
+        taken = await grpc_latencies(channel)
         huge = (("x-huge", "a" * 2**20),)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call(predict_message("half_plus_two", [1.0]), timeout=20, metadata=huge)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     record_case("L16", "p99 of gRPC calls beside four times 1,000 streams", p99(taken), "ms")
+
+
+async def grpc_latencies(channel: grpc.aio.Channel) -> list[float]:
+    """Milliseconds of good calls, one after the other; each must be answered."""
+    call, taken = channel.unary_unary(PREDICT), []
+    for _ in range(GOOD_REQUESTS):
+        began = time.perf_counter()
+        await call(predict_message("half_plus_two", [1.0]), timeout=20)
+        taken.append((time.perf_counter() - began) * 1000)
+    return taken
+
+
+def rapid_resets(peer: Peer) -> bytes:
+    """A hundred more calls, each taken back at once."""
+    first = peer.next_stream
+    peer.next_stream += 200
+    return b"".join(
+        http2_call(number, predict_message("half_plus_two", [1.0]), path=PREDICT)
+        + rst_stream_frame(number, ErrorCode.CANCEL)
+        for number in range(first, first + 200, 2)
+    )
+
+
+FLOODS = {"rapid reset": rapid_resets, "ping flood": lambda _: frame(PING, 0, 0, b"12345678") * 100}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("kind", FLOODS)
+async def test_floods_end_their_connections_and_hurt_nobody(engine, oracles, record_case, kind) -> None:
+    """An attacker that comes back whenever it is sent away."""
+    address = engine.connection.grpc_address
+    port, ended = int(address.rpartition(":")[2]), 0
+    process = psutil.Process(engine.process.pid)
+    before = process.memory_info().rss
+
+    async def attack() -> None:
+        nonlocal ended
+        while True:
+            async with connected(port) as peer:
+                with contextlib.suppress(ConnectionError):
+                    while not peer.writer.is_closing():
+                        peer.send(FLOODS[kind](peer))
+                        await peer.writer.drain()
+                        if peer.reader.at_eof():
+                            break
+                        await peer.skim()
+                ended += peer.goaway == ErrorCode.ENHANCE_YOUR_CALM
+
+    async with grpc.aio.insecure_channel(address) as channel:
+        alone = await grpc_latencies(channel)
+        attacker = asyncio.ensure_future(attack())
+        beside = await grpc_latencies(channel)
+        attacker.cancel()
+        await asyncio.gather(attacker, return_exceptions=True)
+    record_case("L16", "p99 of gRPC calls before", p99(alone), "ms")
+    record_case("L16", f"p99 of gRPC calls beside a {kind}", p99(beside), "ms")
+    record_case("L16", f"connections ended by a {kind}", ended, "")
+    assert ended > 0
+    assert process.memory_info().rss - before < 64 * 2**20

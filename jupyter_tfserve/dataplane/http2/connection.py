@@ -77,6 +77,7 @@ class Connection(asyncio.Protocol, Generic[Head]):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._stop_reading()
+        self._in.forget_block()
         self._end_streams()
         self.service.closed(self)
 

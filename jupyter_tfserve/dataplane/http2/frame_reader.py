@@ -61,7 +61,7 @@ class FrameReader:
     def __init__(self, sink: FrameSink, options: Http2Options) -> None:
         self._sink = sink
         self._max_frame = options.max_frame_bytes
-        self._max_other = options.max_header_bytes * HEADER_ROOM
+        self._max_other = max(options.max_header_bytes * HEADER_ROOM, 1024)
         self._kept = bytearray()
         self._needed = len(PREFACE)
         self._data_left = 0

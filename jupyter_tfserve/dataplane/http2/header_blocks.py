@@ -13,6 +13,7 @@ from hpack import Decoder
 from hpack.exceptions import HPACKError, OversizedHeaderListError
 
 from jupyter_tfserve.dataplane.http2.frames import ConnectionFault, ErrorCode
+from jupyter_tfserve.dataplane.http2.header_cost import check_cost
 
 Headers: TypeAlias = "list[tuple[bytes, bytes]]"
 Head = TypeVar("Head")
@@ -25,11 +26,16 @@ _NO_INDEX: Final = bytes((*range(0x81), 0xFF))
 class HeaderReader(Generic[Head]):
     """What `read` makes of a connection's header blocks, one after another: each must come by, in order.
 
-    `max_list_bytes` bounds what a block may expand to; beyond it the connection cannot go on.
+    `max_list_bytes` bounds what a block may expand to, `max_headers` how many there may be, and `max_huffman_bytes` how
+    much may be in Huffman's code; beyond them the connection cannot go on.
     """
 
-    def __init__(self, read: Callable[[Headers], Head], max_list_bytes: int) -> None:
+    def __init__(
+        self, read: Callable[[Headers], Head], max_list_bytes: int, max_headers: int, max_huffman_bytes: int
+    ) -> None:
         self._read = read
+        self._max_headers = max_headers
+        self._max_huffman_bytes = max_huffman_bytes
         self._decoder = Decoder(max_header_list_size=max_list_bytes)
         self._memo: dict[bytes, Head] = {}
 
@@ -38,6 +44,7 @@ class HeaderReader(Generic[Head]):
         known = self._memo.get(block)
         if known is not None:
             return known
+        check_cost(block, self._max_headers, self._max_huffman_bytes)
         entries = self._decoder.header_table.dynamic_entries
         newest, count = entries[0] if entries else None, len(entries)
         head = self._read(self._decoded(block))

@@ -34,7 +34,7 @@ from jupyter_tfserve.dataplane.http2.frames import (
     without_padding,
 )
 from jupyter_tfserve.dataplane.http2.header_blocks import Head, HeaderReader
-from jupyter_tfserve.dataplane.http2.options import HEADER_ROOM
+from jupyter_tfserve.dataplane.http2.options import HEADER_ROOM, MAX_LARGE_BLOCKS
 
 if TYPE_CHECKING:
     from jupyter_tfserve.dataplane.http2.connection import Connection
@@ -56,7 +56,11 @@ class Inflow(Generic[Head]):
         self._options = options
         self._streams = connection.streams
         self._out = connection.out
-        self._heads = HeaderReader(connection.service.read_head, options.max_header_bytes * HEADER_ROOM)
+        limit = options.max_header_bytes
+        self._heads = HeaderReader(
+            connection.service.read_head, limit * HEADER_ROOM, options.limits.max_headers * 2, limit * 2
+        )
+        self._is_block_large = False
         self._window = options.connection_window
         self._taken = 0
         self._expected = SETTINGS
@@ -148,20 +152,35 @@ class Inflow(Generic[Head]):
             self._open(flags, stream_id, payload)
         else:
             self._expected, self._block_stream, self._block_flags = CONTINUATION, stream_id, flags
-            self._block += payload
             self.header_since = self._connection.now
+            self._collect(payload)
 
     def _continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
         if self._expected != CONTINUATION:
             raise ConnectionFault(_PROTOCOL, "CONTINUATION goes on with nothing")
         self._spend_empty()
-        self._block += payload
-        if len(self._block) > self._options.max_header_bytes * HEADER_ROOM:
-            raise ConnectionFault(_CALM, "The headers are too large")
+        self._collect(payload)
         if flags & END_HEADERS:
-            block, self._block = bytes(self._block), bytearray()
+            block = bytes(self._block)
+            self.forget_block()
             self._expected, self.header_since = _ANY, None
             self._open(self._block_flags, stream_id, block)
+
+    def _collect(self, payload: bytes) -> None:
+        self._block += payload
+        size, limit = len(self._block), self._options.max_header_bytes
+        if size > limit * 2 and not self._is_block_large:
+            self._is_block_large = True
+            self._service.large_blocks += 1
+        if size > limit * HEADER_ROOM or self._service.large_blocks > MAX_LARGE_BLOCKS:
+            raise ConnectionFault(_CALM, "The headers are too large")
+
+    def forget_block(self) -> None:
+        """Nothing of a header block is kept any more."""
+        self._block = bytearray()
+        if self._is_block_large:
+            self._is_block_large = False
+            self._service.large_blocks -= 1
 
     def _open(self, flags: int, stream_id: int, block: bytes) -> None:
         head = self._heads.read(block)

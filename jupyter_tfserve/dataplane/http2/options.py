@@ -8,8 +8,10 @@ from typing import Final
 
 from jupyter_tfserve.options import LimitOptions
 
-HEADER_ROOM: Final = 4
+HEADER_ROOM: Final = 20
 """Headers up to so many times the limit are read, so that their request is refused alone; above, the connection ends."""
+MAX_LARGE_BLOCKS: Final = 16
+"""So many header blocks of more than twice the limit may be on their way at once, all connections together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Http2Options:
     max_header_bytes: int = 64 * 2**10
     stream_window: int = 4 * 2**20
     connection_window: int = 16 * 2**20
-    max_frame_bytes: int = 2**20
+    max_frame_bytes: int = 2**16
     max_idle_s: float = 300.0
     max_age_s: float = math.inf
     max_age_grace_s: float = math.inf

@@ -33,6 +33,8 @@ class Http2Service(Generic[Head]):
     def __init__(self, application: Application[Head], options: Http2Options) -> None:
         self.options = options
         self.connections: set[Connection[Head]] = set()
+        self.large_blocks = 0
+        """Header blocks far above the limit that are not whole."""
         self.read_head = application.read_head
         self.open = application.open
         self._is_draining = False
