@@ -11,9 +11,8 @@ from typing import Final, TypeAlias
 from urllib.parse import quote
 
 from jupyter_tfserve.codec.status_details import DETAILS_KEY, encode_details
-from jupyter_tfserve.dataplane.admission import Overloaded
 from jupyter_tfserve.dataplane.http2.header_blocks import header_block
-from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.errors import Code, Overloaded, ServingError
 
 Metadata: TypeAlias = "Sequence[tuple[str, str | bytes]]"
 
