@@ -69,11 +69,16 @@ class Connection(asyncio.Protocol, Generic[Head]):
         self._in = Inflow(self)
         self._reader = FrameReader(self._in, self.options)
         if not self.service.opened(self):
-            self.introduce()
-            self.close(
-                ErrorCode.ENHANCE_YOUR_CALM,
-                f"Too many connections; the limit is {self.options.limits.max_connections}",
-            )
+            self._refuse()
+
+    def _refuse(self) -> None:
+        # Closed at once: a connection over the limit must not linger, and no sweep would find it.
+        reason = f"Too many connections; the limit is {self.options.limits.max_connections}"
+        self._stop_reading()
+        self.introduce()
+        self.out.write(goaway_frame(0, ErrorCode.ENHANCE_YOUR_CALM, reason))
+        self.out.flush()
+        self._transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._stop_reading()

@@ -50,9 +50,10 @@ class Http2Service(Generic[Head]):
 
     def opened(self, connection: Connection[Head]) -> bool:
         """A connection is there; whether it may stay."""
-        is_welcome = not self._is_draining and len(self.connections) < self.options.limits.max_connections
+        if self._is_draining or len(self.connections) >= self.options.limits.max_connections:
+            return False
         self.connections.add(connection)
-        return is_welcome
+        return True
 
     def closed(self, connection: Connection[Head]) -> None:
         """A connection is gone."""
