@@ -1,16 +1,22 @@
-"""The targets of `test_fuzz.py`, run by atheris: `python -m tests.reliability.fuzz_targets json|tensor|http -runs=N`."""
+"""The targets of `test_fuzz.py`, run by atheris: `python -m tests.reliability.fuzz_targets NAME -runs=N`."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import sys
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 
 import atheris
 
 with atheris.instrument_imports(include=["jupyter_tfserve"]):
     from jupyter_tfserve.codec import json_examples, json_predict, protos, tensor_proto
+    from jupyter_tfserve.dataplane.grpc_application import CallLimits, GrpcApplication
+    from jupyter_tfserve.dataplane.grpc_head import HeadParser
+    from jupyter_tfserve.dataplane.http2.connection import Connection
+    from jupyter_tfserve.dataplane.http2.frames import PREFACE, settings_frame
+    from jupyter_tfserve.dataplane.http2.options import Http2Options
+    from jupyter_tfserve.dataplane.http2.service import Http2Service
     from jupyter_tfserve.dataplane.http_message import HttpRequest, HttpResponse
     from jupyter_tfserve.dataplane.http_protocol import HttpProtocol
     from jupyter_tfserve.dataplane.http_service import HttpService
@@ -101,7 +107,38 @@ def read_http(data: bytes) -> None:
     LOOP.run_until_complete(serve())
 
 
-TARGETS = {"json": read_json, "tensor": read_tensor, "http": read_http}
+async def echo(body: bytes, _context: object) -> bytes:
+    return body
+
+
+async def echo_all(messages: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async for body in messages:
+        yield body
+
+
+def read_http2(data: bytes) -> None:
+    """What a gRPC peer sends after its settings, in two pieces."""
+
+    async def serve() -> None:
+        parser = HeadParser({"/a": echo}, {"/b": echo_all}, 1000, 20)
+        application = GrpcApplication(parser, CallLimits(1000, 1000, 5000, 10))
+        connection = Connection(Http2Service(application, Http2Options(LIMITS)))
+        wire = Wire()
+        connection.connection_made(wire)
+        connection.data_received(PREFACE + settings_frame({}))
+        for piece in (data[: len(data) // 2], data[len(data) // 2 :]):
+            if piece and not wire.is_closed:
+                connection.data_received(piece)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        connection.check_deadlines(connection.now + 100)
+        connection.connection_lost(None)
+        await asyncio.sleep(0)
+
+    LOOP.run_until_complete(serve())
+
+
+TARGETS = {"json": read_json, "tensor": read_tensor, "http": read_http, "http2": read_http2}
 
 if __name__ == "__main__":
     chosen = TARGETS[sys.argv.pop(1)]

@@ -10,6 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_tfserve.dataplane.http2.frames import (
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    ErrorCode,
+    Setting,
+    frame,
+    rst_stream_frame,
+    settings_frame,
+    window_update_frame,
+)
+from tests.dataplane.http2_peer import head, message
 from tests.reliability.lines import SEED
 
 ROOT = Path(__file__).parents[2]
@@ -32,11 +46,20 @@ SEEDS = {
         b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nT: 1\r\n\r\n",
         b"GET http://localhost/a HTTP/1.0\r\nConnection: upgrade\r\nExpect: 100-continue\r\nOrigin: null\r\n\r\n",
     ),
+    "http2": (
+        head(1, path="/a") + frame(DATA, END_STREAM, 1, message(b"abc")),
+        head(1, path="/b") + frame(DATA, 0, 1, message(b"a") + message(b"b")) + window_update_frame(1, 1),
+        settings_frame({Setting.INITIAL_WINDOW_SIZE: 1})
+        + head(1, path="/a")
+        + rst_stream_frame(1, ErrorCode.CANCEL),
+        frame(HEADERS, 0, 1, b"\x83\x86\x41\x01a")
+        + frame(CONTINUATION, END_HEADERS, 1, b"\x44\x02/a\x5f\x01b"),
+    ),
 }
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("target", ["json", "tensor", "http"])
+@pytest.mark.parametrize("target", ["json", "tensor", "http", "http2"])
 def test_parsers_raise_only_their_errors_when_fuzzed(tmp_path, record_case, target) -> None:
     pytest.importorskip("atheris", reason="pip install '.[fuzz]'")
     command = [sys.executable, "-m", "tests.reliability.fuzz_targets", target]
