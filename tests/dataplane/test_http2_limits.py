@@ -30,6 +30,7 @@ from jupyter_tfserve.dataplane.http2.frames import (
 )
 from jupyter_tfserve.dataplane.http2.header_blocks import header_block
 from jupyter_tfserve.dataplane.http2.options import MAX_LARGE_BLOCKS
+from jupyter_tfserve.dataplane.http2.outflow import Outflow
 from jupyter_tfserve.options import LimitOptions
 from tests.dataplane.http2_peer import ECHO, Peer, call, call_headers, connected, head, message, serving
 
@@ -315,3 +316,26 @@ async def test_connection_is_refused_when_there_are_too_many():
         assert await second.goaway_code() == CALM
         await second.close()
         assert await first.is_well()
+
+
+async def test_answers_that_wait_for_their_own_windows_are_not_looked_at_for_others(monkeypatch):
+    """A thousand of them would make each small frame of the peer expensive."""
+    looked_at = 0
+    send_frame = Outflow._send_frame
+
+    def counted(self, stream):
+        nonlocal looked_at
+        looked_at += 1
+        send_frame(self, stream)
+
+    monkeypatch.setattr(Outflow, "_send_frame", counted)
+    async with serving() as (_, port), connected(port, {Setting.INITIAL_WINDOW_SIZE: 1}) as peer:
+        peer.send(*(call(2 * number + 1) for number in range(200)))
+        for _ in range(200):
+            await peer.until(lambda one: one.kind == DATA)
+        before = looked_at
+        peer.send(
+            window_update_frame(0, 1000) * 100, window_update_frame(1, 1) * 3, frame(PING, 0, 0, b"8" * 8)
+        )
+        await peer.until(lambda one: one.kind == PING)
+        assert looked_at - before < 20

@@ -178,7 +178,7 @@ class Connection(asyncio.Protocol, Generic[Head]):
         elif self._linger_since is not None:
             if now - self._linger_since > _LINGER_S:
                 self.abort()
-        elif self.out.waiting and now - self.out.progress > limits.write_timeout_s:
+        elif self.out.is_waiting and now - self.out.progress > limits.write_timeout_s:
             self.close(ErrorCode.ENHANCE_YOUR_CALM, "The windows stayed closed for too long")
         elif self._is_introduction_late(now):
             self.close(ErrorCode.SETTINGS_TIMEOUT, "The preface or a header came too slowly")

@@ -251,7 +251,7 @@ class Inflow(Generic[Head]):
                 self._out.max_frame = value
         self._expected = _ANY
         self._out.write(frame(SETTINGS, ACK, 0))
-        self._out.pump()
+        self._out.widened()
 
     def _set_initial_window(self, size: int) -> None:
         change, self._out.initial_window = size - self._out.initial_window, size

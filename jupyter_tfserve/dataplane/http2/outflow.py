@@ -37,13 +37,14 @@ class Outflow:
         "_flush_at",
         "_queue",
         "_queued_bytes",
+        "_ready",
+        "_stalled",
         "_transport",
         "crumbs",
         "initial_window",
         "is_closed",
         "max_frame",
         "progress",
-        "waiting",
         "window",
     )
 
@@ -57,10 +58,11 @@ class Outflow:
         """Whether nothing more goes out: what is written then is dropped."""
         self.crumbs = 0
         """Frames that were tiny since the windows were, though there was more to send."""
-        self.waiting: dict[int, Stream] = {}
-        """The streams that have more to send than the windows allow."""
         self.progress = 0.0
-        """When the last of them could send something."""
+        """When something was sent last, or began to wait."""
+        self._ready: dict[int, Stream] = {}
+        # Those whose own window is closed. Apart, since a peer can have a thousand of them looked at by one small frame.
+        self._stalled: dict[int, Stream] = {}
         self._transport = transport
         self._flush_at = call_soon
         self._queue: list[bytes | memoryview] = []
@@ -86,70 +88,91 @@ class Outflow:
         self._queue = []
         self._queued_bytes = 0
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is more to send than the windows allow."""
+        return bool(self._ready or self._stalled)
+
     def send(self, stream: Stream, data: bytes, trailers: bytes | None = None) -> None:
         """DATA, then the block of `trailers` and the stream's end if there are any; waits for the windows by itself."""
         unsent = stream.unsent
         if unsent is None:
             unsent = stream.unsent = deque()
+        is_first = not unsent
         if data:
             unsent.append(memoryview(data))
         if trailers is not None:
             stream.trailers = trailers
-        if stream.id not in self.waiting:
-            self.waiting[stream.id] = stream
-            self.progress = monotonic()
-            self.pump()
+        if not unsent:
+            self._end(stream)
+        elif is_first:
+            if not self.is_waiting:
+                self.progress = monotonic()
+            self._ready[stream.id] = stream
+            self._pump()
 
     def drop(self, stream: Stream) -> None:
         """The stream sends no more."""
-        self.waiting.pop(stream.id, None)
+        self._ready.pop(stream.id, None)
+        self._stalled.pop(stream.id, None)
 
     def widen(self, increment: int) -> None:
         """The peer takes more in all."""
         self.window += increment
         if self.window > MAX_WINDOW:
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "The connection's window is above 2^31-1")
-        if self.waiting:
-            self.pump()
+        if self._ready:
+            self._pump()
 
     def widen_stream(self, stream: Stream, increment: int) -> None:
         """The peer takes more on this stream."""
         stream.send_window += increment
         if stream.send_window > MAX_WINDOW:
             raise StreamFault(ErrorCode.FLOW_CONTROL_ERROR)
-        if stream.id in self.waiting:
-            self.pump()
+        if stream.id in self._stalled:
+            self._ready[stream.id] = self._stalled.pop(stream.id)
+            self._pump()
 
-    def pump(self) -> None:
+    def widened(self) -> None:
+        """The windows of all streams have changed."""
+        self._ready.update(self._stalled)
+        self._stalled.clear()
+        self._pump()
+
+    def _pump(self) -> None:
         """Sends what the windows allow, a frame of each stream in turn."""
-        while self.waiting:
-            moved = False
-            for stream in list(self.waiting.values()):
-                moved = self._send_frame(stream) or moved
-            if not moved:
-                return
-            self.progress = monotonic()
+        while self._ready and self.window > 0:
+            for stream in list(self._ready.values()):
+                self._send_frame(stream)
+                if self.window <= 0:
+                    return
 
-    def _send_frame(self, stream: Stream) -> bool:
-        """Sends the stream's next frame; whether there was one to send."""
+    def _send_frame(self, stream: Stream) -> None:
+        """Sends the stream's next frame, and lets the others go first; puts it aside if its own window is closed."""
         unsent = stream.unsent
-        if unsent:
-            view = unsent[0]
-            size = min(len(view), self.window, stream.send_window, self.max_frame)
-            if size <= 0:
-                return False
-            self.window -= size
-            stream.send_window -= size
-            self.write(frame_head(size, DATA, 0, stream.id))
-            self.write(view[:size])
-            if size < len(view):
-                self.crumbs += size < _CRUMB
-                unsent[0] = view[size:]
-                return True
+        if not unsent or self._ready.pop(stream.id, None) is None:
+            return
+        view = unsent[0]
+        size = min(len(view), self.window, stream.send_window, self.max_frame)
+        if size <= 0:
+            self._stalled[stream.id] = stream
+            return
+        self.progress = monotonic()
+        self.window -= size
+        stream.send_window -= size
+        self.write(frame_head(size, DATA, 0, stream.id))
+        self.write(view[:size])
+        if size < len(view):
+            self.crumbs += size < _CRUMB
+            unsent[0] = view[size:]
+        else:
             unsent.popleft()
-        if not unsent:
-            del self.waiting[stream.id]
-            if stream.trailers is not None:
-                self.write(frame(HEADERS, END_HEADERS | END_STREAM, stream.id, stream.trailers))
-            stream.sent()
-        return True
+        if unsent:
+            self._ready[stream.id] = stream
+        else:
+            self._end(stream)
+
+    def _end(self, stream: Stream) -> None:
+        if stream.trailers is not None:
+            self.write(frame(HEADERS, END_HEADERS | END_STREAM, stream.id, stream.trailers))
+        stream.sent()
