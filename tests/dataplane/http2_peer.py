@@ -95,7 +95,8 @@ class Peer:
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
         high, low, kind, flags, stream = read_head(start, 0)
-        found = Frame(kind, flags, stream, await self.reader.readexactly(high << 8 | low))
+        payload = await asyncio.wait_for(self.reader.readexactly(high << 8 | low), DEADLINE_S)
+        found = Frame(kind, flags, stream, payload)
         self.seen.append(found)
         return found
 

@@ -154,26 +154,28 @@ async def test_call_is_answered_when_it_is_sent_byte_by_byte():
 
 
 async def test_calls_of_one_read_are_all_under_way_in_one_turn_of_the_loop():
-    turns = []
-    now = 0
+    turns, now, is_over = [], 0, False
 
     def tick() -> None:
         nonlocal now
         now += 1
-        asyncio.get_running_loop().call_soon(tick)
+        if not is_over:
+            asyncio.get_running_loop().call_soon(tick)
 
     async def answer(body, context):
         turns.append(now)
         return body
 
     async with serving(answer) as (_, port), connected(port) as peer:
-        asyncio.get_running_loop().call_soon(tick)
-        peer.send(*(call(2 * number + 1, b"%d" % number) for number in range(50)))
-        for number in range(50):
-            assert (await peer.answer(2 * number + 1))[0] == message(b"%d" % number)
+        tick()
+        try:
+            peer.send(*(call(2 * number + 1, b"%d" % number) for number in range(50)))
+            for number in range(50):
+                assert (await peer.answer(2 * number + 1))[0] == message(b"%d" % number)
+        finally:
+            is_over = True
         assert len(turns) == 50
         assert len(set(turns)) == 1
-        tick = lambda: None  # noqa: E731
 
 
 @pytest.mark.parametrize("window", [1000, 0])
