@@ -30,6 +30,7 @@ _SWAP_S = 6.0
 _SHARES = (0.25, 0.5, 0.75)
 _BARE, _ALONE, _HALF_OF_SINGLE = "the bare callable", "one caller", "half of single calls"
 _LIVE_REQUESTS = 400
+_LARGE_BODY = 5_000_000
 
 
 def half_load(lab: Lab) -> dict[str, Any]:
@@ -95,13 +96,21 @@ def growth(lab: Lab) -> dict[str, Any]:
         calls = [rest_predict(connection.rest_url or "", wide.name, row) for row in rows]
         by_body = _medians(
             lab,
-            {len(one.body): lambda one=one: lab.closed([one], 1).p50_ms for one in calls},
+            {
+                len(one.body): lambda one=one: lab.closed([one], 1, _body_turn_s(lab, one)).p50_ms
+                for one in calls
+            },
         )
     return {
         "requests/s by connections": by_connections,
         "p50 in ms by bytes": by_body,
         "requests/s by models": _by_models(lab, small),
     }
+
+
+def _body_turn_s(lab: Lab, call: Call) -> float:
+    # A body of 50 MB takes a good part of a second.
+    return max(lab.pace.seconds, 3.0) if len(call.body) > _LARGE_BODY else lab.pace.seconds
 
 
 def _by_models(lab: Lab, small: Model) -> dict[int, float]:
