@@ -130,7 +130,7 @@ class Call(Stream):
             self._inbox = Inbox(self, head.encoding, application.max_receive_bytes)
             self._start(self._answer_stream(head.stream_handler, self._inbox))
 
-    def received(self, piece: bytes, is_last: bool) -> None:
+    def received(self, piece: bytes | memoryview, is_last: bool) -> None:
         if self._refusal is not None:
             # Not earlier: clients that stream take a status before their first message for a broken connection.
             self.fail(self._refusal)
@@ -142,7 +142,7 @@ class Call(Stream):
                 and int.from_bytes(piece[1:HEAD_BYTES], "big") == size
                 and size <= self._application.max_receive_bytes
             ):
-                self._begin(Message(False, piece[HEAD_BYTES:]))
+                self._begin(Message(False, bytes(piece[HEAD_BYTES:])))
                 return
         try:
             if self._inbox is not None:
@@ -174,14 +174,14 @@ class Call(Stream):
 
     # The request
 
-    def _collect(self, piece: bytes, is_last: bool) -> None:
+    def _collect(self, piece: bytes | memoryview, is_last: bool) -> None:
         """A request of several pieces, or one that is no plain message."""
         reader = self._reader
         if reader is None:
             reader = self._reader = MessageReader(self._application.max_receive_bytes)
         self._received_bytes += len(piece)
         self._messages += reader.feed(piece)
-        self.hold(len(piece))
+        self.hold(reader.held - self._held)
         if len(self._messages) > 1:
             self.fail(_NOT_ONE)
         elif not is_last:

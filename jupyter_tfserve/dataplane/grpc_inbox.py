@@ -40,10 +40,11 @@ class Inbox:
         self._taken = 0
         self._is_over = False
 
-    def put(self, piece: bytes, is_last: bool) -> None:
+    def put(self, piece: bytes | memoryview, is_last: bool) -> None:
         """More bytes. ServingError if they are no messages, or too many."""
+        held = self._reader.held
         self._waiting += self._reader.feed(piece)
-        self._call.hold(len(piece))
+        self._call.hold(max(len(piece), self._reader.held - held))
         self._taken += len(piece)
         if is_last and self._reader.is_inside:
             raise invalid_argument("The request ends inside a message")

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from jupyter_tfserve.dataplane.grpc_status import ANSWER_HEADERS, OK_TRAILERS
 from jupyter_tfserve.dataplane.http2.frames import DATA, END_HEADERS, END_STREAM, HEADERS
+from jupyter_tfserve.dataplane.message_room import MessageRoom
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 
 HEAD_BYTES: Final = 5
@@ -27,43 +28,57 @@ class Message(NamedTuple):
 
 
 class MessageReader:
-    """The messages of one call's bytes, however these are cut. `held`: how many bytes of an unfinished one are here."""
+    """The messages of one call's bytes, however these are cut."""
 
-    __slots__ = ("_body_bytes", "_head", "_is_compressed", "_max_bytes", "_pieces", "held")
+    __slots__ = ("_body_bytes", "_head", "_is_compressed", "_max_bytes", "_room")
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._head = b""
-        self._pieces: list[bytes] = []
+        self._room: MessageRoom | None = None
         self._is_compressed = False
         self._body_bytes = 0
-        self.held = 0
 
     @property
     def is_inside(self) -> bool:
         """Whether a message has begun and is not whole."""
         return bool(self._head)
 
-    def feed(self, piece: bytes) -> list[Message]:
+    @property
+    def held(self) -> int:
+        """How much memory an unfinished message takes."""
+        return 0 if self._room is None else self._room.held
+
+    def feed(self, piece: bytes | memoryview) -> list[Message]:
         """What is whole now. RESOURCE_EXHAUSTED before a message above the limit is collected."""
         found: list[Message] = []
+        rest = memoryview(piece)
         while True:
             if len(self._head) < HEAD_BYTES:
                 missing = HEAD_BYTES - len(self._head)
-                self._head, piece = self._head + piece[:missing], piece[missing:]
+                self._head, rest = self._head + rest[:missing], rest[missing:]
                 if len(self._head) < HEAD_BYTES:
                     return found
                 self._read_head()
-            missing = self._body_bytes - self.held
-            if len(piece) < missing:
-                if piece:
-                    self._pieces.append(piece)
-                    self.held += len(piece)
+            body, rest = self._collect(rest)
+            if body is None:
                 return found
-            self._pieces.append(piece[:missing])
-            piece = piece[missing:]
-            found.append(Message(self._is_compressed, b"".join(self._pieces)))
-            self._head, self._pieces, self.held = b"", [], 0
+            found.append(Message(self._is_compressed, body))
+            self._head = b""
+
+    def _collect(self, rest: memoryview) -> tuple[bytes | None, memoryview]:
+        """The message's body if it is whole with these bytes, and what is left of them."""
+        room, missing = self._room, self._body_bytes
+        if room is None:
+            if len(rest) >= missing:
+                return bytes(rest[:missing]), rest[missing:]
+            room = self._room = MessageRoom(missing)
+        missing -= room.received
+        room.add(rest[:missing])
+        if len(rest) < missing:
+            return None, rest
+        self._room = None
+        return room.take(), rest[missing:]
 
     def _read_head(self) -> None:
         flag, self._body_bytes = _HEAD.unpack(self._head)

@@ -81,7 +81,10 @@ def test_whole_answer_is_three_frames(stream, body):
         def frame(self, *one):
             found.append(one)
 
-        data = fault = frame
+        fault = frame
+
+        def data(self, flags, number, payload, size):
+            found.append((0, flags, number, payload))
 
         def greeted(self):
             pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from hashlib import sha256
 
 import pytest
 
@@ -335,3 +336,37 @@ async def test_connection_says_goodbye_and_answers_what_is_open_when_the_server_
         assert await peer.frame() is None
         await peer.close()
         await asyncio.wait_for(stopping, 20)
+
+
+async def test_large_messages_arrive_whole_when_streams_and_connections_mix_them():
+    """All are read to one place and wait in another: no byte of one call may be another's."""
+
+    async def answer(body, context):
+        return sha256(body).digest()
+
+    bodies = {1: b"a" * 399_999 + b"1", 3: b"b" * 499_999 + b"3"}
+    async with serving(answer) as (_, port), connected(port) as one, connected(port) as other:
+        for peer in (one, other):
+            peer.send(*(head(stream) for stream in bodies))
+        for at in range(0, 500_005, 100_001):
+            for peer in (one, other):
+                for stream, body in bodies.items():
+                    sent = message(body)
+                    piece, is_last = sent[at : at + 100_001], at < len(sent) <= at + 100_001
+                    if piece:
+                        peer.send(frame(DATA, END_STREAM * is_last, stream, piece))
+                await peer.writer.drain()
+        for peer in (one, other):
+            for stream, body in bodies.items():
+                assert await peer.answer(stream) == (message(sha256(body).digest()), OK)
+
+
+async def test_windows_open_again_when_frames_are_only_padding(peer):
+    """More padding than the stream's window has room for, were it not given back."""
+    padding = frame(DATA, PADDED, 1, b"\xff" + bytes(255))
+    peer.send(head(1))
+    for _ in range(170):
+        peer.send(padding * 100)
+        await peer.writer.drain()
+    peer.send(frame(DATA, END_STREAM, 1, message(b"hello")))
+    assert await peer.answer(1) == (message(b"hello"), OK)

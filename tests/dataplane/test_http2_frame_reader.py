@@ -39,6 +39,8 @@ class Recorder:
     def __init__(self) -> None:
         self.frames: list[tuple[int, int, int, bytes]] = []
         self.faults: list[tuple[int, ErrorCode]] = []
+        self.counted: dict[int, int] = {}
+        self.begun = 0
 
     def greeted(self) -> None:
         pass
@@ -49,38 +51,52 @@ class Recorder:
         self.frames.append((kind, flags, stream_id, payload))
 
     def data(self, flags: int, stream_id: int, payload: bytes, size: int) -> None:
-        assert size == len(payload) > 0
         begun = b""
-        if self.frames and self.frames[-1][:3] == (DATA, 0, stream_id):
+        if self.frames and self.frames[-1][:3] == (DATA, self.begun, stream_id):
             begun = self.frames.pop()[3]
+        self.begun = flags
+        self.counted[stream_id] = self.counted.get(stream_id, 0) + size
         self.frames.append((DATA, flags, stream_id, begun + payload))
 
     def fault(self, stream_id: int, code: ErrorCode) -> None:
         self.faults.append((stream_id, code))
 
 
-def read(pieces: list[bytes]) -> Recorder:
+def read(pieces: list[bytes], kind: type = bytes) -> Recorder:
+    """What comes of it; every piece is overwritten once it has been fed, as what it was read to is."""
     sink = Recorder()
     reader = FrameReader(sink, OPTIONS)
     for piece in pieces:
-        reader.feed(piece)
+        room = bytearray(piece)
+        reader.feed(piece if kind is bytes else memoryview(room))
+        room[:] = b"?" * len(room)
     return sink
 
 
 contents = st.lists(st.tuples(kinds, st.integers(0, 255), st.binary(max_size=60)), max_size=8)
 
 
-@given(contents, st.lists(st.integers(1, 40), max_size=30))
-def test_frames_are_the_same_however_they_are_cut(contents, sizes):
-    sent = [(kind, flags, number, payload) for number, (kind, flags, payload) in enumerate(contents)]
+@given(contents, st.lists(st.integers(1, 40), max_size=30), st.sampled_from([bytes, memoryview]))
+def test_frames_are_the_same_however_they_are_cut(contents, sizes, given_as):
+    sent = [
+        # A padded DATA frame's first byte says how much of its end is padding.
+        (kind, flags, number, b"\2" + payload + b"pp" if kind == DATA and flags & PADDED else payload)
+        for number, (kind, flags, payload) in enumerate(contents)
+    ]
     data = PREFACE + b"".join(frame(*one) for one in sent)
     pieces, at = [], 0
     for size in sizes:
         pieces.append(data[at : at + size])
         at += size
     pieces += [data[at : at + 1] for at in range(at, len(data))]
-    sink = read([piece for piece in pieces if piece])
-    assert sink.frames == [one for one in sent if one[0] != FAULTY]
+    sink = read([piece for piece in pieces if piece], given_as)
+    handed_on = [
+        (*one[:3], without_padding(one[3]) if one[0] == DATA and one[1] & PADDED else one[3])
+        for one in sent
+        if one[0] != FAULTY
+    ]
+    assert sink.frames == handed_on
+    assert sink.counted == {one[2]: len(one[3]) for one in sent if one[0] == DATA}
     assert sink.faults == [(one[2], ErrorCode.CANCEL) for one in sent if one[0] == FAULTY]
 
 
@@ -116,11 +132,16 @@ def test_http1_is_told_apart_when_it_comes():
         read([b"GET / HTTP/1.1\r\n"])
 
 
-def test_padded_data_is_handed_on_whole():
-    padded = frame(DATA, PADDED, 1, b"\x02hello\0\0")
-    sink = read([PREFACE + padded[:12], padded[12:]])
-    assert sink.frames == [(DATA, PADDED, 1, b"\x02hello\0\0")]
-    assert without_padding(sink.frames[0][3]) == b"hello"
+def test_padded_data_is_handed_on_before_it_is_whole():
+    sink = read([PREFACE + frame_head(10_000, DATA, PADDED, 3), b"\x02" + b"a" * 4000])
+    assert sink.frames == [(DATA, 0, 3, b"a" * 4000)]
+    assert sink.counted == {3: 4003}
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x01", b"\x05hell"])
+def test_padded_data_is_refused_when_its_padding_is_more_than_the_frame(payload):
+    with pytest.raises(ConnectionFault, match="More padding"):
+        read([PREFACE + frame(DATA, PADDED, 1, payload)])
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x01", b"\x05hell"])

@@ -31,6 +31,7 @@ from jupyter_tfserve.dataplane.http2.service import Http2Service
 from jupyter_tfserve.dataplane.http2.stream import Stream
 
 _LINGER_S: Final = 2.0
+_LARGE_READ: Final = 32 * 2**10
 _HTTP1_TEXT: Final = b"This port speaks gRPC over HTTP/2; REST has another port\n"
 _ANSWER_TO_HTTP1: Final = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n"
@@ -38,7 +39,7 @@ _ANSWER_TO_HTTP1: Final = (
 )
 
 
-class Connection(asyncio.Protocol, Generic[Head]):
+class Connection(asyncio.BufferedProtocol, Generic[Head]):
     """One connection. Owned by the server's loop."""
 
     def __init__(self, service: Http2Service[Head]) -> None:
@@ -55,6 +56,7 @@ class Connection(asyncio.Protocol, Generic[Head]):
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._in: Inflow[Head] = cast("Inflow[Head]", None)
         self._reader: FrameReader = cast("FrameReader", None)
+        self._room = service.read_room
         self._is_closing = False
         self._began = self._idle_since = self.now
         self._write_blocked_since: float | None = None
@@ -86,7 +88,16 @@ class Connection(asyncio.Protocol, Generic[Head]):
         self._end_streams()
         self.service.closed(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        piece = self._room[:nbytes]
+        # Small frames cost less as bytes, large ones if they are copied to where they stay and nowhere else.
+        self.data_received(bytes(piece) if nbytes < _LARGE_READ else piece)
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """What was read; a memoryview is good for this call only."""
         if self._is_closing:
             return
         self.now = monotonic()

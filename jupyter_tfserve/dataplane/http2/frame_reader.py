@@ -1,7 +1,8 @@
 """A connection's bytes to frames, however the network cuts them. No I/O.
 
-A frame that is whole in what was read costs one slice; a large DATA frame is handed on as it comes and is never here as a
-whole; any other waits until it is, in an amount of memory that the headers' limit bounds.
+A frame that is whole in what was read costs one slice; any other DATA frame is handed on as it comes and is never here as
+a whole, so that frames may be large; those of other types wait until they are whole, in an amount of memory that the
+headers' limit bounds.
 """
 
 from __future__ import annotations
@@ -33,10 +34,13 @@ class FrameSink(Protocol):
         """The peer's preface is there."""
 
     def frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
-        """A whole frame of any type."""
+        """A whole frame of any type but DATA."""
 
-    def data(self, flags: int, stream_id: int, payload: bytes, size: int) -> None:
-        """A part of a DATA frame; `size` is what it counts in the windows. The flags come with the last part."""
+    def data(self, flags: int, stream_id: int, payload: bytes | memoryview, size: int) -> None:
+        """A DATA frame or a part of one, without padding. The flags come with the last part.
+
+        `size` is what it counts in the windows. A memoryview is good for this call only.
+        """
 
     def fault(self, stream_id: int, code: ErrorCode) -> None:
         """The stream's last frame was wrong in a way that ends the stream."""
@@ -49,10 +53,12 @@ class FrameReader:
         "_data_flags",
         "_data_left",
         "_data_stream",
+        "_extra",
         "_kept",
         "_max_frame",
         "_max_other",
         "_needed",
+        "_padding_left",
         "_sink",
         "is_greeted",
         "is_stopped",
@@ -67,10 +73,12 @@ class FrameReader:
         self._data_left = 0
         self._data_flags = 0
         self._data_stream = 0
+        self._extra = 0
+        self._padding_left = 0
         self.is_greeted = False
         self.is_stopped = False
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
         """Hands on all frames that end in `data`. ConnectionFault or Http1Peer: nothing more can be read."""
         if self._kept:
             self._kept += data
@@ -80,10 +88,11 @@ class FrameReader:
             self._kept.clear()
         at = 0
         if not self.is_greeted:
+            data = bytes(data)
             if not self._greet(data):
                 return
             at = len(PREFACE)
-        elif self._data_left:
+        elif self._data_left or self._padding_left:
             at = self._go_on(data, 0, len(data))
         self._read(data, at)
 
@@ -103,7 +112,7 @@ class FrameReader:
         self._needed = 0  # whatever comes decides
         return False
 
-    def _read(self, data: bytes, at: int) -> None:
+    def _read(self, data: bytes | memoryview, at: int) -> None:
         end, sink = len(data), self._sink
         needed = FRAME_HEAD_BYTES
         while end - at >= FRAME_HEAD_BYTES:
@@ -114,15 +123,23 @@ class FrameReader:
                 self._check_size(kind, length)
             begin = at + FRAME_HEAD_BYTES
             stop = begin + length
-            if stop > end:
-                if kind != DATA or flags & PADDED:
-                    needed = FRAME_HEAD_BYTES + length
+            if stop > end or flags & PADDED:
+                if kind == DATA and (begin < end or not flags & PADDED or not length):
+                    at = self._begin_data(data, begin, flags, stream_id, length)
+                    if self.is_stopped:
+                        return
+                    continue
+                if stop > end:
+                    needed = FRAME_HEAD_BYTES + (1 if kind == DATA else length)
                     break
-                self._data_left, self._data_flags, self._data_stream = length, flags, stream_id
-                at = self._go_on(data, begin, end)
-                break
+            payload = data[begin:stop]
             try:
-                sink.frame(kind, flags, stream_id, data[begin:stop])
+                if kind == DATA:
+                    sink.data(flags, stream_id, payload, length)
+                else:
+                    sink.frame(
+                        kind, flags, stream_id, payload if isinstance(payload, bytes) else bytes(payload)
+                    )
             except StreamFault as fault:
                 sink.fault(stream_id, fault.code)
             if self.is_stopped:
@@ -132,17 +149,35 @@ class FrameReader:
             self._kept += data[at:] if at else data
             self._needed = needed
 
-    def _go_on(self, data: bytes, at: int, end: int) -> int:
-        """Hands on the next part of a DATA frame; where it ends in `data`."""
+    def _begin_data(self, data: bytes | memoryview, at: int, flags: int, stream_id: int, length: int) -> int:
+        """Hands on what is here of a DATA frame; where it ends in `data`."""
+        self._extra = self._padding_left = 0
+        if flags & PADDED:
+            if not length or data[at] >= length:
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "More padding than frame")
+            self._padding_left = data[at]
+            self._extra = 1 + self._padding_left
+            at += 1
+        self._data_left, self._data_flags, self._data_stream = length - self._extra, flags, stream_id
+        return self._go_on(data, at, len(data))
+
+    def _go_on(self, data: bytes | memoryview, at: int, end: int) -> int:
+        """Hands on the next part of a DATA frame; where it ends in `data`. Padding counts with the first part."""
         size = min(end - at, self._data_left)
         self._data_left -= size
-        if size:
+        if size or self._extra:
             flags = 0 if self._data_left else self._data_flags
+            counted, self._extra = size + self._extra, 0
             try:
-                self._sink.data(flags, self._data_stream, data[at : at + size], size)
+                self._sink.data(flags, self._data_stream, data[at : at + size], counted)
             except StreamFault as fault:
                 self._sink.fault(self._data_stream, fault.code)
-        return end if self.is_stopped else at + size
+        at += size
+        if self._padding_left and not self._data_left:
+            padding = min(self._padding_left, end - at)
+            self._padding_left -= padding
+            at += padding
+        return at
 
     def _check_size(self, kind: int, length: int) -> None:
         if length > self._max_frame:

@@ -14,7 +14,6 @@ from jupyter_tfserve.dataplane.http2.frames import (
     GOAWAY,
     HEADERS,
     MAX_WINDOW,
-    PADDED,
     PING,
     PRIORITY,
     PUSH_PROMISE,
@@ -31,7 +30,6 @@ from jupyter_tfserve.dataplane.http2.frames import (
     parse_settings,
     rst_stream_frame,
     window_update_frame,
-    without_padding,
 )
 from jupyter_tfserve.dataplane.http2.header_blocks import Head, HeaderReader
 from jupyter_tfserve.dataplane.http2.options import HEADER_ROOM, MAX_LARGE_BLOCKS
@@ -77,10 +75,7 @@ class Inflow(Generic[Head]):
 
     def frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         """FrameSink's."""
-        if kind == DATA:
-            size = len(payload)
-            self.data(flags, stream_id, without_padding(payload) if flags & PADDED else payload, size)
-        elif kind == HEADERS:
+        if kind == HEADERS:
             self._headers(flags, stream_id, payload)
         elif kind == WINDOW_UPDATE and self._expected == _ANY:
             # grpcio's clients send two of them for each call.
@@ -110,7 +105,7 @@ class Inflow(Generic[Head]):
         else:
             self._spend_empty()
 
-    def data(self, flags: int, stream_id: int, payload: bytes, size: int) -> None:
+    def data(self, flags: int, stream_id: int, payload: bytes | memoryview, size: int) -> None:
         """FrameSink's."""
         if self._expected != _ANY:
             self._check_expected(DATA, stream_id)
@@ -135,12 +130,13 @@ class Inflow(Generic[Head]):
         if flags & END_STREAM:
             stream.is_request_whole = True
             stream.received(payload, True)
-        elif payload:
+            return
+        if payload:
             stream.received(payload, False)
-            if size > len(payload):
-                self._connection.give_window(stream, size - len(payload))
         else:
             self._spend_empty()
+        if size > len(payload):
+            self._connection.give_window(stream, size - len(payload))
 
     def _headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         if self._expected != _ANY:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SWEEP_INTERVAL_S: Final = 1.0
 _LAST_WORDS_S: Final = 0.5
+_READ_BYTES: Final = 256 * 2**10
 
 
 class Application(Protocol[Head]):
@@ -33,6 +34,8 @@ class Http2Service(Generic[Head]):
     def __init__(self, application: Application[Head], options: Http2Options) -> None:
         self.options = options
         self.connections: set[Connection[Head]] = set()
+        self.read_room = memoryview(bytearray(_READ_BYTES))
+        """Where whichever connection is being read reads to: its bytes are looked at before another's come."""
         self.large_blocks = 0
         """Header blocks far above the limit that are not whole."""
         self.read_head = application.read_head

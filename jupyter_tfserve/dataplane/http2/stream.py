@@ -47,8 +47,8 @@ class Stream:
     def opened(self) -> None:
         """The headers are there. StreamFault if they are no request's."""
 
-    def received(self, piece: bytes, is_last: bool) -> None:
-        """The body's next piece, maybe empty; `is_last`: the request is whole."""
+    def received(self, piece: bytes | memoryview, is_last: bool) -> None:
+        """The body's next piece, maybe empty; `is_last`: the request is whole. A memoryview is good for this call."""
 
     def drained(self) -> None:
         """All that was sent has left."""
