@@ -22,6 +22,10 @@ commands:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status of the command: 0, or 255 after one line that says what was wrong; 141 if nobody reads it."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None and given[:1] == ["serve"]:
+        from jupyter_tfserve.worker.huge_pages import restart_with_huge_pages
+
+        restart_with_huge_pages()
     try:
         status = _run(given)
         sys.stdout.flush()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from jupyter_tfserve.engine.log_file import bound_log, last_reason, open_log
+from jupyter_tfserve.worker.huge_pages import with_huge_pages
 
 SECRET_VARIABLES: Final = frozenset(
     {"JUPYTER_TOKEN", "JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN", "JUPYTERHUB_OAUTH_CLIENT_SECRET"}
@@ -23,8 +24,10 @@ SECRET_VARIABLES: Final = frozenset(
 
 
 def engine_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` without Jupyter's secrets."""
-    return {name: value for name, value in environment.items() if name not in SECRET_VARIABLES}
+    """`environment` without Jupyter's secrets, and with large pages for large bodies."""
+    return with_huge_pages(
+        {name: value for name, value in environment.items() if name not in SECRET_VARIABLES}
+    )
 
 
 class EngineProcess:

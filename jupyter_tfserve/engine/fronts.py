@@ -26,7 +26,8 @@ from jupyter_tfserve.engine.front_messages import (
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.keys import PredictKey
 from jupyter_tfserve.options import EngineOptions
-from jupyter_tfserve.worker.process import start_module
+from jupyter_tfserve.worker.huge_pages import with_huge_pages
+from jupyter_tfserve.worker.process import start_module, worker_environment
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +130,9 @@ class Fronts:
         with theirs:
             sockets = [theirs, *self._listening]
             numbers = [str(one.fileno()) for one in sockets]
-            process = start_module("jupyter_tfserve.engine.front", numbers, sockets)
+            process = start_module(
+                "jupyter_tfserve.engine.front", numbers, sockets, with_huge_pages(worker_environment())
+            )
         try:
             loop = asyncio.get_running_loop()
             await loop.create_unix_connection(lambda: session.link, sock=ours)

@@ -13,11 +13,12 @@ import site
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
 from jupyter_tfserve.worker.death import Death, death
+from jupyter_tfserve.worker.huge_pages import without_huge_pages
 from jupyter_tfserve.worker.memory import oom_kills
 from jupyter_tfserve.worker.order import WorkerOrder
 
@@ -88,21 +89,26 @@ class WorkerProcess:
 
 
 def start_module(
-    module: str, arguments: Sequence[str], sockets: Sequence[socket.socket]
+    module: str,
+    arguments: Sequence[str],
+    sockets: Sequence[socket.socket],
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Runs a module of ours with our interpreter; it inherits `sockets`, their numbers unchanged."""
+    """Runs a module of ours with our interpreter; it inherits `sockets`, their numbers unchanged. `environment` is a
+    worker's unless it is given."""
     return subprocess.Popen(  # noqa: S603  our own interpreter and module
         [sys.executable, "-m", module, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=2,  # what a model prints belongs in the log, never in a protocol on standard output
         pass_fds=[one.fileno() for one in sockets],
-        env=worker_environment(),
+        env=worker_environment() if environment is None else environment,
     )
 
 
 def worker_environment() -> dict[str, str]:
     """What our processes inherit: the engine's own, without Jupyter's tokens, which a model has no business to read."""
-    kept = {name: value for name, value in os.environ.items() if not _is_jupyter_token(name)}
+    inherited = without_huge_pages(os.environ)
+    kept = {name: value for name, value in inherited.items() if not _is_jupyter_token(name)}
     # numpy's own threads would be the only ones in the fork server; TensorFlow doesn't use them.
     kept["OPENBLAS_NUM_THREADS"] = "1"
     # The folder that the user works in must not shadow modules that we import.
