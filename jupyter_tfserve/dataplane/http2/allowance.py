@@ -28,3 +28,16 @@ class Allowance:
             self._since = now
         self._left -= 1
         return True
+
+    def overdraw(self) -> bool:
+        """Takes one even if there is none; whether there was none."""
+        self._left -= 1
+        return self._left < 0 and self.overdrawn_s() > 0
+
+    def overdrawn_s(self) -> float:
+        """In how many seconds what was overdrawn is there again."""
+        if self._left < 0:
+            earned = int((self._clock() - self._since) * self._per_s)
+            self._left = min(self._burst, self._left + earned)
+            self._since += earned / self._per_s
+        return max(0, -self._left) / self._per_s

@@ -31,6 +31,7 @@ from jupyter_tfserve.dataplane.http2.service import Http2Service
 from jupyter_tfserve.dataplane.http2.stream import Stream
 
 _LINGER_S: Final = 2.0
+_LONGEST_REST_S: Final = 1.0
 _LARGE_READ: Final = 32 * 2**10
 _HTTP1_TEXT: Final = b"This port speaks gRPC over HTTP/2; REST has another port\n"
 _ANSWER_TO_HTTP1: Final = (
@@ -58,6 +59,7 @@ class Connection(asyncio.BufferedProtocol, Generic[Head]):
         self._reader: FrameReader = cast("FrameReader", None)
         self._room = service.read_room
         self._is_closing = False
+        self._is_resting = False
         self._began = self._idle_since = self.now
         self._write_blocked_since: float | None = None
         self._linger_since: float | None = None
@@ -118,8 +120,28 @@ class Connection(asyncio.BufferedProtocol, Generic[Head]):
         self._write_blocked_since = None
         if self._linger_since is not None:
             self._linger_since = monotonic()
-        if not self._transport.is_closing():
+        self._resume_reading()
+
+    def _resume_reading(self) -> None:
+        is_wanted = self._write_blocked_since is None and not self._is_resting
+        if is_wanted and not self._transport.is_closing():
             self._transport.resume_reading()
+
+    def rest(self) -> None:
+        """Reads no more for as long as the peer has overdrawn what it may reset; answers go out meanwhile."""
+        if not self._is_resting and not self._transport.is_closing():
+            self._is_resting = True
+            self._transport.pause_reading()
+            # Later: what this piece of bytes still holds is to count.
+            asyncio.get_running_loop().call_soon(self._rest)
+
+    def _rest(self) -> None:
+        seconds = min(self._in.overdrawn_s, _LONGEST_REST_S)
+        if seconds > 0 and not self._transport.is_closing():
+            asyncio.get_running_loop().call_later(seconds, self._rest)
+        else:
+            self._is_resting = False
+            self._resume_reading()
 
     def introduce(self) -> None:
         """Sends our settings, before anything else."""

@@ -66,6 +66,8 @@ class Inflow(Generic[Head]):
         self._block_flags = 0
         self._block_stream = 0
         self._resets = Allowance(options.resets_at_once, options.resets_per_s)
+        self._faults = Allowance(options.faults_at_once, options.faults_per_s)
+        self._refused = Allowance(options.empty_at_once, options.empty_per_s)
         self._pings = Allowance(options.pings_at_once, options.pings_per_s)
         self._empty = Allowance(options.empty_at_once, options.empty_per_s)
 
@@ -210,10 +212,18 @@ class Inflow(Generic[Head]):
         parse_number(payload, "RST_STREAM")
         stream = self._streams.get(stream_id)
         if stream is None:
+            # Its caller did not know that the answer was on its way.
             self._check_known(stream_id)
-        else:
-            self._connection.end(stream)
-        self._spend_reset()
+            self._spend_empty()
+            return
+        self._connection.end(stream)
+        if stream.began == self._connection.now and self._resets.overdraw():
+            self._connection.rest()
+
+    @property
+    def overdrawn_s(self) -> float:
+        """How long the peer should not be read, for the streams that it opened and reset."""
+        return self._resets.overdrawn_s()
 
     def _window_update(self, stream_id: int, payload: bytes) -> None:
         increment = parse_number(payload, "WINDOW_UPDATE")
@@ -295,10 +305,6 @@ class Inflow(Generic[Head]):
         if not self._pings.spend():
             raise ConnectionFault(_CALM, "Too many PING or SETTINGS frames")
 
-    def _spend_reset(self) -> None:
-        if not self._resets.spend():
-            raise ConnectionFault(_CALM, "Too many streams are reset")
-
     def fault(self, stream_id: int, code: ErrorCode) -> None:
         """FrameSink's."""
         stream = self._streams.get(stream_id)
@@ -306,4 +312,6 @@ class Inflow(Generic[Head]):
             self._connection.reset(stream, code)
         else:
             self._out.write(rst_stream_frame(stream_id, code))
-        self._spend_reset()
+        allowance = self._refused if code is ErrorCode.REFUSED_STREAM else self._faults
+        if not allowance.spend():
+            raise ConnectionFault(_CALM, "Too many streams must be reset")

@@ -30,12 +30,17 @@ class Http2Options:
     keepalive_s: float = 7200.0
     keepalive_timeout_s: float = 20.0
     keepalive_without_streams: bool = False
-    resets_at_once: int = 1000
-    resets_per_s: float = 200.0
-    """A client whose calls run out of time resets them; one that resets without end wants something else."""
+    resets_at_once: int = 2000
+    resets_per_s: float = 2000.0
+    """Streams that are reset in the same breath that opens them. Calls that run out of time may be, so that who has more
+    of them is read no faster than this, and nothing is closed."""
+    faults_at_once: int = 1000
+    faults_per_s: float = 200.0
+    """Streams that the peer makes us reset."""
     pings_at_once: int = 1000
     pings_per_s: float = 200.0
     """PING and SETTINGS, which must be answered."""
     empty_at_once: int = 20_000
     empty_per_s: float = 10_000.0
-    """Frames that bring nothing: empty DATA, PRIORITY, unknown ones, CONTINUATION, windows opened by crumbs."""
+    """Frames that bring nothing: empty DATA, PRIORITY, unknown ones, CONTINUATION, windows opened by crumbs, resets of
+    what is over. As many streams may be opened beyond the limit, or after we have said goodbye."""
