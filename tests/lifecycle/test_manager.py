@@ -9,6 +9,7 @@ import pytest
 
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.manager import Manager
+from jupyter_tfserve.lifecycle.policy import next_action
 from jupyter_tfserve.lifecycle.states import AspiredVersion, LifecycleState, VersionStatus
 from jupyter_tfserve.options import LifecycleOptions
 from jupyter_tfserve.types import ModelSpec, ServableId
@@ -49,6 +50,26 @@ def log_states(manager: Manager) -> list[tuple[int, LifecycleState, str]]:
     log = []
     manager.add_listener(lambda servable, _before, after, text: log.append((servable.version, after, text)))
     return log
+
+
+async def test_policy_is_not_asked_again_when_what_is_aspired_serves_already(manager, spin, monkeypatch):
+    """Each look at each model's folder comes here: the policy goes over all models."""
+    asked = []
+    monkeypatch.setattr(
+        "jupyter_tfserve.lifecycle.manager.next_action",
+        lambda versions: asked.append(1) or next_action(versions),
+    )
+    for model in ("m", "n"):
+        manager.set_aspired_versions(model, aspired(1))
+    await spin()
+    assert states(manager, "m") == states(manager, "n") == {1: AVAILABLE}
+    asked.clear()
+    manager.set_aspired_versions("m", aspired(1))
+    assert not asked
+    manager.set_aspired_versions("m", aspired(2))
+    await spin()
+    assert asked
+    assert states(manager, "m") == {1: END, 2: AVAILABLE}
 
 
 async def test_version_goes_through_every_state_when_aspired_and_unaspired(manager, spin):
