@@ -55,6 +55,7 @@ from jupyter_tfserve.engine.version_runtime import LiveSettings, VersionRuntime
 from jupyter_tfserve.errors import ServingError
 from jupyter_tfserve.lifecycle.core import ServerCore
 from jupyter_tfserve.lifecycle.desired import DesiredState
+from jupyter_tfserve.lifecycle.folder_lock import hold_state_folder
 from jupyter_tfserve.lifecycle.history import EventKind, History
 from jupyter_tfserve.lifecycle.states import CONCLUDED_STATES, LifecycleState
 from jupyter_tfserve.lifecycle.store import StateStore
@@ -68,6 +69,8 @@ logger = logging.getLogger(__name__)
 LOOPBACK: Final = "127.0.0.1"
 DRAIN_S: Final = 10.0
 """How long a stop waits for requests that are under way."""
+_STATE_WAIT_S: Final = 5.0
+"""How long a start waits for another engine to let go of the state folder."""
 
 
 class Engine:
@@ -239,6 +242,8 @@ class Engine:
         self._engine_metrics.start()
         self._figures.start()
         self._core.manager.add_listener(self._log_state)
+        if self._options.state_dir is not None:
+            await asyncio.to_thread(hold_state_folder, self._options.state_dir, _STATE_WAIT_S)
         await self._pool.start()
         for note in await self._core.start():
             logger.warning("%s", note)

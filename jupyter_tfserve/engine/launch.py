@@ -30,6 +30,7 @@ from jupyter_tfserve.engine.supervisor import (
     SupervisorStatus,
 )
 from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.lifecycle.folder_lock import NO_LOCKS, try_lock
 from jupyter_tfserve.lifecycle.read_only import why_read_only
 from jupyter_tfserve.worker.handover import KeptForkServer
 
@@ -188,24 +189,14 @@ async def temporary_state_dir(path: Path, reason: str) -> tuple[StateDir, str]:
 def _try_lock(path: Path) -> StateDir | None:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = try_lock(path / "lock")
     except OSError as error:
         raise ServingError(
             Code.FAILED_PRECONDITION,
             f"the engine's state cannot be kept: {error.strerror}",
             "Make Jupyter's data directory writable (`jupyter --data-dir` names it).",
         ) from None
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        os.close(descriptor)
-        return StateDir(path, None)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return StateDir(path, descriptor)
+    return None if descriptor is None else StateDir(path, None if descriptor == NO_LOCKS else descriptor)
 
 
 @dataclass(slots=True)

@@ -402,3 +402,14 @@ def test_status_is_loading_and_requests_wait_their_time_when_a_model_loads(
     assert (status.version, status.state, status.status.error_code) == (1, 20, 0)
     assert engine.rest.post("/v1/models/slow:predict", json={"instances": [1]}).status_code == 504
     assert engine.rest.get("/readyz").status_code == 503
+
+
+def test_second_server_is_refused_when_both_would_keep_their_state_in_one_folder(start_engine, tmp_path):
+    state = tmp_path / "state"
+    first = start_engine(f"--state_dir={state}")
+    refused = serve(f"--state_dir={state}", f"--connection_file={tmp_path}/second.json", "--port=-1")
+    assert refused.returncode != 0
+    assert f"Another server keeps its state in {state}" in refused.stdout
+    assert "--state_dir" in refused.stdout
+    assert "Traceback" not in refused.stdout + refused.stderr
+    assert first.process.poll() is None
