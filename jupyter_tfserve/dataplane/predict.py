@@ -140,7 +140,11 @@ class DataPlane:
         try:
             if self._core.first_load_pending(spec):
                 await self._wait_first_load(spec, timeout_s)
-            with self._core.serving_map.lookup(spec) as handle:
+            try:
+                found = self._core.serving_map.lookup(spec)
+            except ServingError:
+                found = await self._next_version(spec, timeout_s)
+            with found as handle:
                 servable: Servable = handle.loader
                 try:
                     key = spec.signature_name or DEFAULT_SIGNATURE
@@ -185,7 +189,7 @@ class DataPlane:
         try:
             if self._core.first_load_pending(spec):
                 await self._wait_first_load(spec, timeout_s)
-            with self._core.serving_map.lookup(spec) as handle:
+            with await self._next_version(spec, timeout_s) as handle:
                 yield handle
         except ServingError as error:
             self._name_neighbours(error, spec)
@@ -199,7 +203,7 @@ class DataPlane:
         if self._core.first_load_pending(spec):
             await self._wait_first_load(spec, timeout_s)
         try:
-            with self._core.serving_map.lookup(spec) as handle:
+            with await self._next_version(spec, timeout_s) as handle:
                 return handle.id.version, handle.loader.signature_defs
         except ServingError as error:
             self._name_neighbours(error, spec)
@@ -249,4 +253,18 @@ class DataPlane:
         try:
             await self._core.wait_first_load(spec, timeout_s)
         except ServingError as error:
-            raise ServingError(error.code, f"Model {spec.name} is still loading") from None
+            raise _still_loading(spec, error) from None
+
+    async def _next_version(self, spec: ModelSpec, timeout_s: float | None) -> ServableHandle[Any]:
+        """A handle on what `spec` means; the newest version is waited for while none is there and one is on its way."""
+        is_any = spec.version is None and spec.label is None
+        if is_any and self._core.next_load_pending(spec.name):
+            try:
+                await self._core.wait_next_load(spec.name, timeout_s)
+            except ServingError as error:
+                raise _still_loading(spec, error) from None
+        return self._core.serving_map.lookup(spec)
+
+
+def _still_loading(spec: ModelSpec, error: ServingError) -> ServingError:
+    return ServingError(error.code, f"Model {spec.name} is still loading")

@@ -129,7 +129,12 @@ FLAGS: Final[tuple[Flag, ...]] = (
         "Not with TensorFlow Serving's batching parameters, which have a bound of their own",
         ours=True,
     ),
-    Flag("state_dir", "", "folder that keeps labels, policies and models across restarts", ours=True),
+    Flag(
+        "state_dir",
+        "",
+        "folder that keeps labels, policies and models across restarts; one server's at a time",
+        ours=True,
+    ),
     Flag("connection_file", "", "write addresses and the control token here (mode 0600)", ours=True),
     Flag("jupyter_server_pid", 0, "the Jupyter server that owns this engine; 0: none", ours=True),
     Flag("exit_with_parent", False, "stop when standard input ends", ours=True),

@@ -138,6 +138,14 @@ class ServerCore(Generic[LoaderT]):
         """Returns when `first_load_pending` is false; DEADLINE_EXCEEDED after `timeout_s`."""
         await self._fleet.wait_first_load(spec, timeout_s)
 
+    def next_load_pending(self, model: str) -> bool:
+        """Whether no version of a served model can be asked, but one is on its way: its last was given up, say."""
+        return self._fleet.next_load_pending(model)
+
+    async def wait_next_load(self, model: str, timeout_s: float | None = None) -> None:
+        """Returns when `next_load_pending` is false; DEADLINE_EXCEEDED after `timeout_s`."""
+        await self._fleet.wait_next_load(model, timeout_s)
+
     async def wait_version(self, model: str, version: int, timeout_s: float | None = None) -> VersionStatus:
         """The version's status once it is AVAILABLE or at its END; it need not be known yet.
 

@@ -123,6 +123,20 @@ class ModelFleet(Generic[LoaderT]):
             lambda: None if self.first_load_pending(spec) else True, timeout_s
         )
 
+    def next_load_pending(self, model: str) -> bool:
+        """As `ServerCore.next_load_pending`."""
+        watch = self._watches.get(model)
+        if watch is None or self._manager.serving_map.available(model):
+            return False
+        statuses = self._manager.aspired_statuses(model)
+        return watch.is_look_due or not all(status.is_concluded for status in statuses)
+
+    async def wait_next_load(self, model: str, timeout_s: float | None) -> None:
+        """As `ServerCore.wait_next_load`."""
+        await self._manager.changes.wait_until(
+            lambda: None if self.next_load_pending(model) else True, timeout_s
+        )
+
     async def wait_version(self, model: str, version: int, timeout_s: float | None) -> VersionStatus:
         """As `ServerCore.wait_version`."""
 

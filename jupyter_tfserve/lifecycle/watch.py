@@ -103,6 +103,11 @@ class ModelWatch:
         """Another look follows at once, by itself."""
         self._wake.set()
 
+    @property
+    def is_look_due(self) -> bool:
+        """Whether a look is under way, or follows at once."""
+        return self._wake.is_set() or self._looking.locked()
+
     async def look(self) -> None:
         """Looks now; ServingError if the base path cannot be listed."""
         async with self._looking:
