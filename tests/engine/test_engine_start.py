@@ -23,7 +23,7 @@ import pytest
 from jupyter_tfserve._version import __version__
 from jupyter_tfserve.codec.protos import GetModelStatusRequest, ModelServiceStub
 
-FAIL_DEADLINE_S = 30
+FAIL_DEADLINE_S = 120
 """Generous: a refused start takes about a second on a quiet machine."""
 MAX_IDLE_BYTES = 80 * 2**20
 

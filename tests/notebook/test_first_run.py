@@ -38,7 +38,7 @@ def test_copied_curl_line_is_answered_when_the_guides_three_cells_have_run(kerne
             answers.append(subprocess.run(["sh", "-c", line], capture_output=True, check=True).stdout)
 
     resources = {"metadata": {"path": str(kernel_home)}}
-    client = NotebookClient(notebook, timeout=120, resources=resources, on_cell_executed=run_curl)
+    client = NotebookClient(notebook, timeout=600, resources=resources, on_cell_executed=run_curl)
     began = time.monotonic()
     with warnings.catch_warnings():
         # The client's own: pyzmq and traitlets warn about things that are not ours.

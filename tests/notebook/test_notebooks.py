@@ -30,7 +30,7 @@ def executed(name, home, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     notebook = read(name)
     client = NotebookClient(
-        notebook, timeout=180, kernel_name="python3", resources={"metadata": {"path": str(home)}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(home)}}
     )
     with warnings.catch_warnings():
         # The client's own: pyzmq and traitlets warn about things that are not ours.

@@ -229,7 +229,7 @@ def test_panel_in_a_kernel_is_a_widget_with_a_fallback_and_follows_while_a_cell_
     (kernel_home / "saved_models").symlink_to(models_folder)
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
     client = NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(kernel_home)}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(kernel_home)}}
     )
     with warnings.catch_warnings():
         # The client's own: pyzmq and traitlets warn about things that are not ours.

@@ -40,7 +40,7 @@ def test_story_comes_out_right_when_every_cell_runs(kernel_home, monkeypatch, no
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     client = NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(kernel_home)}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(kernel_home)}}
     )
     with warnings.catch_warnings():
         # The client's own: pyzmq and traitlets warn about things that are not ours.
