@@ -79,8 +79,8 @@ CASES = (
     Case(
         "F8",
         "a model that hangs or computes without end, at load or at run, or answers nonsense",
-        "504 at the deadline, where TensorFlow ends the run; where it cannot, the process is replaced, and after two such loads or "
-        "three such runs the version is given up",
+        "504 at the deadline, where TensorFlow ends the run; where it cannot, the process is replaced, and after two "
+        "such loads or three such runs the version is given up",
         (
             "reliability/test_isolation.py::test_version_is_given_up_when_its_runs_come_to_no_end_again_and_again",
             "reliability/test_isolation.py::test_version_is_given_up_when_its_load_comes_to_no_end_twice",
