@@ -23,7 +23,7 @@ class Http2Options:
     max_header_bytes: int = 64 * 2**10
     stream_window: int = 4 * 2**20
     connection_window: int = 16 * 2**20
-    max_frame_bytes: int = 2**20
+    max_frame_bytes: int = 2**16
     max_idle_s: float = 300.0
     max_age_s: float = math.inf
     max_age_grace_s: float = math.inf
