@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from jupyter_tfserve.dataplane.grpc_call import Call
 from jupyter_tfserve.dataplane.grpc_head import CallHead, HeadParser
+from jupyter_tfserve.dataplane.grpc_places import Places, StreamPlaces
 from jupyter_tfserve.dataplane.http2.connection import Connection
 from jupyter_tfserve.dataplane.http2.header_blocks import Headers
 from jupyter_tfserve.errors import Code, ServingError
+
+_INFLATING_AT_ONCE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,12 @@ class GrpcApplication:
         self.call_later = loop.call_later
         self.max_receive_bytes = limits.max_receive_bytes
         self.max_send_bytes = limits.max_send_bytes
-        self.max_under_way = limits.max_under_way
-        self.under_way = 0
+        self.calls = Places(limits.max_under_way)
+        self.streams = StreamPlaces(limits.max_under_way)
+        self.refused = Places(limits.max_under_way)
+        """Calls whose refusal waits for their message: a stranger takes no caller's place."""
+        self.inflaters = ThreadPoolExecutor(_INFLATING_AT_ONCE, "grpc-inflate")
+        """So few at once, whoever is cancelled meanwhile: each may make a whole message out of little."""
         self._parser = parser
         self._door = door
         self._max_unfinished = limits.max_unfinished_bytes

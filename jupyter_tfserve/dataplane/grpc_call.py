@@ -18,6 +18,7 @@ from jupyter_tfserve.dataplane.grpc_messages import (
     message_head,
     whole_answer,
 )
+from jupyter_tfserve.dataplane.grpc_places import Places
 from jupyter_tfserve.dataplane.grpc_status import (
     ANSWER_HEADERS,
     OK_TRAILERS,
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from jupyter_tfserve.dataplane.grpc_application import GrpcApplication
     from jupyter_tfserve.dataplane.http2.connection import Connection
 
-_INFLATED_IN_A_THREAD: Final = 64 * 2**10
+_INFLATED_IN_PLACE: Final = 64 * 2**10
+"""What inflates to more is left to a thread."""
 _SENT_IN_PLACE: Final = 64 * 2**10
 """Answers from this size on are not copied."""
 _LATE: Final = Failure(Code.DEADLINE_EXCEEDED, "Deadline Exceeded")
@@ -56,8 +58,8 @@ class Call(Stream):
         "_head",
         "_held",
         "_inbox",
-        "_is_counted",
         "_messages",
+        "_place",
         "_reader",
         "_received_bytes",
         "_refusal",
@@ -83,7 +85,7 @@ class Call(Stream):
         self._refusal: Failure | None = None
         self._held = 0
         self._received_bytes = 0
-        self._is_counted = False
+        self._place: Places | None = None
         self._wrote_headers = False
 
     # What a handler may ask and say
@@ -114,14 +116,14 @@ class Call(Stream):
             status = str(head.http_status).encode()
             self.send_headers(header_block(((b":status", status),)), is_end=True)
             return
-        if application.under_way >= application.max_under_way:
-            self.fail(_TOO_MANY)
-            return
-        application.under_way += 1
-        self._is_counted = True
         refusal = application.refusal(head)
         if refusal is not None:
             self._refusal = failure_of(refusal)
+            if not self._take(application.refused):
+                self.fail(self._refusal)
+            return
+        if not self._take(application.calls if head.stream_handler is None else application.streams):
+            self.fail(_TOO_MANY)
             return
         if head.timeout_s is not None:
             self._deadline = self.began + head.timeout_s
@@ -162,9 +164,13 @@ class Call(Stream):
             self._inbox.drained.set()
 
     def is_late(self, now: float) -> bool:
-        limits = self.connection.options.limits
-        allowed_s = limits.header_timeout_s + self._received_bytes / limits.min_body_bytes_per_s
-        return self._inbox is None and now - self.began > allowed_s
+        limits, inbox = self.connection.options.limits, self._inbox
+        since, received = self.began, self._received_bytes
+        if inbox is not None:
+            if inbox.owed_since is None:
+                return False
+            since, received = inbox.owed_since, inbox.received
+        return now - since > limits.header_timeout_s + received / limits.min_body_bytes_per_s
 
     def too_late(self) -> None:
         self.fail(self._refusal or _SLOW)
@@ -193,7 +199,6 @@ class Call(Stream):
         else:
             (message,) = self._messages
             self._messages, self._reader = [], None
-            self.let_go()
             self._begin(message)
 
     def hold(self, size: int) -> None:
@@ -201,10 +206,10 @@ class Call(Stream):
         self._held += size
         self._application.hold(size)
 
-    def let_go(self) -> None:
-        """None of them is kept any more."""
-        self._application.let_go(self._held)
-        self._held = 0
+    def let_go(self, size: int) -> None:
+        """So many of them are not kept any more."""
+        self._held -= size
+        self._application.let_go(size)
 
     # The answer
 
@@ -222,16 +227,28 @@ class Call(Stream):
 
     async def _answer_message(self, handler: Handler, message: Message) -> None:
         """As `_answer`, of a message that may be compressed."""
-        head, max_bytes = self._head, self._application.max_receive_bytes
         try:
-            if len(message.body) > _INFLATED_IN_A_THREAD and message.is_compressed:
-                body = await asyncio.to_thread(inflate, message, head.encoding, max_bytes)
-            else:
-                body = inflate(message, head.encoding, max_bytes)
+            # What waits for a thread counts, and what little became much, until the call ends.
+            self.hold(len(message.body))
+            body = await self._inflated(message)
+            self.hold(len(body))
         except ServingError as error:
             self.fail(failure_of(error))
             return
         await self._answer(handler, body)
+
+    async def _inflated(self, message: Message) -> bytes:
+        application, encoding = self._application, self._head.encoding
+        limit = application.max_receive_bytes
+        short = min(limit, _INFLATED_IN_PLACE)
+        if len(message.body) <= short:
+            try:
+                return inflate(message, encoding, short)
+            except ServingError as error:
+                if error.code is not Code.RESOURCE_EXHAUSTED or short == limit:
+                    raise
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(application.inflaters, inflate, message, encoding, limit)
 
     async def _answer(self, handler: Handler, body: bytes) -> None:
         """The rim of every unary method: whatever goes wrong costs this call only."""
@@ -317,8 +334,15 @@ class Call(Stream):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._is_counted:
-            self._is_counted = False
-            self._application.under_way -= 1
+        if self._place is not None:
+            self._place.leave(self.connection)
+            self._place = None
         if self._held:
-            self.let_go()
+            self.let_go(self._held)
+
+    def _take(self, place: Places) -> bool:
+        """Whether there is a place; it is the call's until its end."""
+        if not place.take(self.connection):
+            return False
+        self._place = place
+        return True

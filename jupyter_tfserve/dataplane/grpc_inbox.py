@@ -5,17 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 from jupyter_tfserve.dataplane.grpc_messages import Message, MessageReader, inflate
-from jupyter_tfserve.errors import invalid_argument
+from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 
 if TYPE_CHECKING:
     from jupyter_tfserve.dataplane.grpc_call import Call
 
+MAX_STREAMED_BYTES: Final = 64 * 2**10
+"""A message of a streaming method, inflated: names of services, of which one is short."""
+_MAX_WAITING: Final = 256
+_MESSAGE_BYTES: Final = 128
+
 
 class Inbox:
-    """One call's. `drained` is set while all that was sent has left."""
+    """One call's. `drained` is set while all that was sent has left.
+
+    `owed_since`: since when the caller owes its first message, or the rest of one that it began.
+    """
 
     __slots__ = (
         "_arrived",
@@ -27,31 +36,48 @@ class Inbox:
         "_taken",
         "_waiting",
         "drained",
+        "owed_since",
     )
 
     def __init__(self, call: Call, encoding: str, max_bytes: int) -> None:
         self.drained = asyncio.Event()
         self._call = call
         self._encoding = encoding
-        self._max_bytes = max_bytes
-        self._reader = MessageReader(max_bytes)
+        self._max_bytes = min(max_bytes, MAX_STREAMED_BYTES)
+        self._reader = MessageReader(self._max_bytes)
+        self.owed_since: float | None = call.began
         self._waiting: deque[Message] = deque()
         self._arrived = asyncio.Event()
         self._taken = 0
         self._is_over = False
 
+    @property
+    def received(self) -> int:
+        """How many bytes of an unfinished message are here."""
+        return self._reader.received
+
     def put(self, piece: bytes | memoryview, is_last: bool) -> None:
         """More bytes. ServingError if they are no messages, or too many."""
-        held = self._reader.held
-        self._waiting += self._reader.feed(piece)
-        self._call.hold(max(len(piece), self._reader.held - held))
+        reader, waiting = self._reader, self._waiting
+        held = reader.held
+        found = reader.feed(piece)
+        waiting += found
+        self._call.hold(sum(map(_cost, found)) + reader.held - held)
+        if len(waiting) > _MAX_WAITING:
+            raise ServingError(
+                Code.RESOURCE_EXHAUSTED, f"More than {_MAX_WAITING} messages wait for their answers"
+            )
         self._taken += len(piece)
-        if is_last and self._reader.is_inside:
+        if is_last and reader.is_inside:
             raise invalid_argument("The request ends inside a message")
         self._is_over = is_last
-        if not self._waiting:
+        if not waiting:
             # Part of a message, which could never be finished if its own beginning kept the window closed.
             self._give_window()
+        if waiting or not reader.is_inside:
+            self.owed_since = None
+        elif self.owed_since is None:
+            self.owed_since = monotonic()
         self._arrived.set()
 
     async def messages(self) -> AsyncIterator[bytes]:
@@ -59,10 +85,11 @@ class Inbox:
         while True:
             while self._waiting:
                 message = self._waiting.popleft()
+                self._call.let_go(_cost(message))
                 if not self._waiting:
                     self._give_window()
-                    if not self._reader.is_inside:
-                        self._call.let_go()
+                    if self._reader.is_inside:
+                        self.owed_since = monotonic()
                 yield inflate(message, self._encoding, self._max_bytes)
             if self._is_over:
                 return
@@ -72,3 +99,8 @@ class Inbox:
     def _give_window(self) -> None:
         self._call.give_window(self._taken)
         self._taken = 0
+
+
+def _cost(message: Message) -> int:
+    """What keeping it takes."""
+    return len(message.body) + _MESSAGE_BYTES

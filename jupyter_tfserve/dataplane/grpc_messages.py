@@ -49,6 +49,11 @@ class MessageReader:
         """How much memory an unfinished message takes."""
         return 0 if self._room is None else self._room.held
 
+    @property
+    def received(self) -> int:
+        """How much of an unfinished message is here."""
+        return 0 if self._room is None else self._room.received
+
     def feed(self, piece: bytes | memoryview) -> list[Message]:
         """What is whole now. RESOURCE_EXHAUSTED before a message above the limit is collected."""
         found: list[Message] = []
