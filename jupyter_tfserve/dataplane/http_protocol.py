@@ -29,6 +29,7 @@ from jupyter_tfserve.dataplane.http_message import (
     response_head,
 )
 from jupyter_tfserve.dataplane.http_service import HttpService
+from jupyter_tfserve.dataplane.pace import FullBuffer
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class HttpProtocol(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._peer: str | None = None
         self._closing = False
-        self._write_blocked_since: float | None = None
+        self._full_buffer: FullBuffer | None = None
         self._linger_since: float | None = None
         self._since = time.monotonic()
         self._in_message = False
@@ -106,10 +107,10 @@ class HttpProtocol(asyncio.Protocol):
         return False
 
     def pause_writing(self) -> None:
-        self._write_blocked_since = time.monotonic()
+        self._full_buffer = FullBuffer(self._transport, self._limits, time.monotonic())
 
     def resume_writing(self) -> None:
-        self._write_blocked_since = None
+        self._full_buffer = None
         self._next_request()
 
     # The parser's side
@@ -210,7 +211,7 @@ class HttpProtocol(asyncio.Protocol):
         return self._task is not None or bool(self._waiting)
 
     def _next_request(self) -> None:
-        if self._task is not None or self._write_blocked_since is not None or not self._waiting:
+        if self._task is not None or self._full_buffer is not None or not self._waiting:
             return
         request, keep_alive = self._waiting.popleft()
         if len(self._waiting) == _PIPELINE_HIGH_WATER - 1:
@@ -255,8 +256,8 @@ class HttpProtocol(asyncio.Protocol):
         if self._linger_since is not None:
             if now - self._linger_since > _LINGER_S:
                 self.abort()
-        elif self._write_blocked_since is not None:
-            if now - self._write_blocked_since > limits.write_timeout_s:
+        elif self._full_buffer is not None:
+            if self._full_buffer.is_too_slow(now):
                 self.abort()
         elif self._closing or self._busy:
             return

@@ -332,6 +332,82 @@ async def test_peer_that_keeps_its_windows_closed_is_cut_off():
         assert await peer.goaway_code() == CALM
 
 
+async def test_peer_that_opens_its_windows_by_crumbs_is_cut_off():
+    async with serving() as (server, port), connected(port, {Setting.INITIAL_WINDOW_SIZE: 3}) as peer:
+        peer.send(call(1, b"a" * 100))
+        await peer.until(lambda one: one.kind == DATA)
+        for after in (10, 20, 29):
+            peer.send(window_update_frame(1, 1))
+            await peer.until(lambda one: one.kind == DATA)
+            sweep(server, after)
+        sweep(server, 31)
+        assert await peer.goaway_code() == CALM
+
+
+async def answer_10_kb(body, context):
+    return b"a" * 10_000
+
+
+async def test_streams_are_refused_while_too_much_waits_for_their_connection():
+    """A quarter of 160,000 bytes: four answers and their heads are more than that."""
+    limits = LimitOptions(max_unfinished_bytes=160_000)
+    async with (
+        serving(answer_10_kb, limits) as (server, port),
+        connected(port, {Setting.INITIAL_WINDOW_SIZE: 10}) as peer,
+    ):
+        peer.send(*(call(2 * number + 1) for number in range(4)))
+        for _ in range(4):
+            await peer.until(lambda one: one.kind == DATA)
+        peer.send(call(9))
+        assert await peer.reset_code(9) == ErrorCode.REFUSED_STREAM
+        peer.send(rst_stream_frame(1, ErrorCode.CANCEL), window_update_frame(3, 20_000))
+        await peer.answer(3)
+        peer.send(call(11), window_update_frame(11, 20_000))
+        await peer.answer(11)
+        assert server._service._unsent == 20_010
+
+
+async def test_connection_that_leaves_most_waiting_ends_when_all_together_are_too_much():
+    limits = LimitOptions(max_unfinished_bytes=55_000)
+    closed = {Setting.INITIAL_WINDOW_SIZE: 10}
+    async with serving(answer_10_kb, limits) as (server, port), connected(port, closed) as small:
+        small.send(call(1))
+        await small.until(lambda one: one.kind == DATA)
+        async with connected(port, closed) as greedy:
+            greedy.send(*(call(2 * number + 1) for number in range(6)))
+            assert await greedy.goaway_code() == CALM
+        assert server._service._unsent == 10_005
+        small.send(window_update_frame(1, 20_000))
+        await small.answer(1)
+        assert server._service._unsent == 0
+
+
+async def test_answer_is_sent_no_faster_than_it_is_read_and_no_reader_is_cut_off_who_goes_on(monkeypatch):
+    """The whole answer fits the windows, but not what the transport keeps."""
+    large = b"a" * 2**25
+
+    async def answer(body, context):
+        return large
+
+    open_wide = {Setting.INITIAL_WINDOW_SIZE: 2**31 - 1}
+    async with serving(answer) as (server, port), connected(port, open_wide) as peer:
+        peer.send(window_update_frame(0, 2**30), call(1))
+        (connection,) = server._service.connections
+        later, got = 0.0, 0
+        for module in ("connection", "outflow"):
+            name = f"jupyter_tfserve.dataplane.http2.{module}.monotonic"
+            monkeypatch.setattr(name, lambda: time.monotonic() + later)
+        while got < len(large):
+            got += len((await peer.until(lambda one: one.kind == DATA)).payload)
+            assert connection._transport.get_write_buffer_size() < 3 * 2**20
+            # Almost three minutes for 32 MiB; the kernel keeps some of them, so that not every step shows.
+            if got // 2**20 > later // 5:
+                later += 5
+                sweep(server, later)
+        assert server.open_connections == 1
+        assert got == len(large) + 5
+
+
 async def test_peer_that_does_not_read_is_not_read_and_is_cut_off():
     large = b"a" * 2**25
 
@@ -343,7 +419,7 @@ async def test_peer_that_does_not_read_is_not_read_and_is_cut_off():
         peer.send(window_update_frame(0, 2**30), call(1))
         (connection,) = server._service.connections
         deadline = time.monotonic() + 20
-        while connection._write_blocked_since is None:
+        while connection._full_buffer is None:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.001)
         assert not connection._transport.is_reading()

@@ -29,6 +29,7 @@ from jupyter_tfserve.dataplane.http2.inflow import Inflow
 from jupyter_tfserve.dataplane.http2.outflow import Outflow
 from jupyter_tfserve.dataplane.http2.service import Http2Service
 from jupyter_tfserve.dataplane.http2.stream import Stream
+from jupyter_tfserve.dataplane.pace import FullBuffer
 
 _LINGER_S: Final = 2.0
 _LONGEST_REST_S: Final = 1.0
@@ -61,14 +62,16 @@ class Connection(asyncio.BufferedProtocol, Generic[Head]):
         self._is_closing = False
         self._is_resting = False
         self._began = self._idle_since = self.now
-        self._write_blocked_since: float | None = None
+        self._full_buffer: FullBuffer | None = None
         self._linger_since: float | None = None
 
     # The transport's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self.out = Outflow(self._transport, asyncio.get_running_loop().call_soon)
+        self.out = Outflow(
+            self._transport, asyncio.get_running_loop().call_soon, self.options.limits, self.service
+        )
         self.peer = peer_name(transport)
         self._in = Inflow(self)
         self._reader = FrameReader(self._in, self.options)
@@ -113,17 +116,19 @@ class Connection(asyncio.BufferedProtocol, Generic[Head]):
 
     def pause_writing(self) -> None:
         # Who does not read is not read either: what it asks for would only wait here.
-        self._write_blocked_since = monotonic()
+        self._full_buffer = FullBuffer(self._transport, self.options.limits, monotonic())
+        self.out.pause()
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        self._write_blocked_since = None
+        self._full_buffer = None
         if self._linger_since is not None:
             self._linger_since = monotonic()
         self._resume_reading()
+        self.out.resume()
 
     def _resume_reading(self) -> None:
-        is_wanted = self._write_blocked_since is None and not self._is_resting
+        is_wanted = self._full_buffer is None and not self._is_resting
         if is_wanted and not self._transport.is_closing():
             self._transport.resume_reading()
 
@@ -204,14 +209,13 @@ class Connection(asyncio.BufferedProtocol, Generic[Head]):
 
     def check_deadlines(self, now: float) -> None:
         """Called once a second by the server: reaps peers that send, read or idle slower than allowed."""
-        limits = self.options.limits
-        if self._write_blocked_since is not None:
-            if now - self._write_blocked_since > limits.write_timeout_s:
+        if self._full_buffer is not None:
+            if self._full_buffer.is_too_slow(now):
                 self.abort()
         elif self._linger_since is not None:
             if now - self._linger_since > _LINGER_S:
                 self.abort()
-        elif self.out.is_waiting and now - self.out.progress > limits.write_timeout_s:
+        elif self.out.is_too_slow(now):
             self.close(ErrorCode.ENHANCE_YOUR_CALM, "The windows stayed closed for too long")
         elif self._is_introduction_late(now):
             self.close(ErrorCode.SETTINGS_TIMEOUT, "The preface or a header came too slowly")

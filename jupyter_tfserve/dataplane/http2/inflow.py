@@ -186,7 +186,8 @@ class Inflow(Generic[Head]):
             self._trailers(flags, stream_id)
             return
         self.last_id = stream_id
-        if self._connection.is_going_away or len(self._streams) >= self._options.max_concurrent_streams:
+        is_enough = len(self._streams) >= self._options.max_concurrent_streams or self._out.is_full
+        if is_enough or self._connection.is_going_away:
             raise StreamFault(ErrorCode.REFUSED_STREAM)
         stream = self._service.open(self._connection, stream_id, head)
         self._streams[stream_id] = stream
@@ -254,7 +255,7 @@ class Inflow(Generic[Head]):
             if name == Setting.INITIAL_WINDOW_SIZE:
                 self._set_initial_window(value)
             elif name == Setting.MAX_FRAME_SIZE:
-                self._out.max_frame = value
+                self._out.set_max_frame(value)
         self._expected = _ANY
         self._out.write(frame(SETTINGS, ACK, 0))
         self._out.widened()

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from jupyter_tfserve.dataplane.http2.frames import (
     DATA,
@@ -22,12 +22,23 @@ from jupyter_tfserve.dataplane.http2.frames import (
     frame,
     frame_head,
 )
+from jupyter_tfserve.dataplane.pace import Pace
+from jupyter_tfserve.options import LimitOptions
 
 if TYPE_CHECKING:
     from jupyter_tfserve.dataplane.http2.stream import Stream
 
 _CRUMB: Final = 64
 _JOIN_BELOW: Final = 64 * 2**10
+_FLUSH_FROM: Final = 2**20
+"""So much waits for the turn's end at most: the transport says when it has enough."""
+
+
+class Unsent(Protocol):
+    """Counts what waits to be taken, of all connections."""
+
+    def hold(self, size: int) -> None:
+        """So many bytes more; fewer, if negative."""
 
 
 class Outflow:
@@ -35,31 +46,50 @@ class Outflow:
 
     __slots__ = (
         "_flush_at",
+        "_held",
+        "_max_held",
+        "_pace",
+        "_peers_max_frame",
         "_queue",
         "_queued_bytes",
         "_ready",
         "_stalled",
+        "_taken",
         "_transport",
+        "_unsent",
         "crumbs",
+        "held",
         "initial_window",
         "is_closed",
+        "is_full",
         "max_frame",
-        "progress",
         "window",
     )
 
     def __init__(
-        self, transport: asyncio.Transport, call_soon: Callable[[Callable[[], None]], object]
+        self,
+        transport: asyncio.Transport,
+        call_soon: Callable[[Callable[[], None]], object],
+        limits: LimitOptions,
+        unsent: Unsent,
     ) -> None:
         self.window = DEFAULT_WINDOW
         self.initial_window = DEFAULT_WINDOW
-        self.max_frame = MIN_MAX_FRAME
+        self.max_frame = self._peers_max_frame = MIN_MAX_FRAME
+        """How large a frame may be; 0 while the transport has enough."""
         self.is_closed = False
         """Whether nothing more goes out: what is written then is dropped."""
         self.crumbs = 0
         """Frames that were tiny since the windows were, though there was more to send."""
-        self.progress = 0.0
-        """When something was sent last, or began to wait."""
+        self.held = 0
+        """The bytes of answers that have not left to their end."""
+        self.is_full = False
+        """Whether these are more than one connection may leave waiting."""
+        self._held: dict[int, int] = {}
+        self._max_held = limits.max_unfinished_bytes >> 2
+        self._unsent = unsent
+        self._pace = Pace(limits, 0.0)
+        self._taken = 0
         self._ready: dict[int, Stream] = {}
         # Those whose own window is closed. Apart, since a peer can have a thousand of them looked at by one small frame.
         self._stalled: dict[int, Stream] = {}
@@ -76,22 +106,46 @@ class Outflow:
             self._flush_at(self.flush)
         self._queue.append(data)
         self._queued_bytes += len(data)
+        if self._queued_bytes >= _FLUSH_FROM:
+            self.flush()
 
     def flush(self) -> None:
         """Sends now what this turn has so far."""
         if not self._queue or self._transport.is_closing():
             return
-        if self._queued_bytes < _JOIN_BELOW:
-            self._transport.write(b"".join(self._queue))
-        else:
-            self._transport.writelines(self._queue)
+        queue, size = self._queue, self._queued_bytes
         self._queue = []
         self._queued_bytes = 0
+        if size < _JOIN_BELOW:
+            self._transport.write(b"".join(queue))
+        else:
+            self._transport.writelines(queue)
+
+    def pause(self) -> None:
+        """The transport has enough: what may wait does."""
+        self.max_frame = 0
+
+    def resume(self) -> None:
+        """The transport takes more."""
+        self.max_frame = self._peers_max_frame
+        self._pace.begin(monotonic())
+        self._pump()
+
+    def set_max_frame(self, size: int) -> None:
+        """The peer takes frames of this size."""
+        self._peers_max_frame = size
+        if self.max_frame:
+            self.max_frame = size
 
     @property
     def is_waiting(self) -> bool:
         """Whether there is more to send than the windows allow."""
         return bool(self._ready or self._stalled)
+
+    def is_too_slow(self, now: float) -> bool:
+        """Whether the peer opens its windows too slowly for what waits. Asked about once a second."""
+        taken, self._taken = self._taken, 0
+        return self.is_waiting and self._pace.is_too_slow(taken, now)
 
     def send(self, stream: Stream, data: bytes, trailers: bytes | None = None) -> None:
         """DATA, then the block of `trailers` and the stream's end if there are any; waits for the windows by itself."""
@@ -107,14 +161,33 @@ class Outflow:
             self._end(stream)
         elif is_first:
             if not self.is_waiting:
-                self.progress = monotonic()
+                self._pace.begin(monotonic())
+            self._hold(stream.id, len(data))
             self._ready[stream.id] = stream
             self._pump()
+        else:
+            self._hold(stream.id, len(data))
 
     def drop(self, stream: Stream) -> None:
         """The stream sends no more."""
         self._ready.pop(stream.id, None)
         self._stalled.pop(stream.id, None)
+        if stream.unsent:
+            stream.unsent.clear()
+            self._let_go(stream.id)
+
+    def _hold(self, stream_id: int, size: int) -> None:
+        # Until the last byte is out: a part of an answer keeps all of it.
+        self._held[stream_id] = self._held.get(stream_id, 0) + size
+        self.held += size
+        self.is_full = self.held > self._max_held
+        self._unsent.hold(size)
+
+    def _let_go(self, stream_id: int) -> None:
+        size = self._held.pop(stream_id, 0)
+        self.held -= size
+        self.is_full = self.held > self._max_held
+        self._unsent.hold(-size)
 
     def widen(self, increment: int) -> None:
         """The peer takes more in all."""
@@ -141,10 +214,10 @@ class Outflow:
 
     def _pump(self) -> None:
         """Sends what the windows allow, a frame of each stream in turn."""
-        while self._ready and self.window > 0:
+        while self._ready and self.window > 0 and self.max_frame:
             for stream in list(self._ready.values()):
                 self._send_frame(stream)
-                if self.window <= 0:
+                if self.window <= 0 or not self.max_frame:
                     return
 
     def _send_frame(self, stream: Stream) -> None:
@@ -157,7 +230,7 @@ class Outflow:
         if size <= 0:
             self._stalled[stream.id] = stream
             return
-        self.progress = monotonic()
+        self._taken += size
         self.window -= size
         stream.send_window -= size
         self.write(frame_head(size, DATA, 0, stream.id))
@@ -173,6 +246,8 @@ class Outflow:
             self._end(stream)
 
     def _end(self, stream: Stream) -> None:
+        if stream.id in self._held:
+            self._let_go(stream.id)
         if stream.trailers is not None:
             self.write(frame(HEADERS, END_HEADERS | END_STREAM, stream.id, stream.trailers))
         stream.sent()

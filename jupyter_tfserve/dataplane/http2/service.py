@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol
 
+from jupyter_tfserve.dataplane.http2.frames import ErrorCode
 from jupyter_tfserve.dataplane.http2.header_blocks import Head, Headers
 from jupyter_tfserve.dataplane.http2.options import Http2Options
 
@@ -40,6 +41,8 @@ class Http2Service(Generic[Head]):
         """Header blocks far above the limit that are not whole."""
         self.read_head = application.read_head
         self.open = application.open
+        self._unsent = 0
+        self._is_relieving = False
         self._is_draining = False
         self._empty: asyncio.Future[None] | None = None
         self._sweep_handle: asyncio.TimerHandle | None = None
@@ -63,6 +66,22 @@ class Http2Service(Generic[Head]):
         self.connections.discard(connection)
         if not self.connections and self._empty is not None and not self._empty.done():
             self._empty.set_result(None)
+
+    def hold(self, size: int) -> None:
+        """Outflow's: so many bytes more of answers wait. If that is too much, who leaves most of them waiting goes."""
+        self._unsent += size
+        if self._unsent > self.options.limits.max_unfinished_bytes and not self._is_relieving:
+            self._is_relieving = True
+            # Later: this may be the middle of an answer to that very connection.
+            asyncio.get_running_loop().call_soon(self._relieve)
+
+    def _relieve(self) -> None:
+        self._is_relieving = False
+        while self._unsent > self.options.limits.max_unfinished_bytes and self.connections:
+            greediest = max(self.connections, key=lambda one: one.out.held)
+            if not greediest.out.held:
+                return
+            greediest.close(ErrorCode.ENHANCE_YOUR_CALM, "Too many answers wait to be taken")
 
     async def drain(self, grace_s: float) -> None:
         """Returns when every connection is closed: idle ones at once, busy ones after their answers or `grace_s`."""
