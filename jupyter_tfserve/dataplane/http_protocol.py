@@ -47,6 +47,8 @@ class HttpProtocol(asyncio.Protocol):
         self._limits = service.limits
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
+        # Kept: until Python 3.12 asking for it asks the system for the process's number each time.
+        self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[HttpRequest, bool]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._peer: str | None = None
@@ -216,7 +218,7 @@ class HttpProtocol(asyncio.Protocol):
         request, keep_alive = self._waiting.popleft()
         if len(self._waiting) == _PIPELINE_HIGH_WATER - 1:
             self._transport.resume_reading()
-        self._task = asyncio.get_running_loop().create_task(self._answer(request, keep_alive))
+        self._task = self._loop.create_task(self._answer(request, keep_alive))
 
     async def _answer(self, request: HttpRequest, keep_alive: bool) -> None:
         if self._peer is not None:

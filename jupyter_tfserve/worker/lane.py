@@ -42,6 +42,8 @@ class Lane(asyncio.BufferedProtocol):
         self.on_free: Callable[[], None] | None = None
         self._decoder = FrameDecoder()
         self._transport: asyncio.Transport | None = None
+        # Kept: until Python 3.12 asking for it asks the system for the process's number each time.
+        self._loop = asyncio.get_running_loop()
         self._answer: asyncio.Future[LaneResult] | None = None
         self._lost: str | None = None
 
@@ -65,7 +67,7 @@ class Lane(asyncio.BufferedProtocol):
         if transport is None or self._answer is not None:
             raise ServingError(Code.INTERNAL, "The lane is busy")
         parts = encode_call(call)
-        answer: asyncio.Future[LaneResult] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[LaneResult] = self._loop.create_future()
         self._answer = answer
         # One by one: the standard library's writelines would copy them together first.
         for part in parts:
