@@ -27,7 +27,8 @@ class LimitOptions:
 
     max_body_bytes: int = 256 * 2**20
     max_unfinished_bytes: int = 1024 * 2**20
-    """gRPC requests of which only a part is here and what compressed ones inflate to, of all callers together."""
+    """gRPC requests of which only a part is here and what compressed ones inflate to, of all callers together; and
+    as many of answers that wait to be taken, a quarter of it for one connection."""
     max_tensor_bytes: int = 1024 * 2**20
     max_header_bytes: int = 64 * 2**10
     max_headers: int = 128

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from jupyter_tfserve.dataplane.grpc_messages import ENCODINGS
-from jupyter_tfserve.dataplane.http2.header_blocks import Headers
+from jupyter_tfserve.dataplane.http2.header_blocks import Headers, list_bytes
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 
 Handler: TypeAlias = Callable[[bytes, Any], Awaitable[bytes]]
@@ -20,6 +20,7 @@ StreamHandler: TypeAlias = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]
 
 _TIMEOUT: Final = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _SECONDS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+_CONTENT_TYPE: Final = re.compile(rb"application/grpc(?:$|[+;])")
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _HOP_BY_HOP: Final = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade")
@@ -28,8 +29,6 @@ _PSEUDO: Final = frozenset((b":method", b":scheme", b":path", b":authority"))
 _NO_METADATA: Final = frozenset(
     (b"te", b"content-type", b"grpc-timeout", b"grpc-encoding", b"grpc-accept-encoding")
 )
-_ENTRY_BYTES: Final = 32
-"""What RFC 9113 counts for each header beside its name and value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,37 +65,33 @@ class HeadParser:
         """The head; one that refuses the call if the headers are wrong."""
         if _is_malformed(headers):
             return CallHead(is_malformed=True)
-        if (too_much := self._too_much(headers)) is not None:
-            return CallHead(refusal=too_much)
         # The first of each name counts, as it does for REST.
         by_name = dict(reversed(headers))
         if by_name[b":method"] != b"POST":
             return CallHead(http_status=405)
-        if not by_name.get(b"content-type", b"").startswith(b"application/grpc"):
+        if not _CONTENT_TYPE.match(by_name.get(b"content-type", b"")):
             return CallHead(http_status=415)
         path = by_name[b":path"].decode("latin-1")
         try:
+            self._check_size(headers)
             return CallHead(
                 path,
                 self._handlers.get(path),
                 self._stream_handlers.get(path),
                 _timeout_s(by_name.get(b"grpc-timeout")),
                 by_name.get(b"grpc-encoding", b"identity").decode("latin-1"),
-                _metadata(headers),
+                _metadata(headers, self._max_headers),
                 self._refusal(path, by_name),
             )
         except ServingError as error:
-            return CallHead(path, refusal=error)
+            return CallHead(path, metadata=_credentials(by_name), refusal=error)
 
-    def _too_much(self, headers: Headers) -> ServingError | None:
-        size = sum(len(name) + len(value) + _ENTRY_BYTES for name, value in headers)
-        if size > self._max_bytes:
+    def _check_size(self, headers: Headers) -> None:
+        if list_bytes(headers) > self._max_bytes:
             text = f"The call's metadata is too large; the limit is {self._max_bytes} bytes"
-            return ServingError(Code.RESOURCE_EXHAUSTED, text)
+            raise ServingError(Code.RESOURCE_EXHAUSTED, text)
         if len(headers) > self._max_headers:
-            text = f"The call has too many metadata entries; the limit is {self._max_headers}"
-            return ServingError(Code.RESOURCE_EXHAUSTED, text)
-        return None
+            raise _too_many(self._max_headers)
 
     def _refusal(self, path: str, by_name: Mapping[bytes, bytes]) -> ServingError | None:
         if path not in self._handlers and path not in self._stream_handlers:
@@ -134,13 +129,27 @@ def _timeout_s(value: bytes | None) -> float | None:
     return int(match[1]) * _SECONDS[match[2]]
 
 
-def _metadata(headers: Headers) -> tuple[tuple[str, str | bytes], ...]:
+def _too_many(limit: int) -> ServingError:
+    text = f"The call has too many metadata entries; the limit is {limit}"
+    return ServingError(Code.RESOURCE_EXHAUSTED, text)
+
+
+def _credentials(by_name: Mapping[bytes, bytes]) -> tuple[tuple[str, str], ...]:
+    """What the door looks at: who shows a key is told what else is wrong, and nobody else is."""
+    value = by_name.get(b"authorization")
+    return () if value is None else (("authorization", value.decode("latin-1")),)
+
+
+def _metadata(headers: Headers, limit: int) -> tuple[tuple[str, str | bytes], ...]:
     found: list[tuple[str, str | bytes]] = []
     for name, value in headers:
         if name.startswith(b":") or name in _NO_METADATA:
             continue
         key = name.decode("latin-1")
         if name.endswith(b"-bin"):
+            # A comma parts two entries, so that four kilobytes could be as many of them.
+            if len(found) + value.count(b",") >= limit:
+                raise _too_many(limit)
             found.extend((key, _from_base64(key, one)) for one in value.split(b","))
         else:
             found.append((key, value.decode("latin-1")))

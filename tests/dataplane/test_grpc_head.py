@@ -57,14 +57,29 @@ def test_binary_metadata_is_refused_when_it_is_not_base64():
         ({"grpc_encoding": "snappy"}, Code.UNIMPLEMENTED),
         ({"x": "y" * 2000}, Code.RESOURCE_EXHAUSTED),
         ({f"x-{number}": "1" for number in range(12)}, Code.RESOURCE_EXHAUSTED),
+        ({"x-bin": "," * 12}, Code.RESOURCE_EXHAUSTED),
+        ({"x-bin": "," * 5, "y-bin": "," * 6}, Code.RESOURCE_EXHAUSTED),
     ],
-    ids=["method", "no_path", "encoding", "bytes", "entries"],
+    ids=["method", "no_path", "encoding", "bytes", "entries", "commas", "more_commas"],
 )
 def test_call_is_refused_by_its_head(headers, code):
     assert parse(**headers).refusal.code is code
 
 
+@pytest.mark.parametrize(
+    "wrong", [(b"x-bin", b"!!!"), (b"grpc-timeout", b"1x"), (b"a", b"b" * 2000), (b"x-bin", b"," * 12)]
+)
+def test_refused_head_keeps_what_the_door_looks_at(wrong):
+    """Or a valid key would be called none."""
+    head = parse((b"authorization", b"Bearer mine"), wrong)
+    assert head.refusal.code in (Code.INVALID_ARGUMENT, Code.RESOURCE_EXHAUSTED)
+    assert (head.path, head.metadata) == (ECHO, (("authorization", "Bearer mine"),))
+
+
 def test_content_type_and_verb_are_those_of_grpc():
+    assert parse(content_type="application/grpc;x=1").http_status == 200
+    assert parse(content_type="application/grpc-web").http_status == 415
+    assert parse(content_type="application/grpc\n+").is_malformed
     assert parse(content_type="application/grpc+proto").http_status == 200
     assert parse(content_type="text/html").http_status == 415
     assert parse(content_type="").http_status == 415

@@ -31,6 +31,7 @@ from jupyter_tfserve.dataplane.http2.frames import (
     window_update_frame,
 )
 from jupyter_tfserve.dataplane.http2.header_blocks import header_block
+from jupyter_tfserve.dataplane.http2.inflow import Inflow
 from tests.dataplane.http2_peer import OK, Peer, call, call_headers, connected, head, message, serving
 
 BLOCK = header_block(call_headers())
@@ -74,6 +75,7 @@ async def peer():
         (frame(WINDOW_UPDATE, 0, 0, b"\0" * 3), SIZE),
         (frame(WINDOW_UPDATE, 0, 9, b"\0\0\0\1"), PROTOCOL),
         (window_update_frame(0, 2**31 - 1), FLOW),
+        (frame(SETTINGS, 0, 0, bytes(6 * 65)), ErrorCode.ENHANCE_YOUR_CALM),
     ],
 )
 async def test_connection_ends_with_the_reason_when_a_frame_is_wrong(peer, data, code):
@@ -217,6 +219,24 @@ async def test_windows_change_by_settings_under_way():
         )
         body, _ = await peer.answer(1)
         assert len(body) == 4005
+
+
+async def test_last_window_of_a_settings_frame_counts(peer, monkeypatch):
+    """Each would go through all streams."""
+    changes = []
+    change = Inflow._set_initial_window
+    monkeypatch.setattr(
+        Inflow, "_set_initial_window", lambda self, size: changes.append(size) or change(self, size)
+    )
+    pairs = b"".join(b"\0\4" + size.to_bytes(4, "big") for size in range(60))
+    peer.send(frame(SETTINGS, 0, 0, pairs))
+    assert len((await begun_answer(peer)).payload) == 59
+    assert changes == [59]
+
+
+async def begun_answer(peer):
+    peer.send(call(1, b"a" * 100))
+    return await peer.until(lambda one: one.kind == DATA)
 
 
 async def test_large_request_passes_as_windows_are_given_back():

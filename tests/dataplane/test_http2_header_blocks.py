@@ -58,10 +58,23 @@ def test_repeated_block_is_read_once_until_the_table_changes():
     assert ours.read(first) == 5
 
 
+def test_memo_is_bounded_by_what_its_blocks_expand_to():
+    """An entry of 4,000 bytes in the table, and blocks that name it once each."""
+    ours = reader(100_000)
+    ours.read(b"\x40\x01a\x7f\xa1\x1e" + b"b" * 4000)
+    for count in range(1, MEMO_SIZE):
+        ours.read(b"\xbe" + b"\x82" * count)
+    assert len(ours._memo) == 7
+    ours.read(b"\x40\x01a\x01b")
+    for count in range(1, 4):
+        ours.read(b"\x82" * count)
+    assert len(ours._memo) == 3
+
+
 def test_memo_is_bounded():
     ours = reader()
-    for count in range(1, MEMO_SIZE + 20):
-        ours.read(b"\x82" * count)
+    for index in range(1, MEMO_SIZE + 20):
+        ours.read(bytes((0x80 | index // 40 + 1, 0x80 | index % 40 + 1)))
     assert len(ours._memo) == MEMO_SIZE
 
 

@@ -19,6 +19,10 @@ Headers: TypeAlias = "list[tuple[bytes, bytes]]"
 Head = TypeVar("Head")
 
 MEMO_SIZE: Final = 64
+MEMO_BYTES: Final = 32 * 2**10
+"""What the memo's blocks may expand to, together, as RFC 9113 counts: an index of one byte can mean kilobytes."""
+ENTRY_BYTES: Final = 32
+"""What RFC 9113 counts for each header beside its name and value."""
 _NO_INDEX: Final = bytes((*range(0x81), 0xFF))
 """What is not one indexed header by itself: index 0, indices of more bytes, literals, a table's new size."""
 
@@ -38,6 +42,7 @@ class HeaderReader(Generic[Head]):
         self._max_huffman_bytes = max_huffman_bytes
         self._decoder = Decoder(max_header_list_size=max_list_bytes)
         self._memo: dict[bytes, Head] = {}
+        self._memo_bytes = 0
 
     def read(self, block: bytes) -> Head:
         """The block's meaning. ConnectionFault if it has none: what both sides remember is lost then."""
@@ -47,13 +52,17 @@ class HeaderReader(Generic[Head]):
         check_cost(block, self._max_headers, self._max_huffman_bytes)
         entries = self._decoder.header_table.dynamic_entries
         newest, count = entries[0] if entries else None, len(entries)
-        head = self._read(self._decoded(block))
+        headers = self._decoded(block)
+        head = self._read(headers)
         if len(block.translate(None, _NO_INDEX)) == len(block):
-            if len(self._memo) < MEMO_SIZE:
+            size = self._memo_bytes + list_bytes(headers)
+            if len(self._memo) < MEMO_SIZE and size <= MEMO_BYTES:
                 self._memo[block] = head
+                self._memo_bytes = size
         elif len(entries) != count or (entries[0] if entries else None) is not newest:
             # A header sent in full need not be one to remember: a deadline of its own for each call, for example.
             self._memo.clear()
+            self._memo_bytes = 0
         return head
 
     def _decoded(self, block: bytes) -> Headers:
@@ -63,6 +72,11 @@ class HeaderReader(Generic[Head]):
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "The headers are too large") from None
         except (HPACKError, UnicodeDecodeError) as error:
             raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "The header block is broken") from error
+
+
+def list_bytes(headers: Headers) -> int:
+    """A header list's size (RFC 9113, section 10.5.1)."""
+    return sum(len(name) + len(value) + ENTRY_BYTES for name, value in headers)
 
 
 def header_block(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

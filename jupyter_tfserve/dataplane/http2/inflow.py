@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _PROTOCOL: Final = ErrorCode.PROTOCOL_ERROR
 _CALM: Final = ErrorCode.ENHANCE_YOUR_CALM
 _ANY: Final = -1
+_MAX_SETTINGS_BYTES: Final = 64 * 6
 
 
 class Inflow(Generic[Head]):
@@ -251,11 +252,14 @@ class Inflow(Generic[Head]):
             self._spend_empty()
             return
         self._spend_ping()
-        for name, value in parse_settings(payload):
-            if name == Setting.INITIAL_WINDOW_SIZE:
-                self._set_initial_window(value)
-            elif name == Setting.MAX_FRAME_SIZE:
-                self._out.set_max_frame(value)
+        if len(payload) > _MAX_SETTINGS_BYTES:
+            raise ConnectionFault(_CALM, "The SETTINGS are too many")
+        # The last of each counts: a window of its own for each of them would go through all streams each time.
+        settings = dict(parse_settings(payload))
+        if (window := settings.get(Setting.INITIAL_WINDOW_SIZE)) is not None:
+            self._set_initial_window(window)
+        if (size := settings.get(Setting.MAX_FRAME_SIZE)) is not None:
+            self._out.set_max_frame(size)
         self._expected = _ANY
         self._out.write(frame(SETTINGS, ACK, 0))
         self._out.widened()
