@@ -117,6 +117,13 @@ def test_block_is_refused_before_it_is_decoded_when_that_would_cost_much(block, 
     assert caught.value.code is ErrorCode.ENHANCE_YOUR_CALM
 
 
+@pytest.mark.parametrize("first", [b"\xff", b"\x3f", b"\x7f", b"\x0f", b"\x00\x7f"])
+def test_block_is_refused_before_it_is_decoded_when_an_integer_has_no_end(first):
+    with pytest.raises(ConnectionFault) as caught:
+        check_cost(first + b"\x80" * 10_000, 200, 10_000)
+    assert caught.value.code is ErrorCode.COMPRESSION_ERROR
+
+
 @given(header_lists, st.booleans())
 def test_cost_is_counted_as_the_library_encodes(headers, huffman):
     block = Encoder().encode(headers, huffman=huffman)

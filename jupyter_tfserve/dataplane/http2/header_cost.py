@@ -13,7 +13,10 @@ _MAX_INT_BYTES: Final = 5
 
 
 def check_cost(block: bytes, max_headers: int, max_huffman_bytes: int) -> None:
-    """ConnectionFault if the block has more than either. What is broken in it is found by who decodes it."""
+    """ConnectionFault if the block has more than either, or an integer without end.
+
+    What else is broken in it is found by who decodes it.
+    """
     at, headers, huffman = 0, 0, 0
     try:
         while at < len(block):
@@ -48,4 +51,4 @@ def _read_int(block: bytes, at: int, mask: int) -> tuple[int, int]:
         value += (byte & 0x7F) << shift
         if not byte & 0x80:
             return value, at
-    raise IndexError
+    raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "The header block has an integer without end")
