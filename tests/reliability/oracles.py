@@ -55,6 +55,8 @@ class Oracles:
         self.engine = engine
         self._secrets = (engine.connection.token, str(engine.log.parent))
         self._told = engine.log.stat().st_size
+        self.slack_bytes = ALLOCATOR_SLACK_BYTES
+        """What allocators may keep beyond the engine's growth; a case that asks for everything keeps more of it."""
         self.ask_good()
         self.before = Resources.of(engine.process.pid)
 
@@ -128,20 +130,21 @@ class Oracles:
         (found,) = re.findall(r"event_loop_lag_seconds\S* (\S+)", page)
         return float(found)
 
-    def check(self, *, growth: float = GROWTH, slack_bytes: int = ALLOCATOR_SLACK_BYTES) -> Resources:
+    def check(self, *, slack_bytes: int | None = None) -> Resources:
         """O1 to O6, as soon as the engine has settled; what it holds then."""
         assert self.engine.process.poll() is None, self.engine.log.read_text()
         self.ask_good()
         self.check_rows()
         self.check_version()
         self.check_refusals()
+        slack_bytes = self.slack_bytes if slack_bytes is None else slack_bytes
         deadline = time.monotonic() + SETTLE_DEADLINE_S
         while True:
             now = Resources.of(self.engine.process.pid)
             has_settled = (
                 now.descriptors <= self.before.descriptors + 2
                 and now.threads <= self.before.threads + 2
-                and now.resident_bytes <= self.before.resident_bytes * growth + slack_bytes
+                and now.resident_bytes <= self.before.resident_bytes * GROWTH + slack_bytes
                 and self.left_behind() == 0
             )
             if has_settled:
