@@ -116,6 +116,8 @@ def inflate(message: Message, encoding: str, max_bytes: int) -> bytes:
         raise too_large(len(body), max_bytes)
     if not inflater.eof:
         raise invalid_argument(f"The message is not valid {encoding}: its end is missing")
+    if inflater.unused_data:
+        raise invalid_argument(f"The message is not valid {encoding}: it goes on after its end")
     return body
 
 

@@ -65,6 +65,8 @@ def test_message_is_inflated_up_to_the_limit(encoding):
         (Message(True, b""), "gzip"),
         (Message(True, gzip.compress(b"cut")[:-4]), "gzip"),
         (Message(True, gzip.compress(b"unnamed")), "identity"),
+        (Message(True, gzip.compress(b"one") + gzip.compress(b"two")), "gzip"),
+        (Message(True, zlib.compress(b"one") + b"rest"), "deflate"),
     ],
 )
 def test_compressed_message_is_the_callers_fault_when_it_is_none(sent, encoding):

@@ -76,6 +76,8 @@ async def peer():
         (frame(WINDOW_UPDATE, 0, 9, b"\0\0\0\1"), PROTOCOL),
         (window_update_frame(0, 2**31 - 1), FLOW),
         (frame(SETTINGS, 0, 0, bytes(6 * 65)), ErrorCode.ENHANCE_YOUR_CALM),
+        (head(3) + head(1), PROTOCOL),
+        (head(1) + head(7) + head(5), PROTOCOL),
     ],
 )
 async def test_connection_ends_with_the_reason_when_a_frame_is_wrong(peer, data, code):

@@ -189,6 +189,17 @@ async def test_large_header_blocks_are_bounded_together():
         assert await good.is_well()
 
 
+async def test_call_whose_headers_go_on_is_served_while_others_send_large_ones():
+    async with serving(max_header_bytes=1000) as (server, port), connected(port) as peer:
+        server._service.large_blocks = MAX_LARGE_BLOCKS
+        block = header_block(call_headers())
+        peer.send(frame(HEADERS, 0, 1, block[:20]), frame(CONTINUATION, 4, 1, block[20:]))
+        peer.send(frame(DATA, END_STREAM, 1, message(b"hello")))
+        assert (await peer.answer(1))[0] == message(b"hello")
+        peer.send(frame(HEADERS, 0, 3, b"x" * 3000))
+        assert await peer.goaway_code() == CALM
+
+
 async def test_call_alone_is_refused_when_its_metadata_is_a_megabyte():
     async with serving() as (_, port), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         method = channel.unary_unary(ECHO)
@@ -278,6 +289,24 @@ async def test_connection_is_closed_when_a_header_does_not_end():
         while connection._in.header_since is None:
             assert time.monotonic() < deadline
             await asyncio.sleep(0)
+        sweep(server, 11)
+        assert await peer.goaway_code() == ErrorCode.SETTINGS_TIMEOUT
+
+
+async def test_connection_is_closed_when_a_frame_with_a_header_stays_half():
+    whole = head(1)
+    async with serving() as (server, port), connected(port) as peer:
+        (connection,) = server._service.connections
+        for part in (whole[:20], whole[20:] + frame(DATA, 0, 1, message(b"a" * 100)[:50]) + head(3)[:20]):
+            halves = connection._reader.halves
+            peer.send(part)
+            deadline = time.monotonic() + 20
+            while connection._reader.halves == halves:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0)
+            sweep(server, 0)
+            sweep(server, 9)
+            assert server.open_connections == 1
         sweep(server, 11)
         assert await peer.goaway_code() == ErrorCode.SETTINGS_TIMEOUT
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import shutil
+import ssl
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from jupyter_tfserve.codec import protos
 from jupyter_tfserve.dataplane.grpc_server import GrpcOptions, GrpcServer
+from jupyter_tfserve.dataplane.http2.frames import PREFACE, settings_frame
 from jupyter_tfserve.dataplane.tls import parse_ssl_config
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import LimitOptions, ListenOptions, TlsOptions
@@ -117,6 +120,24 @@ async def test_call_is_answered_over_tls_when_the_client_trusts_the_server(serve
         async with grpc.aio.insecure_channel(target) as channel:
             call = protos.ModelServiceStub(channel).GetModelStatus(protos.GetModelStatusRequest(), timeout=20)
             assert await is_refused(call)
+
+
+@needs_openssl
+@pytest.mark.parametrize(
+    ("protocols", "answer"), [(["h2"], b"\0\0"), (["http/1.1"], b""), ([], b"")], ids=["h2", "http1", "none"]
+)
+async def test_connection_is_closed_when_its_client_did_not_ask_for_http2(server_identity, protocols, answer):
+    context = ssl.create_default_context(cadata=server_identity.certificate.decode())
+    if protocols:
+        context.set_alpn_protocols(protocols)
+    async with serving(TlsOptions(server_identity.key, server_identity.certificate)) as target:
+        port = int(target.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("localhost", port, ssl=context)
+        writer.write(PREFACE + settings_frame({}))
+        assert await asyncio.wait_for(reader.read(2), 20) == answer
+        writer.close()
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            await writer.wait_closed()
 
 
 @needs_openssl

@@ -61,6 +61,7 @@ class Connection(asyncio.BufferedProtocol, Generic[Head]):
         self._room = service.read_room
         self._is_closing = False
         self._is_resting = False
+        self._half_frame = (0, 0.0)
         self._began = self._idle_since = self.now
         self._full_buffer: FullBuffer | None = None
         self._linger_since: float | None = None
@@ -75,7 +76,10 @@ class Connection(asyncio.BufferedProtocol, Generic[Head]):
         self.peer = peer_name(transport)
         self._in = Inflow(self)
         self._reader = FrameReader(self._in, self.options)
-        if not self.service.opened(self):
+        if not _speaks_http2(transport):
+            self._stop_reading()
+            self._transport.close()
+        elif not self.service.opened(self):
             self._refuse()
 
     def _refuse(self) -> None:
@@ -227,8 +231,21 @@ class Connection(asyncio.BufferedProtocol, Generic[Head]):
             self._keep_alive(now)
 
     def _is_introduction_late(self, now: float) -> bool:
-        since = self._in.header_since if self._reader.is_greeted else self._began
+        if not self._reader.is_greeted:
+            since: float | None = self._began
+        else:
+            since = self._in.header_since
+            if since is None:
+                since = self._half_frame_since(now)
         return since is not None and now - since > self.options.limits.header_timeout_s
+
+    def _half_frame_since(self, now: float) -> float | None:
+        """When half a frame that is no DATA was seen first, which is a second after it came at most."""
+        if not self._reader.is_inside:
+            return None
+        if self._half_frame[0] != self._reader.halves:
+            self._half_frame = (self._reader.halves, now)
+        return self._half_frame[1]
 
     def _check_age(self, now: float) -> None:
         options, age = self.options, now - self._began
@@ -293,6 +310,12 @@ class Connection(asyncio.BufferedProtocol, Generic[Head]):
                 self._transport.write_eof()
         else:
             self._transport.close()
+
+
+def _speaks_http2(transport: asyncio.BaseTransport) -> bool:
+    """Whether a peer behind TLS has agreed to HTTP/2 there, as RFC 9113, section 3.2, has it; without TLS it is known."""
+    tls: Any = transport.get_extra_info("ssl_object")
+    return tls is None or tls.selected_alpn_protocol() == "h2"
 
 
 def peer_name(transport: asyncio.BaseTransport) -> str:

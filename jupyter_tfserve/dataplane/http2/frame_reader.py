@@ -60,6 +60,7 @@ class FrameReader:
         "_needed",
         "_padding_left",
         "_sink",
+        "halves",
         "is_greeted",
         "is_stopped",
     )
@@ -75,8 +76,15 @@ class FrameReader:
         self._data_stream = 0
         self._extra = 0
         self._padding_left = 0
+        self.halves = 0
+        """How many frames have waited here for their rest."""
         self.is_greeted = False
         self.is_stopped = False
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether a part of a frame waits here for its rest; not of DATA, which is handed on as it comes."""
+        return bool(self._kept) and self._needed > FRAME_HEAD_BYTES + 1
 
     def feed(self, data: bytes | memoryview) -> None:
         """Hands on all frames that end in `data`. ConnectionFault or Http1Peer: nothing more can be read."""
@@ -148,6 +156,7 @@ class FrameReader:
         if at < end:
             self._kept += data[at:] if at else data
             self._needed = needed
+            self.halves += 1
 
     def _begin_data(self, data: bytes | memoryview, at: int, flags: int, stream_id: int, length: int) -> int:
         """Hands on what is here of a DATA frame; where it ends in `data`."""

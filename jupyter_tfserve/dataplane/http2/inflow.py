@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 _PROTOCOL: Final = ErrorCode.PROTOCOL_ERROR
 _CALM: Final = ErrorCode.ENHANCE_YOUR_CALM
 _ANY: Final = -1
+_MAX_SKIPPED: Final = 64
+"""So many gaps in the streams' numbers are known again; no client leaves any."""
 _MAX_SETTINGS_BYTES: Final = 64 * 6
 
 
@@ -60,6 +62,7 @@ class Inflow(Generic[Head]):
             connection.service.read_head, limit * HEADER_ROOM, options.limits.max_headers * 2, limit * 2
         )
         self._is_block_large = False
+        self._skipped: list[range] = []
         self._window = options.connection_window
         self._taken = 0
         self._expected = SETTINGS
@@ -169,9 +172,11 @@ class Inflow(Generic[Head]):
         self._block += payload
         size, limit = len(self._block), self._options.max_header_bytes
         if size > limit * 2 and not self._is_block_large:
+            if self._service.large_blocks >= MAX_LARGE_BLOCKS:
+                raise ConnectionFault(_CALM, "The headers are too large for now")
             self._is_block_large = True
             self._service.large_blocks += 1
-        if size > limit * HEADER_ROOM or self._service.large_blocks > MAX_LARGE_BLOCKS:
+        if size > limit * HEADER_ROOM:
             raise ConnectionFault(_CALM, "The headers are too large")
 
     def forget_block(self) -> None:
@@ -186,6 +191,8 @@ class Inflow(Generic[Head]):
         if stream_id <= self.last_id:
             self._trailers(flags, stream_id)
             return
+        if stream_id > self.last_id + 2 and len(self._skipped) < _MAX_SKIPPED:
+            self._skipped.append(range(self.last_id + 1, stream_id))
         self.last_id = stream_id
         is_enough = len(self._streams) >= self._options.max_concurrent_streams or self._out.is_full
         if is_enough or self._connection.is_going_away:
@@ -201,6 +208,8 @@ class Inflow(Generic[Head]):
         """A second header block on a stream: a request's trailers, or those of one that is over. Nobody asks for them."""
         stream = self._streams.get(stream_id)
         if stream is None:
+            if any(stream_id in one for one in self._skipped):
+                raise ConnectionFault(_PROTOCOL, "A client's streams have growing numbers")
             self._spend_empty()
         elif stream.is_request_whole:
             raise StreamFault(ErrorCode.STREAM_CLOSED)
