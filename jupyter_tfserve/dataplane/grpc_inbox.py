@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 MAX_STREAMED_BYTES: Final = 64 * 2**10
 """A message of a streaming method, inflated: names of services, of which one is short."""
-_MAX_WAITING: Final = 256
+_MAX_WAITING_BYTES: Final = 2 * MAX_STREAMED_BYTES
+"""More would let streams that nobody reads, such as a second message for Watch, hold what all requests share."""
 _MESSAGE_BYTES: Final = 128
 
 
@@ -35,6 +36,7 @@ class Inbox:
         "_reader",
         "_taken",
         "_waiting",
+        "_waiting_bytes",
         "drained",
         "owed_since",
     )
@@ -47,6 +49,7 @@ class Inbox:
         self._reader = MessageReader(self._max_bytes)
         self.owed_since: float | None = call.began
         self._waiting: deque[Message] = deque()
+        self._waiting_bytes = 0
         self._arrived = asyncio.Event()
         self._taken = 0
         self._is_over = False
@@ -62,10 +65,13 @@ class Inbox:
         held = reader.held
         found = reader.feed(piece)
         waiting += found
-        self._call.hold(sum(map(_cost, found)) + reader.held - held)
-        if len(waiting) > _MAX_WAITING:
+        cost = sum(map(_cost, found))
+        self._waiting_bytes += cost
+        self._call.hold(cost + reader.held - held)
+        if self._waiting_bytes > _MAX_WAITING_BYTES:
             raise ServingError(
-                Code.RESOURCE_EXHAUSTED, f"More than {_MAX_WAITING} messages wait for their answers"
+                Code.RESOURCE_EXHAUSTED,
+                f"Messages that nobody has read take more than {_MAX_WAITING_BYTES} bytes",
             )
         self._taken += len(piece)
         if is_last and reader.is_inside:
@@ -85,7 +91,9 @@ class Inbox:
         while True:
             while self._waiting:
                 message = self._waiting.popleft()
-                self._call.let_go(_cost(message))
+                cost = _cost(message)
+                self._waiting_bytes -= cost
+                self._call.let_go(cost)
                 if not self._waiting:
                     self._give_window()
                     if self._reader.is_inside:

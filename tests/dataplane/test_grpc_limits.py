@@ -62,7 +62,7 @@ async def test_streams_of_one_connection_leave_places_to_others():
 async def test_places_are_free_again_when_streams_are_over():
     async with serving(limits=LimitOptions(max_connections=8)) as (_, port), connected(port) as peer:
         for first in range(1, 401, 4):
-            peer.send(watch(first, message(b"x") * 300), watch(first + 2, message(b"x") * 300))
+            peer.send(watch(first, message(b"x") * 1100), watch(first + 2, message(b"x") * 1100))
             assert [await status(peer, first), await status(peer, first + 2)] == [EXHAUSTED] * 2
         peer.send(watch(501, message(b"")))
         await peer.until(lambda one: one.kind == DATA)
@@ -103,13 +103,16 @@ async def test_stream_is_ended_when_its_second_message_does_not_end():
     [
         message(bytes(MAX_STREAMED_BYTES + 1))[:5],
         message(zlib.compress(bytes(MAX_STREAMED_BYTES + 1)), compressed=1),
-        message(b"") * 300,
+        message(b"") * 1100,
+        message(b"") + message(bytes(50_000)) * 3,
     ],
-    ids=["claimed", "inflated", "many"],
+    ids=["claimed", "inflated", "many", "large"],
 )
 async def test_stream_is_refused_when_its_messages_are_large_or_many(data):
+    pieces = [data[at : at + 60_000] for at in range(0, len(data), 60_000)]
     async with serving() as (_, port), connected(port) as peer:
-        peer.send(head(1, path=WATCH, grpc_encoding="deflate"), frame(DATA, 0, 1, data))
+        peer.send(head(1, path=WATCH, grpc_encoding="deflate"))
+        peer.send(*(frame(DATA, 0, 1, piece) for piece in pieces))
         assert await status(peer, 1) == EXHAUSTED
         assert await peer.is_well(3)
 
