@@ -33,6 +33,9 @@ class LoadedModels:
     def first_load_pending(self, _name: str) -> bool:
         return False
 
+    def next_load_pending(self, _name: str) -> bool:
+        return False
+
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def data_plane(inference_models):

@@ -85,6 +85,9 @@ class FakeCore:
     def first_load_pending(self, _name: str) -> bool:
         return self.first_load is not None
 
+    def next_load_pending(self, _name: str) -> bool:
+        return False
+
     async def wait_first_load(self, _name: str, _timeout_s: float | None) -> None:
         """Makes the map that of `first_load`, as if it had been loaded meanwhile."""
         self.serving_map, self.first_load = self.first_load, None
