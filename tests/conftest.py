@@ -20,7 +20,15 @@ pytest_plugins = ["tests.reliability.lines"]
 
 EVERY_MODEL = ("*=1", "version=2", "version=3")
 MAX_PROCESSES = 4
+NIGHTLY_TIMEOUT_S = 1800
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_collection_modifyitems(items):
+    """What runs for minutes by design has the time for it on a busy machine too."""
+    for item in items:
+        if item.get_closest_marker("nightly") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(NIGHTLY_TIMEOUT_S))
 
 
 @pytest.hookimpl(tryfirst=True)
