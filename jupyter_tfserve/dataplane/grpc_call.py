@@ -73,6 +73,7 @@ class Call(Stream):
         self, connection: Connection[Any], stream_id: int, head: CallHead, application: GrpcApplication
     ) -> None:
         Stream.__init__(self, connection, stream_id)
+        self.length_left = head.content_length
         self._head = head
         self._application = application
         self._deadline: float | None = None

@@ -21,6 +21,7 @@ StreamHandler: TypeAlias = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]
 _TIMEOUT: Final = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _SECONDS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _CONTENT_TYPE: Final = re.compile(rb"application/grpc(?:$|[+;])")
+_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _HOP_BY_HOP: Final = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade")
@@ -44,6 +45,7 @@ class CallHead:
     refusal: ServingError | None = None
     http_status: int = 200
     is_malformed: bool = False
+    content_length: int | None = None
 
 
 class HeadParser:
@@ -72,6 +74,7 @@ class HeadParser:
         if not _CONTENT_TYPE.match(by_name.get(b"content-type", b"")):
             return CallHead(http_status=415)
         path = by_name[b":path"].decode("latin-1")
+        length = int(by_name[b"content-length"]) if b"content-length" in by_name else None
         try:
             self._check_size(headers)
             return CallHead(
@@ -82,9 +85,10 @@ class HeadParser:
                 by_name.get(b"grpc-encoding", b"identity").decode("latin-1"),
                 _metadata(headers, self._max_headers),
                 self._refusal(path, by_name),
+                content_length=length,
             )
         except ServingError as error:
-            return CallHead(path, metadata=_credentials(by_name), refusal=error)
+            return CallHead(path, metadata=_credentials(by_name), refusal=error, content_length=length)
 
     def _check_size(self, headers: Headers) -> None:
         if list_bytes(headers) > self._max_bytes:
@@ -114,6 +118,8 @@ def _is_malformed(headers: Headers) -> bool:
         else:
             is_begin = False
             if name in _HOP_BY_HOP or not _NAME.fullmatch(name) or (name == b"te" and value != b"trailers"):
+                return True
+            if name == b"content-length" and not _LENGTH.fullmatch(value):
                 return True
         if b"\r" in value or b"\n" in value or b"\0" in value:
             return True

@@ -100,6 +100,7 @@ def test_content_type_and_verb_are_those_of_grpc():
         [*call_headers(te=""), (b"te", b"gzip")],
         [*call_headers(), (b"x", b"a\r\nb")],
         [*call_headers(), (b"x", b"\0")],
+        [*call_headers(), (b"content-length", b"-1")],
         [],
     ],
 )

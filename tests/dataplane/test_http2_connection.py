@@ -103,13 +103,34 @@ async def test_connection_ends_when_a_window_grows_beyond_its_bound(peer):
         (call(1) + frame(DATA, 0, 1, b"late"), CLOSED),
         (call(1) + head(1), CLOSED),
         (head(1) + window_update_frame(1, 2**31 - 1), FLOW),
+        (call(1, content_length="11"), PROTOCOL),
+        (head(1, content_length="9") + frame(DATA, 0, 1, message(b"hello")), PROTOCOL),
+        (head(1, END_HEADERS | END_STREAM, content_length="10"), PROTOCOL),
+        (head(1, content_length="9") + head(1, END_HEADERS | END_STREAM), PROTOCOL),
     ],
-    ids=["no_window", "two_heads", "priority", "malformed", "data_after_end", "headers_after_end", "window"],
+    ids=[
+        "no_window",
+        "two_heads",
+        "priority",
+        "malformed",
+        "data_after_end",
+        "headers_after_end",
+        "window",
+        "shorter_than_said",
+        "longer_than_said",
+        "said_and_none",
+        "said_and_trailers",
+    ],
 )
 async def test_only_the_stream_ends_when_its_frame_is_wrong(peer, data, code):
     peer.send(data)
     assert await peer.reset_code(1) == code
     assert await peer.is_well()
+
+
+async def test_call_is_answered_when_it_is_as_long_as_it_says(peer):
+    peer.send(call(1, content_length="10"))
+    assert await peer.answer(1) == (message(b"hello"), OK)
 
 
 async def test_other_frames_are_answered_or_ignored(peer):

@@ -36,6 +36,7 @@ from jupyter_tfserve.dataplane.http2.options import HEADER_ROOM, MAX_LARGE_BLOCK
 
 if TYPE_CHECKING:
     from jupyter_tfserve.dataplane.http2.connection import Connection
+    from jupyter_tfserve.dataplane.http2.stream import Stream
 
 _PROTOCOL: Final = ErrorCode.PROTOCOL_ERROR
 _CALM: Final = ErrorCode.ENHANCE_YOUR_CALM
@@ -133,6 +134,9 @@ class Inflow(Generic[Head]):
         stream.receive_window -= size
         if stream.receive_window < 0:
             raise StreamFault(ErrorCode.FLOW_CONTROL_ERROR)
+        if stream.length_left is not None:
+            stream.length_left -= len(payload)
+            _check_length(stream, bool(flags & END_STREAM))
         if flags & END_STREAM:
             stream.is_request_whole = True
             stream.received(payload, True)
@@ -202,6 +206,7 @@ class Inflow(Generic[Head]):
         stream.is_request_whole = bool(flags & END_STREAM)
         stream.opened()
         if flags & END_STREAM and stream.is_open:
+            _check_length(stream, True)
             stream.received(b"", True)
 
     def _trailers(self, flags: int, stream_id: int) -> None:
@@ -216,6 +221,7 @@ class Inflow(Generic[Head]):
         elif not flags & END_STREAM:
             raise StreamFault(_PROTOCOL)
         else:
+            _check_length(stream, True)
             stream.is_request_whole = True
             stream.received(b"", True)
 
@@ -329,3 +335,10 @@ class Inflow(Generic[Head]):
         allowance = self._refused if code is ErrorCode.REFUSED_STREAM else self._faults
         if not allowance.spend():
             raise ConnectionFault(_CALM, "Too many streams must be reset")
+
+
+def _check_length(stream: Stream, is_last: bool) -> None:
+    """That the body is as long as its headers say (RFC 9113, section 8.1.1)."""
+    left = stream.length_left
+    if left is not None and (left < 0 or (is_last and left)):
+        raise StreamFault(_PROTOCOL)

@@ -23,6 +23,7 @@ class Stream:
         "id",
         "is_open",
         "is_request_whole",
+        "length_left",
         "receive_window",
         "send_window",
         "taken",
@@ -38,6 +39,8 @@ class Stream:
         self.taken = 0
         self.is_open = True
         self.is_request_whole = False
+        self.length_left: int | None = None
+        """How many bytes of body are still to come, if the headers say. Set by who answers, before the first comes."""
         self.unsent: deque[memoryview] | None = None
         self.trailers: bytes | None = None
         self.began = connection.now
