@@ -30,6 +30,7 @@ from jupyter_tfserve.dataplane.http_message import (
 )
 from jupyter_tfserve.dataplane.http_service import HttpService
 from jupyter_tfserve.dataplane.pace import FullBuffer
+from jupyter_tfserve.dataplane.write_parts import write_parts
 
 logger = logging.getLogger(__name__)
 
@@ -248,7 +249,7 @@ class HttpProtocol(asyncio.Protocol):
         elif len(response.body) < 16_384:
             self._transport.write(head + response.body)
         else:
-            self._transport.writelines([head, response.body])
+            write_parts(self._transport, (head, response.body))
 
     # Limits
 

@@ -23,6 +23,7 @@ from jupyter_tfserve.dataplane.http2.frames import (
     frame_head,
 )
 from jupyter_tfserve.dataplane.pace import Pace
+from jupyter_tfserve.dataplane.write_parts import write_parts
 from jupyter_tfserve.options import LimitOptions
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Outflow:
         if size < _JOIN_BELOW:
             self._transport.write(b"".join(queue))
         else:
-            self._transport.writelines(queue)
+            write_parts(self._transport, queue)
 
     def pause(self) -> None:
         """The transport has enough: what may wait does."""
