@@ -378,22 +378,32 @@ async def answer_10_kb(body, context):
 
 
 async def test_streams_are_refused_while_too_much_waits_for_their_connection():
-    """A quarter of 160,000 bytes: four answers and their heads are more than that."""
+    """A quarter of 160,000 bytes: five answers and their heads are more than that, without the largest."""
     limits = LimitOptions(max_unfinished_bytes=160_000)
-    async with (
-        serving(answer_10_kb, limits) as (server, port),
-        connected(port, {Setting.INITIAL_WINDOW_SIZE: 10}) as peer,
-    ):
-        peer.send(*(call(2 * number + 1) for number in range(4)))
-        for _ in range(4):
+    closed = {Setting.INITIAL_WINDOW_SIZE: 10}
+    async with serving(answer_10_kb, limits) as (server, port), connected(port, closed) as peer:
+        peer.send(*(call(2 * number + 1) for number in range(5)))
+        for _ in range(5):
             await peer.until(lambda one: one.kind == DATA)
-        peer.send(call(9))
-        assert await peer.reset_code(9) == ErrorCode.REFUSED_STREAM
+        peer.send(call(11))
+        assert await peer.reset_code(11) == ErrorCode.REFUSED_STREAM
         peer.send(rst_stream_frame(1, ErrorCode.CANCEL), window_update_frame(3, 20_000))
         await peer.answer(3)
-        peer.send(call(11), window_update_frame(11, 20_000))
-        await peer.answer(11)
-        assert server._service._unsent == 20_010
+        peer.send(call(13), window_update_frame(13, 20_000))
+        await peer.answer(13)
+        assert server._service._unsent == 30_015
+
+
+async def test_calls_are_served_beside_one_answer_of_any_size():
+    async def answer(body, context):
+        return b"a" * 100_000 if body == b"large" else body
+
+    limits = LimitOptions(max_unfinished_bytes=160_000)
+    async with serving(answer, limits) as (_, port), connected(port) as peer:
+        peer.send(call(1, b"large"))
+        await peer.until(lambda one: one.kind == DATA)
+        peer.send(window_update_frame(0, 1000))
+        assert await peer.is_well()
 
 
 async def test_connection_that_leaves_most_waiting_ends_when_all_together_are_too_much():

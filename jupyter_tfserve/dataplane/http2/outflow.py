@@ -85,7 +85,7 @@ class Outflow:
         self.held = 0
         """The bytes of answers that have not left to their end."""
         self.is_full = False
-        """Whether these are more than one connection may leave waiting."""
+        """Whether these, but for the largest, are more than one connection may leave waiting."""
         self._held: dict[int, int] = {}
         self._max_held = limits.max_unfinished_bytes >> 2
         self._unsent = unsent
@@ -180,15 +180,16 @@ class Outflow:
     def _hold(self, stream_id: int, size: int) -> None:
         # Until the last byte is out: a part of an answer keeps all of it.
         self._held[stream_id] = self._held.get(stream_id, 0) + size
-        self.held += size
-        self.is_full = self.held > self._max_held
-        self._unsent.hold(size)
+        self._count(size)
 
     def _let_go(self, stream_id: int) -> None:
-        size = self._held.pop(stream_id, 0)
-        self.held -= size
-        self.is_full = self.held > self._max_held
-        self._unsent.hold(-size)
+        self._count(-self._held.pop(stream_id, 0))
+
+    def _count(self, size: int) -> None:
+        self.held += size
+        # One answer may be as large as it likes, and small calls beside it are no fault.
+        self.is_full = self.held > self._max_held and self.held - max(self._held.values()) > self._max_held
+        self._unsent.hold(size)
 
     def widen(self, increment: int) -> None:
         """The peer takes more in all."""
