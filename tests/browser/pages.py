@@ -22,6 +22,9 @@ class Lab:
         self.page.goto(f"{self.url}{path}?{query}token={self.token}")
         self.page.wait_for_function("window.jupyterapp !== undefined", timeout=60_000)
         self.page.evaluate("async () => { await window.jupyterapp.restored; }")
+        if path == "lab" and query.startswith("reset"):
+            # An empty workspace gets a launcher by and by, which takes the focus when it comes.
+            self.page.locator(".jp-Launcher").first.wait_for()
         self.run("jupyter-tfserve:open-panel")
         self.panel.wait_for()
 

@@ -219,7 +219,6 @@ def test_engine_is_listed_among_what_runs(lab, serving):
 
 
 def test_commands_are_in_the_palette_and_the_launcher(lab, no_engine):
-    lab.run("launcher:create")
     expect(lab.page.locator(".jp-LauncherCard", has_text="Model Serving")).to_be_visible()
     lab.run("apputils:activate-command-palette")
     lab.page.locator(".lm-CommandPalette-input").fill("Model Serving")

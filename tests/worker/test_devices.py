@@ -190,7 +190,7 @@ async def test_probe_leaves_no_process_and_the_fork_server_fit_to_fork(saved_mod
         version = saved_models / "half_plus_two" / "1"
         workers = [await pool.spawn(M1, version) for _ in range(3)]
         assert [worker.device for worker in workers] == ["GPU:0", "GPU:1", "GPU:0"]
-        workers[1].kill()
+        workers[1].kill("to see what becomes of it")
         await workers[1].died
         assert (await pool.spawn(M1, version)).device == "GPU:1"
     finally:
