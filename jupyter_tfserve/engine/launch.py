@@ -41,6 +41,9 @@ FREE_PORT: Final = -1
 LOCK_WAIT_S: Final = 5.0
 LOCK_POLL_S: Final = 0.1
 MAX_TWINS: Final = 16
+MAX_CHOICES: Final = 5
+IN_USE: Final = "is already in use"
+"""How an engine's reason ends when it cannot have a port."""
 PATIENCE: Final = ("--max_num_load_retries=1", "--load_retry_interval_micros=1000000")
 """A person is waiting: a version that can't be loaded says so in seconds, not in TensorFlow Serving's five minutes.
 When its files change it is tried again."""
@@ -74,6 +77,27 @@ def choose_ports(options: LaunchOptions) -> Ports:
     rest, rest_note = _choose(options.host, options.rest_port, DEFAULT_REST_PORT, "REST")
     grpc, grpc_note = _choose(options.host, options.grpc_port, DEFAULT_GRPC_PORT, "gRPC")
     return Ports(rest, grpc, tuple(note for note in (rest_note, grpc_note) if note is not None))
+
+
+class PortChoice:
+    """The ports for a first start, chosen again when another program was quicker to take one of them."""
+
+    def __init__(self, options: LaunchOptions) -> None:
+        """UNAVAILABLE, naming the port, if one that the user named is taken."""
+        self._options = options
+        self._left = MAX_CHOICES
+        self.ports = choose_ports(options)
+
+    def again(self, error: ServingError) -> bool:
+        """Whether the engine failed for a port, and there are others to try: `ports` are those then."""
+        if IN_USE not in error.message or not self._left:
+            return False
+        self._left -= 1
+        try:
+            self.ports = choose_ports(self._options)
+        except ServingError:  # the user wants this one
+            return False
+        return True
 
 
 def _choose(host: str, named: int | None, default: int, protocol: str) -> tuple[int, str | None]:
@@ -204,8 +228,14 @@ class Launched:
     """A supervisor that has not started yet, and what it was given. `close` it after the last stop."""
 
     supervisor: Supervisor
-    notes: tuple[str, ...]
     state_dir: StateDir
+    choice: PortChoice
+    state_notes: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to tell the person about ports and folder."""
+        return (*self.choice.ports.notes, *self.state_notes)
 
     def close(self) -> None:
         """Let the state directory go, and the log unless it tells why the engine failed."""
@@ -228,19 +258,20 @@ async def prepare_engine(
 ) -> Launched:
     """An engine for the owner that works in `root`: ports chosen, state directory held, not started yet."""
     options = options or LaunchOptions()
-    ports = choose_ports(options)
-    path, notes = state_path(root, name), ports.notes
+    choice = PortChoice(options)
+    path = state_path(root, name)
+    notes: tuple[str, ...] = ()
     reason = await asyncio.to_thread(why_read_only, path)
     if reason is None:
         state_dir = await hold_state_dir(path)
     else:
         state_dir, note = await temporary_state_dir(path, reason)
-        notes = (*notes, note)
+        notes = (note,)
     connection_file = new_connection_path()
     remove_old_logs(connection_file.parent, time.time())
 
     def command(last: Connection | None) -> list[str]:
-        now = ports if last is None else ports_of(last)
+        now = choice.ports if last is None else ports_of(last)
         return engine_command(options, now, connection_file, state_dir.path)
 
     supervisor = Supervisor(
@@ -256,4 +287,5 @@ async def prepare_engine(
         fork_server=KeptForkServer() if sys.platform.startswith("linux") else None,
         on_change=on_change,
     )
-    return Launched(supervisor, notes, state_dir)
+    supervisor.start_again = choice.again
+    return Launched(supervisor, state_dir, choice, notes)

@@ -74,6 +74,8 @@ class Supervisor:
         self._pass_fds = pass_fds
         self._fork_server = fork_server
         self._on_change = on_change
+        self.start_again: Callable[[ServingError], bool] = lambda _error: False
+        """Asked when a first start has failed: whether another try, with the command that it gets then, may do better."""
         self._caller: ControlCaller | None = None
         self._process: EngineProcess | None = None
         self._connection: Connection | None = None
@@ -154,8 +156,11 @@ class Supervisor:
             except Exception:  # The supervisor's loop must not end silently, whatever a run did to it.
                 error = ServingError(Code.INTERNAL, "the engine could not be supervised", LOG_HINT)
             await self._discard_process()
+            fails_at_first = first and self._ready_pending()
+            if fails_at_first and self.start_again(error):
+                continue
             # A first start that fails is a wrong setting: the next try would fail the same way.
-            delay = None if first and self._ready_pending() else rule.next_delay(time.monotonic())
+            delay = None if fails_at_first else rule.next_delay(time.monotonic())
             first = False
             if delay is None:
                 self._fail(error)
