@@ -35,10 +35,11 @@ def pytest_collection_modifyitems(items):
 def pytest_cmdline_main(config):
     """The whole suite runs in as many processes as there are cores, file by file; a part of it in one.
 
-    `-n` decides otherwise, and without pytest-xdist all is as it was.
+    The nightly part too: its figures are of one case alone. `-n` decides otherwise, and without pytest-xdist all is
+    as it was.
     """
-    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     option = config.option
+    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and option.markexpr == "not nightly"
     # Its processes read these lines too, and must not spread again.
     if "PYTEST_XDIST_WORKER" in os.environ:
         return
