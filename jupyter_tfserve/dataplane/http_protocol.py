@@ -2,7 +2,7 @@
 
 Written here because the limits are part of the promise: a peer is answered 408, 413 or 431 before it can cost
 memory or time, and a request costs no more than parsing, one task and one write (an ASGI server on the same
-parser answered less than half as many; docs/architecture.md). Requests of one connection are answered in order.
+parser answered less than half as many; docs/decisions.md). Requests of one connection are answered in order.
 """
 
 from __future__ import annotations

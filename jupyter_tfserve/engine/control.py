@@ -1,7 +1,7 @@
 """The control API: what magics, panels and the Jupyter server may ask of an engine, as HTTP and JSON.
 
 Served on a loopback port of its own, for whoever holds the token of the connection file; the data plane's
-routes are there as well, so that the Jupyter proxy needs one address only. docs/architecture.md lists the routes.
+routes are there as well, so that the Jupyter proxy needs one address only. docs/control_api.md lists the routes.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class Figures:
             self._timer.cancel()
 
     async def document(self) -> dict[str, Any]:
-        """`GET /control/figures`; docs/architecture.md has its form."""
+        """`GET /control/figures`; docs/control_api.md has its form."""
         served = list(self._served())
         async with self._reading:
             await self._read_system(served)
