@@ -5,27 +5,29 @@ Importing the package costs nothing: everything is imported when it is asked for
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from jupyter_tfserve._version import __version__
 
 if TYPE_CHECKING:
     from jupyter_tfserve.dataplane.admission import FlowController
-    from jupyter_tfserve.notebook.api import Server, connect
+    from jupyter_tfserve.notebook.api import connect
+    from jupyter_tfserve.notebook.server import Server
 
 __all__ = ["FlowController", "Server", "__version__", "connect"]
+
+_MODULE_OF: Final = {
+    "FlowController": "jupyter_tfserve.dataplane.admission",
+    "Server": "jupyter_tfserve.notebook.server",
+    "connect": "jupyter_tfserve.notebook.api",
+}
 
 
 def __getattr__(name: str) -> Any:
     """The public names, imported at first use."""
-    if name == "FlowController":
-        from jupyter_tfserve.dataplane.admission import FlowController
-
-        return FlowController
-    if name in ("Server", "connect"):
-        from jupyter_tfserve.notebook import api
-
-        return getattr(api, name)
+    if name in _MODULE_OF:
+        return getattr(import_module(_MODULE_OF[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -16,9 +16,10 @@ from jupyter_tfserve.codec.tensor_proto import decode_tensor, encode_tensor
 from jupyter_tfserve.engine.client import error_of, predict_path
 from jupyter_tfserve.engine.client_json import encode_body, parse_answer
 from jupyter_tfserve.errors import Code, ServingError
-from jupyter_tfserve.notebook.api import Server, connect
+from jupyter_tfserve.notebook.api import connect
 from jupyter_tfserve.notebook.demo_models import MODEL_NAME
 from jupyter_tfserve.notebook.discovery import Discovery
+from jupyter_tfserve.notebook.server import Server
 from jupyter_tfserve.options import LimitOptions
 from jupyter_tfserve.types import ModelSpec, Tensor
 

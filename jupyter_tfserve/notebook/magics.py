@@ -16,13 +16,14 @@ from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.notebook.addresses import Via
 from jupyter_tfserve.notebook.amounts import describe_limits
 from jupyter_tfserve.notebook.answer import answer_of
-from jupyter_tfserve.notebook.api import Server, connect, doctor, running_server
+from jupyter_tfserve.notebook.api import connect, doctor, running_server
 from jupyter_tfserve.notebook.arguments import overview, parse_line
 from jupyter_tfserve.notebook.batching import Batching, parse_changes
 from jupyter_tfserve.notebook.completion import complete
 from jupyter_tfserve.notebook.doctor import Diagnosis
 from jupyter_tfserve.notebook.line_parser import HelpShown
 from jupyter_tfserve.notebook.query import evaluate, evaluate_body, parse_target, source_of
+from jupyter_tfserve.notebook.server import Server
 from jupyter_tfserve.notebook.share import Keys, SharedKey
 from jupyter_tfserve.notebook.tune import Tuning
 

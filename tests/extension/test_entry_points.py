@@ -57,7 +57,7 @@ def test_unknown_name_is_an_attribute_error():
 
 
 def test_notebook_names_are_there_when_asked_for():
-    from jupyter_tfserve.notebook import api
+    from jupyter_tfserve.notebook import api, server
 
     assert jupyter_tfserve.connect is api.connect
-    assert jupyter_tfserve.Server is api.Server
+    assert jupyter_tfserve.Server is server.Server

@@ -12,8 +12,9 @@ import pytest
 
 from jupyter_tfserve.engine.client import ControlClient
 from jupyter_tfserve.errors import Code, ServingError
-from jupyter_tfserve.notebook.api import Server, connect, running_server
+from jupyter_tfserve.notebook.api import connect, running_server
 from jupyter_tfserve.notebook.discovery import Discovery
+from jupyter_tfserve.notebook.server import Server
 from jupyter_tfserve.notebook.waiting import COMING
 from jupyter_tfserve.types import ModelSpec
 

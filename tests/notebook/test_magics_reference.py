@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_tfserve.notebook.api import Server
 from jupyter_tfserve.notebook.arguments import parser_of
 from jupyter_tfserve.notebook.commands import SUBCOMMANDS
+from jupyter_tfserve.notebook.server import Server
 
 TEXT = (Path(__file__).parents[2] / "docs" / "magics.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^### (\w+)\n(.*?)(?=^##|\Z)", TEXT, re.DOTALL | re.MULTILINE))
