@@ -25,6 +25,7 @@ from jupyter_tfserve.lifecycle.labels import validate_labels
 from jupyter_tfserve.lifecycle.manager import Manager
 from jupyter_tfserve.lifecycle.policy import VersionPolicy
 from jupyter_tfserve.lifecycle.quarantine import Quarantine
+from jupyter_tfserve.lifecycle.reopened_labels import ReopenedLabels
 from jupyter_tfserve.lifecycle.resolve import ResolvedModels
 from jupyter_tfserve.lifecycle.roots import check_models
 from jupyter_tfserve.lifecycle.serving_map import ServingMap
@@ -70,8 +71,7 @@ class ServerCore(Generic[LoaderT]):
         self._durable = DurableState(store, self._apply)
         self._history = history
         self._listeners: list[StateListener] = []
-        # Labels of reopened models that come back when their version is available: (model, label).
-        self._awaiting: set[tuple[str, str]] = set()
+        self._reopened = ReopenedLabels()
 
     async def start(self) -> tuple[str, ...]:
         """Takes up the saved state, labels at once, and begins to load. Notes for the person, if any.
@@ -112,7 +112,7 @@ class ServerCore(Generic[LoaderT]):
         return tuple(
             ModelState(
                 model,
-                self._visible_labels(model),
+                self._reopened.shown(model),
                 self.manager.statuses(model.name),
                 self._fleet.problem(model.name),
             )
@@ -176,7 +176,7 @@ class ServerCore(Generic[LoaderT]):
             return state.with_config(listed)
 
         def on_saved() -> None:
-            self._awaiting.clear()
+            self._reopened.forget_all()
             names = ", ".join(model.name for model in listed) or "no models"
             self._history.record(EventKind.CONFIG, None, None, f"serve {names}")
 
@@ -212,8 +212,8 @@ class ServerCore(Generic[LoaderT]):
             return after
 
         def on_saved() -> None:
+            self._reopened.hold_back(opened)
             for model in opened:
-                self._awaiting.update((model.name, label) for label in model.labels)
                 self._history.record(EventKind.CONFIG, model.name, None, f"open {model.base_path}")
 
         await self.change(edit, on_saved)
@@ -225,7 +225,7 @@ class ServerCore(Generic[LoaderT]):
         """Serves `model` no longer and remembers its labels; its versions unload meanwhile. NOT_FOUND."""
 
         def on_saved() -> None:
-            self._awaiting = {pair for pair in self._awaiting if pair[0] != model}
+            self._reopened.forget_model(model)
             self._history.record(EventKind.CONFIG, model, None, "close")
 
         await self.change(lambda state: state.without_model(model), on_saved)
@@ -240,11 +240,11 @@ class ServerCore(Generic[LoaderT]):
         def edit(state: DesiredState) -> DesiredState:
             config = state.model(model)
             self._validate_labels(model, {label: version})
-            previous.append(self._visible_labels(config).get(label))
+            previous.append(self._reopened.shown(config).get(label))
             return state.with_labels(model, {**config.labels, label: version})
 
         def on_saved() -> None:
-            self._awaiting.discard((model, label))
+            self._reopened.forget(model, label)
             was = "" if previous[0] is None else f" (was {previous[0]})"
             self._history.record(EventKind.LABEL, model, version, f"{label} -> {version}{was}")
 
@@ -263,7 +263,7 @@ class ServerCore(Generic[LoaderT]):
             return state.with_labels(model, labels)
 
         def on_saved() -> None:
-            self._awaiting.discard((model, label))
+            self._reopened.forget(model, label)
             detail = f"{label} removed (was {previous[0]})"
             self._history.record(EventKind.LABEL, model, previous[0], detail)
 
@@ -353,11 +353,8 @@ class ServerCore(Generic[LoaderT]):
             self._options.allow_version_labels_for_unavailable_models,
         )
 
-    def _visible_labels(self, model: ModelConfig) -> dict[str, int]:
-        return {k: v for k, v in model.labels.items() if (model.name, k) not in self._awaiting}
-
     def _show_labels(self) -> None:
-        self.manager.set_labels({model.name: self._visible_labels(model) for model in self.desired.models})
+        self.manager.set_labels({model.name: self._reopened.shown(model) for model in self.desired.models})
 
     def _on_state(
         self, servable: ServableId, before: LifecycleState | None, after: LifecycleState, message: str
@@ -370,9 +367,6 @@ class ServerCore(Generic[LoaderT]):
 
     def _bring_back_labels(self, servable: ServableId) -> None:
         """Shows the labels that waited for this version, before anyone is told that it is available."""
-        config = self.desired.by_name.get(servable.name)
-        labels = {} if config is None else config.labels
-        back = {(servable.name, label) for label, version in labels.items() if version == servable.version}
-        if back & self._awaiting:
-            self._awaiting -= back
+        model = self.desired.by_name.get(servable.name)
+        if model is not None and self._reopened.bring_back(model, servable.version):
             self._show_labels()

@@ -7,14 +7,14 @@ one action after another until it has none; loads and unloads run as tasks. One 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeAlias
+from typing import Generic, TypeAlias
 
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.changes import Changes
-from jupyter_tfserve.lifecycle.clock import Clock, SystemClock, sleep_or_event
+from jupyter_tfserve.lifecycle.clock import Clock, SystemClock
+from jupyter_tfserve.lifecycle.load_attempts import LoadAttempts, attempt_step
 from jupyter_tfserve.lifecycle.policy import Action, ActionKind, VersionSnapshot, next_action
 from jupyter_tfserve.lifecycle.quarantine import Quarantine
 from jupyter_tfserve.lifecycle.serving_map import ServedVersion, ServingMap
@@ -28,8 +28,6 @@ from jupyter_tfserve.lifecycle.states import (
 )
 from jupyter_tfserve.options import LifecycleOptions
 from jupyter_tfserve.types import ServableId
-
-log = logging.getLogger(__name__)
 
 StateListener: TypeAlias = Callable[[ServableId, "LifecycleState | None", LifecycleState, str], None]
 """Called on the loop after each change with the old state (None: new) and the new one, and a text if there is
@@ -54,16 +52,21 @@ class Manager(Generic[LoaderT]):
         self.changes = Changes()
         self._loader_factory = loader_factory
         self._options = options
-        self._clock: Clock = clock or SystemClock()
         self.quarantine = quarantine or Quarantine()
+        self._attempts: LoadAttempts[LoaderT] = LoadAttempts(
+            options,
+            clock or SystemClock(),
+            self.quarantine,
+            self._has_slot,
+            self._act,
+            lambda harness, text: self._announce_state(harness, harness.state, text),
+        )
         self._aspired: dict[str, Mapping[int, AspiredVersion]] = {}
         self._harnesses: dict[str, dict[int, Harness[LoaderT]]] = {}
         self._loads: dict[asyncio.Task[None], Harness[LoaderT]] = {}
         self._unloads: set[asyncio.Task[None]] = set()
         self._draining: set[ServedVersion[LoaderT]] = set()
         self._listeners: list[StateListener] = []
-        self._pauses = 0
-        self._retry_news = asyncio.Event()
         self._is_closed = False
 
     # What should be.
@@ -81,7 +84,7 @@ class Manager(Generic[LoaderT]):
         self._aspired[model] = dict(versions)
         for version, harness in self._harnesses.get(model, {}).items():
             harness.aspire(versions.get(version))
-        self._wake_retries()
+        self._attempts.wake()
         self._reconcile(model)
 
     def set_labels(self, labels: Mapping[str, Mapping[str, int]]) -> None:
@@ -143,24 +146,6 @@ class Manager(Generic[LoaderT]):
     def add_listener(self, listener: StateListener) -> None:
         """Calls `listener` after every change from now on."""
         self._listeners.append(listener)
-
-    async def wait_for_state(
-        self,
-        model: str,
-        version: int,
-        goals: Collection[LifecycleState],
-        timeout_s: float | None = None,
-    ) -> VersionStatus:
-        """The version's status once its state is one of `goals`; it need not be known yet.
-
-        DEADLINE_EXCEEDED after `timeout_s` (None: no limit).
-        """
-
-        def reached() -> VersionStatus | None:
-            harness = self._harnesses.get(model, {}).get(version)
-            return harness.status if harness is not None and harness.state in goals else None
-
-        return await self.changes.wait_until(reached, timeout_s)
 
     async def close(self, drain_timeout_s: float | None = None) -> None:
         """Unloads everything and returns when it is gone; loads under way are cancelled.
@@ -229,7 +214,7 @@ class Manager(Generic[LoaderT]):
         return steps[0] if steps and self._has_slot() and not self._is_closed else None
 
     def _has_slot(self) -> bool:
-        return len(self._loads) - self._pauses < max(1, self._options.num_load_threads)
+        return len(self._loads) - self._attempts.paused < max(1, self._options.num_load_threads)
 
     def _policy_steps(self) -> Iterator[tuple[Harness[LoaderT], Action]]:
         for model, harnesses in self._harnesses.items():
@@ -258,11 +243,11 @@ class Manager(Generic[LoaderT]):
             harness.error = harness.error or _cancelled()
             self._advance(harness, Event.LOAD_FAILED)
         self._reconcile(harness.id.name)
-        self._wake_retries()
+        self._attempts.wake()
 
     async def _load(self, harness: Harness[LoaderT]) -> None:
         """From LOADING to AVAILABLE, or to the end."""
-        error = await self._load_on_record(harness)
+        error = await self._attempts.load(harness)
         if error is not None:
             harness.error = error
             self._advance(harness, Event.LOAD_FAILED)
@@ -275,57 +260,6 @@ class Manager(Generic[LoaderT]):
         else:
             self.serving_map = self.serving_map.with_version(ServedVersion(harness.id, harness.loader))
             self._advance(harness, Event.LOADED)
-
-    async def _load_on_record(self, harness: Harness[LoaderT]) -> ServingError | None:
-        """As `_load_with_retries`, unless the version is in quarantine; the load is on record meanwhile."""
-        quarantine, id = self.quarantine, harness.id
-        error = await quarantine.load_begins(id, harness.aspired.fingerprint)
-        if error is None:
-            try:
-                error = await self._load_with_retries(harness)
-            finally:
-                quarantine.load_ended(id, is_good=error is None)
-        return error
-
-    async def _load_with_retries(self, harness: Harness[LoaderT]) -> ServingError | None:
-        """None, or the error of the last attempt. Stops trying once the version is not aspired any more."""
-        attempts = max(0, self._options.max_num_load_retries) + 1
-        for attempt in range(1, attempts + 1):
-            harness.error = None
-            error = await _attempt(harness.id, harness.loader.load())
-            if error is not None:
-                error = self.quarantine.load_failed(harness.id, error)
-            is_given_up = self.quarantine.refusal(harness.id, harness.aspired.fingerprint) is not None
-            if error is None or is_given_up or attempt == attempts:
-                break
-            text = f"Attempt {attempt} of {attempts} to load failed: {error.message}"
-            self._announce_state(harness, harness.state, text)
-            await self._wait_for_retry(harness)
-            if not harness.is_aspired:
-                break
-        return error
-
-    async def _wait_for_retry(self, harness: Harness[LoaderT]) -> None:
-        """Returns after the retry interval, in a slot again, or as soon as the version is not aspired.
-
-        Other loads have its slot meanwhile: a broken version must not keep good ones waiting.
-        """
-        deadline = self._clock.monotonic() + self._options.load_retry_interval_micros / 1e6
-        self._pauses += 1
-        try:
-            self._act()
-            while harness.is_aspired:
-                left = deadline - self._clock.monotonic()
-                if left <= 0 and self._has_slot():
-                    break
-                await sleep_or_event(self._clock, left if left > 0 else None, self._retry_news)
-        finally:
-            self._pauses -= 1
-
-    def _wake_retries(self) -> None:
-        """Whoever waits between two attempts looks again: whether it is still wanted, and has a slot."""
-        self._retry_news.set()
-        self._retry_news = asyncio.Event()
 
     def _start_unload(self, harness: Harness[LoaderT], event: Event) -> None:
         """Announces the end, takes the version out of the serving map, and clears it when it is drained."""
@@ -346,7 +280,7 @@ class Manager(Generic[LoaderT]):
             self._draining.add(served)
             await served.drain()
             self._draining.discard(served)
-        error = await _attempt(harness.id, harness.loader.unload())
+        error = await attempt_step(harness.id, harness.loader.unload())
         harness.error = harness.error or error
         self._advance(harness, Event.UNLOADED)
         self._reconcile(harness.id.name)
@@ -361,19 +295,6 @@ class Manager(Generic[LoaderT]):
         for listener in self._listeners:
             listener(harness.id, before, harness.state, message)
         self.changes.announce()
-
-
-async def _attempt(servable: ServableId, step: Coroutine[Any, Any, None]) -> ServingError | None:
-    """None if the loader's step succeeds, else its error in a form that may leave the process."""
-    try:
-        await step
-    except ServingError as error:
-        return error
-    except Exception as error:
-        # Broken SavedModels raise six and more unrelated types; none of them may end the manager.
-        log.exception("loader of %s failed", servable)
-        return ServingError(Code.UNKNOWN, f"The loader failed with {type(error).__name__}")
-    return None
 
 
 def _cancelled() -> ServingError:

@@ -58,9 +58,6 @@ TRANSITIONS: Final[Mapping[tuple[LifecycleState, Event], LifecycleState]] = Mapp
 )
 """Every legal move of a version. What is not here raises INTERNAL."""
 
-LIVE_STATES: Final = frozenset(
-    {LifecycleState.START, LifecycleState.LOADING, LifecycleState.AVAILABLE, LifecycleState.UNLOADING}
-)
 CONCLUDED_STATES: Final = frozenset({LifecycleState.AVAILABLE, LifecycleState.END})
 
 

@@ -230,12 +230,14 @@ async def test_newer_version_takes_over_and_the_failed_one_does_not(core, base, 
     await reach(lambda: served(core) == {3})
 
 
-async def test_failed_version_is_tried_again_when_its_files_are_repaired(core, base, loaders, make_version):
+async def test_failed_version_is_tried_again_when_its_files_are_repaired(
+    core, base, loaders, make_version, reach
+):
     loaders.fail(1, "broken")
     make_version(base / "m", 1)
     await refusal(core.apply_config([config(base)]))
     make_version(base / "m", 1, content=b"repaired")
-    await core.manager.wait_for_state("m", 1, {AVAILABLE}, WAIT_S)
+    await reach(lambda: served(core) == {1})
 
 
 async def test_wait_version_waits_for_repaired_files_to_settle(core, base, loaders, make_version):

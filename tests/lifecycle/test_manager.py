@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -429,20 +428,6 @@ async def test_version_ends_with_the_error_when_its_unload_fails(manager, loader
     manager.set_aspired_versions("m", {})
     await spin()
     assert manager.statuses("m") == (VersionStatus(1, END, Code.INTERNAL, "stuck"),)
-
-
-async def test_wait_for_state_returns_when_a_version_that_was_unknown_is_up(manager, spin):
-    waiting = asyncio.create_task(manager.wait_for_state("m", 4, {AVAILABLE, END}, 20))
-    await spin()
-    assert not waiting.done()
-    manager.set_aspired_versions("m", aspired(4))
-    assert await waiting == VersionStatus(4, AVAILABLE)
-
-
-async def test_wait_for_state_raises_deadline_exceeded_when_time_is_up(manager):
-    with pytest.raises(ServingError) as caught:
-        await manager.wait_for_state("m", 4, {AVAILABLE}, 0.01)
-    assert caught.value.code is Code.DEADLINE_EXCEEDED
 
 
 async def test_close_unloads_everything_and_takes_no_more(manager, loaders, spin):
