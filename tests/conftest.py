@@ -80,8 +80,7 @@ def run_maker(*command):
 @pytest.fixture(scope="session")
 def saved_models(once) -> Path:
     """Every model of `saved_models.py` as NAME/1, and version/2 and version/3 (some seconds, once)."""
-    script = Path(__file__).parent / "saved_models.py"
-    return once("saved_models", lambda folder: run_maker(script, folder, *EVERY_MODEL))
+    return once("saved_models", lambda folder: run_maker("-m", "tests.saved_models", folder, *EVERY_MODEL))
 
 
 @pytest.fixture(scope="session")

@@ -2,15 +2,14 @@
 
 Run as a program it makes them in a process of its own, since a test process should not import TensorFlow:
 
-    python tests/saved_models.py BASE NAME=VERSION...      BASE/NAME/VERSION for each; if none, all at 1
+    python -m tests.saved_models BASE NAME=VERSION...      BASE/NAME/VERSION for each; if none, all at 1
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +18,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
+from tests import broken_models, lite_models
+from tests.contract.echo import DTYPES
+from tests.model_writer import build_model, save_model
+
 v1 = tf.compat.v1
-ECHO_DTYPES = [
-    "float",
-    "double",
-    "half",
-    "bfloat16",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-    "bool",
-    "string",
-    "complex64",
-    "complex128",
-]
 SLOW_STEPS = 12
 COSTLY_STEPS = 12
 
@@ -51,21 +36,21 @@ def make_version(base: Path, version: int) -> Path:
             "version": tf.fill([tf.shape(x)[0]], tf.constant(version, tf.int64)),
         }
 
-    return _save(base, version, serving_default=(serve, {"x": ([None, 1], "float32")}))
+    return save_model(base, version, serving_default=(serve, {"x": ([None, 1], "float32")}))
 
 
 def make_half_plus_two(base: Path, version: int) -> Path:
     """x float [-1] -> y = x / 2 + 2. With variables."""
     half, two = tf.Variable(0.5), tf.Variable(2.0)
     function = (lambda x: {"y": x * half + two}, {"x": ([None], "float32")})
-    return _save(base, version, keep=[half, two], serving_default=function)
+    return save_model(base, version, keep=[half, two], serving_default=function)
 
 
 def make_three_floats(base: Path, version: int) -> Path:
     """x float [-1,3] -> y = x @ [1, 2, 3], float [-1,1]."""
     weights = tf.Variable([[1.0], [2.0], [3.0]])
     function = (lambda x: {"y": x @ weights}, {"x": ([None, 3], "float32")})
-    return _save(base, version, keep=[weights], serving_default=function)
+    return save_model(base, version, keep=[weights], serving_default=function)
 
 
 def make_dense784(base: Path, version: int) -> Path:
@@ -74,7 +59,7 @@ def make_dense784(base: Path, version: int) -> Path:
     a = tf.Variable(random.normal(0, 0.05, (784, 128)).astype("float32"))
     b = tf.Variable(random.normal(0, 0.05, (128, 10)).astype("float32"))
     function = (lambda x: {"scores": tf.nn.softmax(tf.nn.relu(x @ a) @ b)}, {"x": ([None, 784], "float32")})
-    return _save(base, version, keep=[a, b], serving_default=function)
+    return save_model(base, version, keep=[a, b], serving_default=function)
 
 
 def make_echo(base: Path, version: int) -> Path:
@@ -83,8 +68,8 @@ def make_echo(base: Path, version: int) -> Path:
     def serve(**inputs: Any) -> Any:
         return {alias: tf.identity(tensor) for alias, tensor in inputs.items()}
 
-    specs = {alias: ([None], tf.as_dtype(alias)) for alias in ECHO_DTYPES}
-    return _save(base, version, serving_default=(serve, specs))
+    specs = {alias: ([None], tf.as_dtype(alias)) for alias in DTYPES}
+    return save_model(base, version, serving_default=(serve, specs))
 
 
 def make_strings(base: Path, version: int) -> Path:
@@ -93,7 +78,7 @@ def make_strings(base: Path, version: int) -> Path:
     def serve(text: Any, suffix: Any) -> Any:
         return {"joined": tf.strings.join([text, suffix]), "upper_bytes": tf.strings.upper(text)}
 
-    return _save(
+    return save_model(
         base, version, serving_default=(serve, {"text": ([None], "string"), "suffix": ([None], "string")})
     )
 
@@ -104,7 +89,7 @@ def make_multi_io(base: Path, version: int) -> Path:
     def serve(a: Any, b: Any) -> Any:
         return {"sum": a + b, "bigger": a > b, "total": tf.cast(tf.reduce_sum(a + b, axis=1), tf.int32)}
 
-    return _save(
+    return save_model(
         base, version, serving_default=(serve, {"a": ([None, 2], "float32"), "b": ([None, 2], "float32")})
     )
 
@@ -112,19 +97,19 @@ def make_multi_io(base: Path, version: int) -> Path:
 def make_scalar(base: Path, version: int) -> Path:
     """x float [] -> y = 2 x, float []; name string []."""
     function = (lambda x: {"y": x * 2, "name": tf.constant(b"two\0")}, {"x": ([], "float32")})
-    return _save(base, version, serving_default=function)
+    return save_model(base, version, serving_default=function)
 
 
 def make_unbatched(base: Path, version: int) -> Path:
     """x float [3] -> y = x + 1, float [3]: no batch dimension."""
-    return _save(base, version, serving_default=(lambda x: {"y": x + 1}, {"x": ([3], "float32")}))
+    return save_model(base, version, serving_default=(lambda x: {"y": x + 1}, {"x": ([3], "float32")}))
 
 
 def make_two_signatures(base: Path, version: int) -> Path:
     """x float [-1] -> y: `serving_default` doubles, `triple` triples."""
     spec = {"x": ([None], "float32")}
     double, triple = (lambda x: {"y": x * 2}, spec), (lambda x: {"y": x * 3}, spec)
-    return _save(base, version, serving_default=double, triple=triple)
+    return save_model(base, version, serving_default=double, triple=triple)
 
 
 def make_vocabulary(base: Path, version: int) -> Path:
@@ -141,7 +126,7 @@ def make_vocabulary(base: Path, version: int) -> Path:
     )
     table = tf.lookup.StaticVocabularyTable(initializer, num_oov_buckets=1)
     function = (lambda word: {"index": table.lookup(word)}, {"word": ([None], "string")})
-    path = _save(base, version, keep=[table], serving_default=function)
+    path = save_model(base, version, keep=[table], serving_default=function)
     # The model has its own copy; anything but a number in the base folder is noise.
     source.unlink()
     return path
@@ -188,7 +173,7 @@ def make_tf1(base: Path, version: int) -> Path:
         y = x * v1.get_variable("half", initializer=0.5) + v1.get_variable("two", initializer=2.0)
         return {"serving_default": ({"x": x}, {"y": y})}, None
 
-    return _build(base, version, build)
+    return build_model(base, version, build)
 
 
 def make_counter(base: Path, version: int) -> Path:
@@ -204,7 +189,7 @@ def make_counter(base: Path, version: int) -> Path:
             "reset_counter": ({}, {"output": counter.assign(0.0).read_value()}),
         }, None
 
-    return _build(base, version, build)
+    return build_model(base, version, build)
 
 
 def make_passthrough(base: Path, version: int) -> Path:
@@ -215,7 +200,7 @@ def make_passthrough(base: Path, version: int) -> Path:
         y = x * 2
         return {"serving_default": ({"a": x, "b": x}, {"same": x, "y": y, "z": y})}, None
 
-    return _build(base, version, build)
+    return build_model(base, version, build)
 
 
 def make_no_signatures(base: Path, version: int) -> Path:
@@ -292,86 +277,17 @@ def make_unspecified_shape(base: Path, version: int) -> Path:
     return path
 
 
-def make_lite(base: Path, version: int) -> Path:
-    """A SavedModel, x -> y = x, and a model.tflite, x float [-1] -> y = x / 2 + 2; also `doubled`: x -> y = 2 x."""
-
-    def half_plus_two(x: Any) -> Any:
-        return {"y": x * 0.5 + 2.0}
-
-    spec = {"x": ([None], "float32")}
-    double = (lambda x: {"y": x * 2}, spec)
-    path = _save(base, version, serving_default=(lambda x: {"y": tf.identity(x)}, spec))
-    other = _save(base / "source", version, serving_default=(half_plus_two, spec), doubled=double)
-    return _convert(other, path)
-
-
-def make_lite_only(base: Path, version: int) -> Path:
-    """A model.tflite alone, that names no signatures: tensors x float [1] -> y = x / 2 + 2."""
-
-    def build() -> tuple[dict[str, Any], Any]:
-        x = v1.placeholder(tf.float32, [1], name="x")
-        return {"serving_default": ({"x": x}, {"y": tf.add(x * 0.5, 2.0, name="y")})}, None
-
-    source = _build(base / "source", version, build)
-    path = _convert(source, base / str(version))
-    model = path / "model.tflite"
-    flat = _flatbuffer(model)
-    flat.signatureDefs = None
-    for tensor in flat.subgraphs[0].tensors:
-        tensor.name = tensor.name.replace(b"serving_default_", b"").replace(b"PartitionedCall", b"y")
-    _write_flatbuffer(model, flat)
-    return path
-
-
-def make_lite_signature_defs(base: Path, version: int) -> Path:
-    """As lite_only, with SignatureDefs in its metadata: `serving_default` feature -> score; `again` by bare names."""
-    from flatbuffers import flexbuffers
-    from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
-    from tensorflow.lite.python import schema_py_generated as schema
-
-    path = make_lite_only(base, version)
-    flat = _flatbuffer(path / "model.tflite")
-    definitions = {}
-    for key, port in (("serving_default", ":0"), ("again", "")):
-        definition = SignatureDef(method_name="tensorflow/serving/predict")
-        definition.inputs["feature"].name, definition.outputs["score"].name = f"x{port}", f"y{port}"
-        for info in (definition.inputs["feature"], definition.outputs["score"]):
-            info.dtype = tf.float32.as_datatype_enum
-            info.tensor_shape.dim.add(size=1)
-        definitions[key] = definition.SerializeToString()
-    builder = flexbuffers.Builder()
-    with builder.Map():
-        for key in sorted(definitions):
-            builder.Key(key)
-            builder.String(definitions[key].decode("ascii"))
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(bytes(builder.Finish()), np.uint8)
-    metadata = schema.MetadataT()
-    metadata.name, metadata.buffer = b"signature_defs_metadata", len(flat.buffers)
-    flat.buffers.append(buffer)
-    flat.metadata = [*(flat.metadata or []), metadata]
-    _write_flatbuffer(path / "model.tflite", flat)
-    return path
-
-
-def make_lite_strings(base: Path, version: int) -> Path:
-    """A model.tflite alone: text string [-1] -> first string [1], its first."""
-    spec = {"text": ([None], "string")}
-    source = _save(
-        base / "source", version, serving_default=(lambda text: {"first": tf.gather(text, [0])}, spec)
-    )
-    return _convert(source, base / str(version))
-
-
 def make_cumsum(base: Path, version: int) -> Path:
     """x float [-1] -> y = cumulative sum: looks batchable, but its rows are not independent."""
-    return _save(base, version, serving_default=(lambda x: {"y": tf.cumsum(x)}, {"x": ([None], "float32")}))
+    return save_model(
+        base, version, serving_default=(lambda x: {"y": tf.cumsum(x)}, {"x": ([None], "float32")})
+    )
 
 
 def make_wide_answer(base: Path, version: int) -> Path:
     """count int32 [] -> y float [count], ones: an answer of any size."""
     function = (lambda count: {"y": tf.ones([count])}, {"count": ([], "int32")})
-    return _save(base, version, serving_default=function)
+    return save_model(base, version, serving_default=function)
 
 
 def make_slow(base: Path, version: int) -> Path:
@@ -384,7 +300,7 @@ def make_slow(base: Path, version: int) -> Path:
             product = product @ matrix
         return {"y": x * product[0, 0]}
 
-    return _save(base, version, keep=[matrix], serving_default=(serve, {"x": ([None], "float32")}))
+    return save_model(base, version, keep=[matrix], serving_default=(serve, {"x": ([None], "float32")}))
 
 
 def make_costly_rows(base: Path, version: int) -> Path:
@@ -397,143 +313,19 @@ def make_costly_rows(base: Path, version: int) -> Path:
             product = product @ matrix
         return {"y": x * product[0, 0]}
 
-    return _save(base, version, keep=[matrix], serving_default=(serve, {"x": ([None], "float32")}))
+    return save_model(base, version, keep=[matrix], serving_default=(serve, {"x": ([None], "float32")}))
 
 
 def make_nan(base: Path, version: int) -> Path:
     """x float [-1] -> y = x / 0: NaN for 0, else infinite."""
-    return _save(base, version, serving_default=(lambda x: {"y": x / 0.0}, {"x": ([None], "float32")}))
-
-
-def make_spin_load(base: Path, version: int) -> Path:
-    """Its load computes for ever."""
-    return _build(base, version, lambda: _plain_with_initialiser(_spin))
-
-
-def make_abort_load(base: Path, version: int) -> Path:
-    """Aborts its process while it is loaded."""
-    return _build(base, version, lambda: _plain_with_initialiser(_abort))
-
-
-def make_hang_load(base: Path, version: int) -> Path:
-    """Its load never returns."""
-    return _build(base, version, lambda: _plain_with_initialiser(_hang))
-
-
-def make_abort_run(base: Path, version: int) -> Path:
-    """x float [-1] -> y = x, but a negative x aborts the process."""
-    return _build(base, version, lambda: _poisoned_by_negative(_abort))
-
-
-def make_hang_run(base: Path, version: int) -> Path:
-    """x float [-1] -> y = x, but with a negative x it never returns."""
-    return _build(base, version, lambda: _poisoned_by_negative(_hang))
-
-
-def make_spin(base: Path, version: int) -> Path:
-    """x float [-1] -> y = x, but with a negative x it computes for ever."""
-    return _build(base, version, lambda: _poisoned_by_negative(_spin))
-
-
-def make_fail_run(base: Path, version: int) -> Path:
-    """x float [-1] -> y = x, but a negative x is an INVALID_ARGUMENT error of the model."""
-
-    def serve(x: Any) -> Any:
-        tf.debugging.assert_non_negative(x, "x must not be negative")
-        return {"y": tf.identity(x)}
-
-    return _save(base, version, serving_default=(serve, {"x": ([None], "float32")}))
-
-
-def _abort() -> Any:
-    return tf.raw_ops.Abort(error_msg="on purpose", exit_without_error=False)
-
-
-def _hang() -> Any:
-    queue = v1.FIFOQueue(1, [tf.float32], shapes=[()])
-    return queue.dequeue().op
-
-
-def _spin() -> Any:
-    (last,) = tf.while_loop(lambda i: i >= 0, lambda i: ((i + 1) % 1000,), (tf.constant(0),))
-    return last.op
-
-
-def _plain_with_initialiser(initialiser: Callable[[], Any]) -> tuple[dict[str, Any], Any]:
-    x = v1.placeholder(tf.float32, [None], name="x")
-    return {"serving_default": ({"x": x}, {"y": x * 1})}, initialiser()
-
-
-def _poisoned_by_negative(poison: Callable[[], Any]) -> tuple[dict[str, Any], Any]:
-    x = v1.placeholder(tf.float32, [None], name="x")
-
-    def poisoned() -> Any:
-        with tf.control_dependencies([poison()]):
-            return tf.identity(x)
-
-    y = tf.cond(tf.reduce_any(x < 0), poisoned, lambda: tf.identity(x))
-    return {"serving_default": ({"x": x}, {"y": y})}, None
-
-
-def _save(base: Path, version: int, keep: Any = (), **functions: tuple[Any, Mapping[str, Any]]) -> Path:
-    """Saves TensorFlow 2's way; `functions` are signatures: a function and its inputs' shapes and dtypes."""
-    module = tf.Module()
-    module.kept = list(keep)
-    signatures = {}
-    for key, (function, inputs) in functions.items():
-        specs = {alias: tf.TensorSpec(shape, dtype, name=alias) for alias, (shape, dtype) in inputs.items()}
-        signatures[key] = tf.function(function).get_concrete_function(**specs)
-    path = base / str(version)
-    tf.saved_model.save(module, str(path), signatures=signatures)
-    return path
-
-
-def _build(base: Path, version: int, build: Callable[[], tuple[dict[str, Any], Any]]) -> Path:
-    """Saves TensorFlow 1's way; `build` makes the graph and gives signatures and an initialiser."""
-    path = base / str(version)
-    with tf.Graph().as_default(), v1.Session() as session:
-        signatures, main_op = build()
-        session.run(v1.global_variables_initializer())
-        definitions = {
-            key: v1.saved_model.signature_def_utils.build_signature_def(
-                {alias: v1.saved_model.utils.build_tensor_info(tensor) for alias, tensor in inputs.items()},
-                {alias: v1.saved_model.utils.build_tensor_info(tensor) for alias, tensor in outputs.items()},
-                v1.saved_model.signature_constants.PREDICT_METHOD_NAME,
-            )
-            for key, (inputs, outputs) in signatures.items()
-        }
-        builder = v1.saved_model.Builder(str(path))
-        builder.add_meta_graph_and_variables(
-            session, ["serve"], definitions, main_op=main_op, clear_devices=True
-        )
-        builder.save()
-    return path
-
-
-def _convert(source: Path, path: Path) -> Path:
-    """Writes the SavedModel in `source` as path/model.tflite, and removes it."""
-    path.mkdir(exist_ok=True)
-    (path / "model.tflite").write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(source)).convert())
-    shutil.rmtree(source.parent)
-    return path
-
-
-def _flatbuffer(model: Path) -> Any:
-    from tensorflow.lite.python import schema_py_generated as schema
-
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model.read_bytes(), 0))
-
-
-def _write_flatbuffer(model: Path, flat: Any) -> None:
-    import flatbuffers
-
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(flat.Pack(builder), file_identifier=b"TFL3")
-    model.write_bytes(builder.Output())
+    return save_model(base, version, serving_default=(lambda x: {"y": x / 0.0}, {"x": ([None], "float32")}))
 
 
 MAKERS: dict[str, Callable[[Path, int], Path]] = {
-    name.removeprefix("make_"): maker for name, maker in list(globals().items()) if name.startswith("make_")
+    name.removeprefix("make_"): maker
+    for module in (sys.modules[__name__], lite_models, broken_models)
+    for name, maker in vars(module).items()
+    if name.startswith("make_")
 }
 
 

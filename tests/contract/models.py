@@ -18,15 +18,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 
+from tests.broken_models import make_fail_run, make_hang_run
 from tests.contract.echo import JSON_DTYPES
-from tests.saved_models import (
-    make_counter,
-    make_echo,
-    make_fail_run,
-    make_hang_run,
-    make_multi_io,
-    make_strings,
-)
+from tests.saved_models import make_counter, make_echo, make_multi_io, make_strings
 
 v1 = tf.compat.v1
 PREDICT, CLASSIFY, REGRESS = (f"tensorflow/serving/{method}" for method in ("predict", "classify", "regress"))
