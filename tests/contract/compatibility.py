@@ -101,12 +101,12 @@ def message_rows() -> list[Row]:
 def _shown_by(name: str) -> str:
     kinds = {
         "Session": "engine/test_engine_kinds.py::test_session_run_feeds_and_fetches_when_it_is_enabled",
-        "Class": f"{rows.GRPC}test_classify_and_regress_answer",
-        "Regress": f"{rows.GRPC}test_classify_and_regress_answer",
-        "Inference": f"{rows.GRPC}test_multi_inference_answers_every_task",
-        "MultiInference": f"{rows.GRPC}test_multi_inference_answers_every_task",
-        "Input": f"{rows.GRPC}test_context_is_every_example_s_and_the_example_wins",
-        "Example": f"{rows.GRPC}test_context_is_every_example_s_and_the_example_wins",
+        "Class": f"{rows.GRPC_INFERENCE}test_classify_and_regress_answer",
+        "Regress": f"{rows.GRPC_INFERENCE}test_classify_and_regress_answer",
+        "Inference": f"{rows.GRPC_INFERENCE}test_multi_inference_answers_every_task",
+        "MultiInference": f"{rows.GRPC_INFERENCE}test_multi_inference_answers_every_task",
+        "Input": f"{rows.GRPC_INFERENCE}test_context_is_every_example_s_and_the_example_wins",
+        "Example": f"{rows.GRPC_INFERENCE}test_context_is_every_example_s_and_the_example_wins",
         "ModelSpec": f"{rows.GRPC}test_answer_names_the_version_that_gave_it",
         "GetModelMetadata": f"{rows.GRPC}test_metadata_has_every_signature",
         "SignatureDefMap": f"{rows.GRPC}test_metadata_has_every_signature",
@@ -114,7 +114,7 @@ def _shown_by(name: str) -> str:
         "ModelVersionStatus": f"{rows.GRPC}test_status_lists_versions",
         "Reload": f"{rows.RELOAD}test_reload_returns_when_new_models_serve",
         "Metric": f"{rows.RELOAD}test_metrics_asked_for_tell_their_growth",
-        "Predict": f"{rows.GRPC}test_predict_answers_in_float_val",
+        "Predict": f"{rows.GRPC_PREDICT}test_predict_answers_in_float_val",
     }
     return next(test for prefix, test in kinds.items() if name.startswith(prefix))
 

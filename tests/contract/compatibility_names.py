@@ -11,6 +11,8 @@ from typing import Final
 from tests.contract.compatibility_rows import (
     BATCHING,
     GRPC,
+    GRPC_INFERENCE,
+    GRPC_PREDICT,
     KINDS,
     RELOAD,
     SERVER,
@@ -36,23 +38,23 @@ METHODS: Final[Mapping[str, Row]] = {
     for row in (
         works(
             "tensorflow.serving.PredictionService/Predict",
-            f"{GRPC}test_predict_answers_in_float_val",
-            f"{GRPC}test_predict_request_that_is_wrong_is_told_how",
+            f"{GRPC_PREDICT}test_predict_answers_in_float_val",
+            f"{GRPC_PREDICT}test_predict_request_that_is_wrong_is_told_how",
         ),
         works(
             "tensorflow.serving.PredictionService/Classify",
-            f"{GRPC}test_classify_and_regress_answer",
-            f"{GRPC}test_inference_that_cannot_be_is_told_why",
+            f"{GRPC_INFERENCE}test_classify_and_regress_answer",
+            f"{GRPC_INFERENCE}test_inference_that_cannot_be_is_told_why",
         ),
         works(
             "tensorflow.serving.PredictionService/Regress",
-            f"{GRPC}test_classify_and_regress_answer",
-            f"{GRPC}test_inference_that_cannot_be_is_told_why",
+            f"{GRPC_INFERENCE}test_classify_and_regress_answer",
+            f"{GRPC_INFERENCE}test_inference_that_cannot_be_is_told_why",
         ),
         works(
             "tensorflow.serving.PredictionService/MultiInference",
-            f"{GRPC}test_multi_inference_answers_every_task",
-            f"{GRPC}test_multi_inference_that_cannot_be_is_told_why",
+            f"{GRPC_INFERENCE}test_multi_inference_answers_every_task",
+            f"{GRPC_INFERENCE}test_multi_inference_that_cannot_be_is_told_why",
         ),
         works(
             "tensorflow.serving.PredictionService/GetModelMetadata",
