@@ -1,4 +1,4 @@
-"""The fakes of the lifecycle's tests: a loader whose load can be held or made to fail, and a clock."""
+"""The fakes of the lifecycle's tests, a loader whose load can be held or made to fail and a clock, and a core on them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from pathlib import Path
 import pytest
 
 from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.lifecycle.core import ServerCore
+from jupyter_tfserve.lifecycle.history import History
+from jupyter_tfserve.lifecycle.store import StateStore
+from jupyter_tfserve.options import LifecycleOptions
 from jupyter_tfserve.types import ServableId
 
 DEADLINE_S = 120.0
@@ -156,3 +160,39 @@ def reach_fixture():
 @pytest.fixture(name="make_version")
 def make_version_fixture():
     return make_version
+
+
+@pytest.fixture
+async def make_core(tmp_path, loaders):
+    made = []
+
+    def make(state_dir: Path | None = tmp_path / "state", settle_s: float = 1.0, **options) -> ServerCore:
+        defaults = {"file_system_poll_wait_seconds": 0.01, "max_num_load_retries": 0}
+        history = History(state_dir)
+        made.append(
+            ServerCore(
+                loaders,
+                LifecycleOptions(**(defaults | options)),
+                StateStore(state_dir),
+                history,
+                settle_s=settle_s,
+            )
+        )
+        return made[-1]
+
+    yield make
+    loaders.is_holding = False
+    for core in made:
+        await core.close(keep_models=True, drain_timeout_s=1)
+
+
+@pytest.fixture
+async def core(make_core):
+    made = make_core()
+    await made.start()
+    return made
+
+
+@pytest.fixture
+def base(tmp_path) -> Path:
+    return tmp_path / "models"

@@ -4,35 +4,15 @@ from __future__ import annotations
 
 import logging
 
-import pytest
-
 from jupyter_tfserve.dataplane.predict import DataPlane
 from jupyter_tfserve.engine.config_calls import apply_text
 from jupyter_tfserve.engine.initial_models import ConfigFile
-from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.errors import Code
 from jupyter_tfserve.lifecycle.config import ModelConfig
 from jupyter_tfserve.lifecycle.config_proto import message_from_models
-from jupyter_tfserve.lifecycle.core import ServerCore
-from jupyter_tfserve.lifecycle.history import History
-from jupyter_tfserve.lifecycle.store import StateStore
-from jupyter_tfserve.options import LifecycleOptions
+from tests.lifecycle.core_calls import refusal
 
 NO_LIMIT_S = 60.0
-
-
-@pytest.fixture
-async def core(tmp_path, loaders):
-    options = LifecycleOptions(file_system_poll_wait_seconds=0.01, max_num_load_retries=0)
-    made = ServerCore(loaders, options, StateStore(tmp_path / "state"), History(None))
-    await made.start()
-    yield made
-    loaders.is_holding = False
-    await made.close(keep_models=True, drain_timeout_s=1)
-
-
-@pytest.fixture
-def base(tmp_path):
-    return tmp_path / "models"
 
 
 def text_of(base, *names: str, more: str = "") -> str:
@@ -45,12 +25,6 @@ def text_of(base, *names: str, more: str = "") -> str:
 
 def served(core) -> list[str]:
     return [state.config.name for state in core.states()]
-
-
-async def refusal(call) -> ServingError:
-    with pytest.raises(ServingError) as caught:
-        await call
-    return caught.value
 
 
 async def test_config_is_refused_and_nothing_changes_when_a_base_path_is_not_there(core, base, make_version):
