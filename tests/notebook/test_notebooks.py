@@ -2,58 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import warnings
-from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
-ROOT = Path(__file__).parents[2]
+from tests.notebook.notebook_runs import ROOT, execute, output_of, plots_of, read
+
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 NOWHERE = "http://127.0.0.1:9"
 """A proxy that nobody is: what a notebook would download is out of reach, here and in CI."""
 
 
-def read(name):
-    return nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
-
-
 def executed(name, home, monkeypatch):
     """The notebook after all of its cells have run in `home`."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("KERAS_HOME", str(home / "keras"))
     monkeypatch.setenv("https_proxy", NOWHERE)
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     notebook = read(name)
-    client = NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(home)}}
-    )
-    with warnings.catch_warnings():
-        # The client's own: pyzmq and traitlets warn about things that are not ours.
-        warnings.simplefilter("ignore")
-        client.execute()
+    execute(notebook, home, monkeypatch)
     return notebook
-
-
-def output_of(notebook, start, kind="text/plain"):
-    """All text that the cell which begins so has shown."""
-    cell = next(cell for cell in notebook.cells if cell.source.startswith(start))
-    if kind != "text/plain":
-        return "\n".join(item.get("data", {}).get(kind, "") for item in cell.outputs)
-    return "\n".join(item.get("text") or item.get("data", {}).get(kind, "") for item in cell.outputs)
-
-
-def plots_of(notebook):
-    return [
-        item
-        for cell in notebook.cells
-        for item in cell.get("outputs", [])
-        if "image/png" in item.get("data", {})
-    ]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
