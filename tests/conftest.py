@@ -7,7 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -107,3 +110,16 @@ def make_saved_models(saved_models, tmp_path_factory):
         return base
 
     return make
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    """Waits until a condition holds; fails with its last answer after a deadline."""
+
+    def wait(condition: Callable[[], Any], deadline_s: float = 120) -> None:
+        end = time.monotonic() + deadline_s
+        while not (answer := condition()):
+            assert time.monotonic() < end, f"still {answer!r} after {deadline_s} s"
+            time.sleep(0.01)
+
+    return wait

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.clients.digits import render
 from tests.conftest import run_maker
 from tests.contract.engines import running_engine, wait_loaded
-from tests.engine.conftest import RunningEngine
+from tests.running_engine import RunningEngine
 
 HERE = Path(__file__).parent
 REST_PORT = 8501

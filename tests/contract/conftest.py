@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
@@ -13,7 +11,7 @@ import pytest
 from jupyter_tfserve.codec.protos import ModelServiceStub, PredictionServiceStub
 from tests.conftest import run_maker
 from tests.contract.engines import running_engine, wait_loaded
-from tests.engine.conftest import RunningEngine
+from tests.running_engine import RunningEngine
 
 LABELS = {"half_plus_two": {"stable": 123}, "half_plus_two_2_versions": {"old": 123, "new": 124}}
 SERVED = (
@@ -81,16 +79,3 @@ def prediction(channel) -> PredictionServiceStub:
 def models(channel) -> ModelServiceStub:
     """The ModelService of tensorflow-serving-api, unmodified."""
     return ModelServiceStub(channel)
-
-
-@pytest.fixture
-def eventually() -> Callable[..., None]:
-    """Waits until a condition holds; fails with its last answer after a deadline."""
-
-    def wait(condition: Callable[[], Any], deadline_s: float = 120) -> None:
-        end = time.monotonic() + deadline_s
-        while not (answer := condition()):
-            assert time.monotonic() < end, f"still {answer!r} after {deadline_s} s"
-            time.sleep(0.02)
-
-    return wait

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from jupyter_tfserve.engine.connection import read_connection
-from tests.engine.conftest import START_DEADLINE_S, RunningEngine
+from tests.running_engine import START_DEADLINE_S, RunningEngine, launch
 
 
 @contextlib.contextmanager
@@ -22,26 +19,11 @@ def running_engine(folder: Path, *flags: str) -> Iterator[RunningEngine]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     file, log = folder / "connection.json", folder / "engine.log"
-    named = {flag.partition("=")[0] for flag in flags}
-    ports = [f"{name}=-1" for name in ("--port", "--rest_api_port") if name not in named]
-    command = [sys.executable, "-m", "jupyter_tfserve", *ports, *flags, f"--connection_file={file}"]
-    with log.open("wb") as stream:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream)
-    try:
-        deadline = time.monotonic() + START_DEADLINE_S
-        while not file.exists():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.01)
-        engine = RunningEngine(process, log, read_connection(file))
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
+    engine = launch(file, log, *flags, defaults={})
     try:
         yield engine
     finally:
-        code = engine.stop() if process.poll() is None else process.returncode
+        code = engine.stop() if engine.process.poll() is None else engine.process.returncode
     assert code == 0, log.read_text()
 
 

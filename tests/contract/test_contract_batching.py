@@ -14,7 +14,7 @@ import pytest
 
 from jupyter_tfserve.codec import protos
 from tests.contract.engines import config_text, running_engine, wait_loaded
-from tests.engine.conftest import RunningEngine
+from tests.running_engine import RunningEngine
 
 PARAMETERS = """
 max_batch_size { value: 4 }

@@ -13,7 +13,7 @@ import pytest
 
 from tests.contract.engines import config_text, running_engine, wait_loaded
 from tests.contract.fuzz import Generator, Tally, described, fuzz_grpc, fuzz_http
-from tests.engine.conftest import RunningEngine
+from tests.running_engine import RunningEngine
 
 MODELS = ("half_plus_two", "multi_io", "json_echo")
 MAX_GROWTH_BYTES = 40 * 2**20

@@ -11,7 +11,7 @@ import pytest
 
 from jupyter_tfserve.codec import protos
 from tests.contract.engines import config_text, running_engine
-from tests.engine.conftest import RunningEngine
+from tests.running_engine import RunningEngine
 
 TIMEOUT_S = 30
 INVALID = grpc.StatusCode.INVALID_ARGUMENT

@@ -3,71 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 
-from jupyter_tfserve.engine.connection import Connection, read_connection
-
-START_DEADLINE_S = 120
-
-
-class RunningEngine:
-    """One engine process and a client for its ports."""
-
-    def __init__(self, process: subprocess.Popen[bytes], log: Path, connection: Connection) -> None:
-        self.process = process
-        self.log = log
-        self.connection = connection
-        self.control = httpx.Client(
-            base_url=connection.control_url,
-            headers={"Authorization": f"Bearer {connection.token}"},
-            timeout=60,
-            trust_env=False,
-        )
-        self.rest = httpx.Client(base_url=connection.rest_url or "http://off", timeout=60, trust_env=False)
-
-    def predict(self, model: str, **body: Any) -> Any:
-        answer = self.rest.post(f"/v1/models/{model}:predict", content=json.dumps(body))
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def version_states(self, model: str) -> dict[int, str]:
-        state = self.control.get("/control/state").json()
-        (found,) = [entry for entry in state["models"] if entry["name"] == model]
-        return {version["version"]: version["state"] for version in found["versions"]}
-
-    def wait_version(self, model: str, version: int) -> dict[str, Any]:
-        answer = self.control.get(f"/control/models/{model}/versions/{version}/wait?timeout_s=60")
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
-
-    def worker_pid(self, model: str, version: int) -> int:
-        return int(self.wait_version(model, version)["pid"])
-
-    def call(self, method: str, path: str, /, **body: Any) -> Any:
-        answer = self.control.request(method, path, content=json.dumps(body))
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def processes(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-    def stop(self) -> int:
-        self.process.terminate()
-        code = self.process.wait(30)
-        self.control.close()
-        self.rest.close()
-        return code
+from tests.running_engine import RunningEngine, launch
 
 
 @pytest.fixture
@@ -81,18 +27,7 @@ def start_engine(tmp_path: Path) -> Iterator[Callable[..., RunningEngine]]:
     def start(*flags: str, stdin: int = subprocess.DEVNULL) -> RunningEngine:
         file = tmp_path / f"connection-{len(running)}.json"
         log = tmp_path / f"engine-{len(running)}.log"
-        command = [sys.executable, "-m", "jupyter_tfserve", "serve", f"--connection_file={file}"]
-        named = {flag.partition("=")[0] for flag in flags}
-        defaults = {"--port": -1, "--rest_api_port": -1, "--front_processes": 1}
-        others = [f"{name}={value}" for name, value in defaults.items() if name not in named]
-        with log.open("wb") as stream:
-            process = subprocess.Popen([*command, *others, *flags], stdin=stdin, stdout=stream, stderr=stream)
-        deadline = time.monotonic() + START_DEADLINE_S
-        while not file.exists():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.01)
-        engine = RunningEngine(process, log, read_connection(file))
+        engine = launch(file, log, "serve", *flags, defaults={"--front_processes": 1}, stdin=stdin)
         running.append(engine)
         return engine
 
@@ -111,19 +46,6 @@ def _assert_gone(children: list[psutil.Process]) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             child.kill()
     assert not left, f"orphans: {left}"
-
-
-@pytest.fixture
-def eventually() -> Callable[..., None]:
-    """Waits until a condition holds; fails with its last answer after a deadline."""
-
-    def wait(condition: Callable[[], Any], deadline_s: float = 120) -> None:
-        end = time.monotonic() + deadline_s
-        while not (answer := condition()):
-            assert time.monotonic() < end, f"still {answer!r} after {deadline_s} s"
-            time.sleep(0.01)
-
-    return wait
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from jupyter_tfserve.client import Client
 from jupyter_tfserve.errors import Code, ServingError
 from tests.contract.engines import running_engine
-from tests.engine.conftest import RunningEngine
+from tests.running_engine import RunningEngine
 
 PREDICT = "/v1/models/version:predict"
 BODY = json.dumps({"instances": [[1.0]]})

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.contract.engines import running_engine, wait_loaded
-from tests.engine.conftest import RunningEngine, eventually, start_engine
+from tests.engine.conftest import start_engine
 from tests.reliability.oracles import GOOD, Oracles
+from tests.running_engine import RunningEngine
 
-__all__ = ["eventually", "start_engine"]
+__all__ = ["start_engine"]
 
 MODELS = (GOOD, "slow", "fail_run", "version", "cumsum")
 

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import psutil
 
-from tests.engine.conftest import RunningEngine
+from tests.running_engine import RunningEngine
 
 GOOD, GOOD_BODY, GOOD_ANSWER = "half_plus_two", '{"instances": [1.0, 2.0, 5.0]}', [2.5, 3.0, 4.5]
 ASKERS = 8

@@ -16,11 +16,11 @@ from jupyter_client.asynchronous import AsyncKernelClient
 
 from jupyter_tfserve.lifecycle.changes import Changes
 from tests.contract.engines import running_engine, wait_loaded
-from tests.engine.conftest import RunningEngine
 from tests.reliability.jupyter_process import JupyterProcess
 from tests.reliability.kill_bench import summary
 from tests.reliability.oracles import GOOD, GOOD_BODY, rows_belong
 from tests.reliability.wire import Wire, post, wires
+from tests.running_engine import RunningEngine
 
 LOOPS = int(os.environ.get("TFSERVE_LOOPS", "50"))
 STREAMS = 4

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.contract.engines import config_text
-from tests.engine.conftest import RunningEngine
 from tests.reliability.oracles import GOOD, Oracles
 from tests.reliability.test_soak import MAKE_BIG
+from tests.running_engine import RunningEngine
 
 LIMIT_BYTES = 320 * 2**20
 BIG_BYTES = 600 * 2**20
