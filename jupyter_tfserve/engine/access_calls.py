@@ -7,7 +7,6 @@ on; see `control` for the transport.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any, Final
 
 from jupyter_tfserve.engine.control import ControlRequest, ControlRouter, Reply
@@ -26,17 +25,10 @@ _KEY_LIMITS: Final = ("requests_per_second", "burst", "max_in_flight")
 class AccessCalls:
     """The calls of one engine. `keys_required`: whether its ports answer only those who show a key."""
 
-    def __init__(
-        self,
-        core: ServerCore[Any],
-        history: History,
-        keys_required: bool,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, core: ServerCore[Any], history: History, keys_required: bool) -> None:
         self._core = core
         self._history = history
         self._keys_required = keys_required
-        self._clock = clock
         self._revoked_unsaved: set[str] = set()
 
     def add_routes(self, router: ControlRouter) -> None:
@@ -47,12 +39,12 @@ class AccessCalls:
         router.add("PUT", "/control/models/{model}/limits", self._set_limits)
 
     async def _keys(self, request: ControlRequest) -> Reply:
-        now = self._clock()
+        now = time.time()
         keys = [{**key.to_json(), "is_expired": key.is_expired(now)} for key in self._core.desired.keys]
         return {"keys": keys, "required": self._keys_required}
 
     async def _add_key(self, request: ControlRequest) -> Reply:
-        body, now = request.body, self._clock()
+        body, now = request.body, time.time()
         models, name = _models(body.get("models")), body.get("name") or ""
         if not isinstance(name, str):
             raise invalid_argument("'name' must be text")

@@ -6,10 +6,10 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from logging import Logger
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from jupyter_tfserve.engine.connection import Connection
 from jupyter_tfserve.engine.control_call import ControlCaller, Reply
@@ -24,8 +24,6 @@ MAX_ENGINES: Final = 8
 START_HINT: Final = "Start it with `%tfserve start PATH` in a notebook, or in the model serving sidebar."
 _ENDED: Final = (SupervisorState.STOPPED, SupervisorState.FAILED)
 _NAME: Final = re.compile("[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-
-Prepare: TypeAlias = "Callable[..., Awaitable[Launched]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +77,9 @@ class OwnedEngine:
 class Engines:
     """REQUIRES: used on the Jupyter server's event loop only."""
 
-    def __init__(self, options: ExtensionOptions, log: Logger, prepare: Prepare = prepare_engine) -> None:
+    def __init__(self, options: ExtensionOptions, log: Logger) -> None:
         self._options = options
         self._log = log
-        self._prepare = prepare
         self._engines: dict[str, OwnedEngine] = {}
         self._last_request: float | None = None
         self._requests = 0
@@ -242,7 +239,7 @@ class Engines:
             ready_timeout_s=self._options.ready_timeout_s, stop_timeout_s=self._options.stop_timeout_s
         )
         try:
-            engine.launched = await self._prepare(
+            engine.launched = await prepare_engine(
                 self._options.root_dir,
                 launch,
                 name=engine.name,

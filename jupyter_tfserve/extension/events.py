@@ -65,15 +65,9 @@ class Seen:
 class EngineWatch:
     """Looks at every engine now and then, and at once after `wake`. REQUIRES: the engines' event loop."""
 
-    def __init__(
-        self,
-        engines: Engines,
-        announce: Callable[[Change], None],
-        interval_s: float = WATCH_INTERVAL_S,
-    ) -> None:
+    def __init__(self, engines: Engines, announce: Callable[[Change], None]) -> None:
         self._engines = engines
         self._announce = announce
-        self._interval_s = interval_s
         self._woken = asyncio.Event()
         self._seen: dict[str, Seen] = {}
 
@@ -85,7 +79,7 @@ class EngineWatch:
         """Until it is cancelled. While no engine is kept it sleeps."""
         while True:
             await self.look()
-            timeout_s = self._interval_s if self._seen else None
+            timeout_s = WATCH_INTERVAL_S if self._seen else None
             try:
                 await asyncio.wait_for(self._woken.wait(), timeout_s)
             except asyncio.TimeoutError:

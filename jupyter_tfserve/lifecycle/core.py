@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Generic, TypeAlias
 
 from jupyter_tfserve.errors import ServingError, not_found
-from jupyter_tfserve.lifecycle.clock import Clock, SystemClock
+from jupyter_tfserve.lifecycle.clock import SystemClock
 from jupyter_tfserve.lifecycle.config import ModelConfig, policy_to_json, validate_models
 from jupyter_tfserve.lifecycle.desired import DesiredState
 from jupyter_tfserve.lifecycle.durable import DurableState, Edit
@@ -59,10 +59,9 @@ class ServerCore(Generic[LoaderT]):
         options: LifecycleOptions,
         store: StateStore,
         history: History,
-        clock: Clock | None = None,
         settle_s: float = SETTLE_S,
     ) -> None:
-        clock = clock or SystemClock()
+        clock = SystemClock()
         self._quarantine = Quarantine(store.state_dir)
         self.manager: Manager[LoaderT] = Manager(loader_factory, options, clock, self._quarantine)
         self._fleet = ModelFleet(self.manager, clock, options.file_system_poll_wait_seconds, settle_s)

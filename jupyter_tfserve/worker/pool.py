@@ -44,9 +44,7 @@ PROBE_TIMEOUT_S: Final = 60.0
 class WorkerPool:
     """Starts workers, from one fork server where that is safe; none outlives `close`, or the engine."""
 
-    def __init__(
-        self, options: WorkerOptions, launcher: Launcher | None = None, gpus: Gpus | None = None
-    ) -> None:
+    def __init__(self, options: WorkerOptions, launcher: Launcher | None = None) -> None:
         for name in ("lanes", "num_tflite_pools"):
             if getattr(options, name) > MAX_LANES:
                 raise invalid_argument(f"{name} must be at most {MAX_LANES}; was {getattr(options, name)}")
@@ -54,7 +52,7 @@ class WorkerPool:
         self._launcher = launcher or best_launcher()
         self._spawning: set[asyncio.Task[Worker]] = set()
         self._workers: set[Worker] = set()
-        self._gpus = gpus or Gpus(self._probe_gpus)
+        self._gpus = Gpus(self._probe_gpus)
         self._occupants: list[Occupant] = []
         self._closed = False
 

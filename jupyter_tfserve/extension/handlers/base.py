@@ -93,9 +93,8 @@ class TFServeHandler(ExtensionHandlerMixin, APIHandler):
             raise invalid_argument("the body must be a JSON object")
         return document
 
-    def reply(self, document: dict[str, Any], status: int = 200) -> None:
+    def reply(self, document: dict[str, Any]) -> None:
         """Finish with `document`."""
-        self.set_status(status)
         self.finish(json.dumps(document))
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
