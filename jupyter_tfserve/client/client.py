@@ -191,7 +191,7 @@ def _transport(
         address = url.partition("://")[2].rstrip("/")
         return _grpc_transport(address, headers, scheme == "grpcs", root_certificates)
     raise invalid_argument(
-        f"'{url}' is no address of a model server", "Write http://host:8501 or grpc://host:8500"
+        f"'{url}' is not the address of a model server", "Write http://host:8501 or grpc://host:8500"
     )
 
 

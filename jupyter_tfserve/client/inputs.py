@@ -39,7 +39,7 @@ def to_tensor(value: Any, spec: TensorSpec, alias: str) -> Tensor:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise invalid_argument(f"Input {alias} is no array: {error}") from None
+        raise invalid_argument(f"Input {alias} is not an array: {error}") from None
     if array.dtype == dtype.numpy:
         return array
     if not _may_cast(array, dtype.numpy):

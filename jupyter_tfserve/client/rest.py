@@ -130,7 +130,7 @@ def _content(spec: ModelSpec, body: Mapping[str, Any]) -> bytes:
 def _document(body: bytes) -> dict[str, Any]:
     document = parse_json(body)
     if not isinstance(document, dict):
-        raise ServingError(Code.INTERNAL, "The answer is no JSON object.")
+        raise ServingError(Code.INTERNAL, "The answer is not a JSON object.")
     return document
 
 

@@ -37,7 +37,9 @@ def parse_npy(body: bytes, max_bytes: int, what: str = "The request's body", spe
     """
     shape, is_fortran, dtype, start = _read_header(body, what)
     if dtype.hasobject or dtype.kind in "SUmM" or dtype.names is not None or dtype.subdtype is not None:
-        raise invalid_argument(f"{what} holds an array of {dtype}, which is no tensor here", _STRINGS_HINT)
+        raise invalid_argument(
+            f"{what} holds an array of {dtype}, which cannot be a tensor here", _STRINGS_HINT
+        )
     count = math.prod(shape)
     if any(size < 0 for size in shape) or math.prod(max(size, 1) for size in shape) >= 2**62:
         raise invalid_argument(f"{what} has an impossible shape: {shape}")

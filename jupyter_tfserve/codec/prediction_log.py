@@ -73,7 +73,7 @@ def encode_prediction_log(exchange: Exchange, metadata: Any) -> bytes:
     try:
         _PUT[exchange.kind](exchange, part.request, part.response)
     except DecodeError:
-        raise invalid_argument("The request's examples are no tf.Examples") from None
+        raise invalid_argument("The request's examples are not tf.Examples") from None
     encoded: bytes = log.SerializeToString()
     return encoded
 

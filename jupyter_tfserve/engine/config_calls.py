@@ -67,7 +67,7 @@ def _check_folders(
         is_new = known is None or known.base_path != model.base_path
         if is_new and not os.path.isdir(local_path(model.base_path)):
             error = not_found(
-                f"base_path '{model.base_path}' of model {model.name} does not exist or is no folder; "
+                f"base_path '{model.base_path}' of model {model.name} does not exist or is not a folder; "
                 "nothing was changed",
                 "Correct the path, or make the folder, and apply the configuration again.",
             )

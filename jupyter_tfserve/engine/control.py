@@ -35,7 +35,7 @@ class ControlRequest:
         """The version that the path names; NOT_FOUND if it is no version."""
         version = parse_version(self.parts["version"])
         if version is None:
-            raise not_found(f"'{self.parts['version']}' is no version: expected a whole number")
+            raise not_found(f"'{self.parts['version']}' is not a version: expected a whole number")
         return version
 
     def number(self, name: str, default: float) -> float:

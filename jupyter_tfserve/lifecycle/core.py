@@ -257,7 +257,8 @@ class ServerCore(Generic[LoaderT]):
         def edit(state: DesiredState) -> DesiredState:
             labels = dict(state.model(model).labels)
             if label not in labels:
-                raise not_found(f"Model {model} has no version label {label}")
+                known = ", ".join(sorted(labels)) or "none"
+                raise not_found(f"Model {model} has no version label {label}", f"Its labels: {known}.")
             previous.append(labels.pop(label))
             return state.with_labels(model, labels)
 

@@ -95,7 +95,11 @@ class DesiredState:
         self.model(name)
         others = {model: kept for model, kept in self.limits.items() if model != name}
         if len(others) >= MAX_LIMITED and not limits.is_unlimited:
-            raise ServingError(Code.RESOURCE_EXHAUSTED, f"{MAX_LIMITED} models have limits already")
+            raise ServingError(
+                Code.RESOURCE_EXHAUSTED,
+                f"{MAX_LIMITED} models have limits already",
+                "Remove those of another first.",
+            )
         return replace(self, limits=others if limits.is_unlimited else {**others, name: limits})
 
     def with_batching(self, name: str, batching: ModelBatching) -> DesiredState:
@@ -104,7 +108,9 @@ class DesiredState:
         others = {model: kept for model, kept in self.batching.items() if model != name}
         if len(others) >= MAX_LIMITED and not batching.is_unchanged:
             raise ServingError(
-                Code.RESOURCE_EXHAUSTED, f"{MAX_LIMITED} models have batching settings already"
+                Code.RESOURCE_EXHAUSTED,
+                f"{MAX_LIMITED} models have batching settings already",
+                "Remove those of another first.",
             )
         return replace(self, batching=others if batching.is_unchanged else {**others, name: batching})
 
@@ -118,7 +124,11 @@ class DesiredState:
         if count is None:
             return replace(self, replicas=others)
         if len(others) >= MAX_LIMITED:
-            raise ServingError(Code.RESOURCE_EXHAUSTED, f"{MAX_LIMITED} models have replicas set already")
+            raise ServingError(
+                Code.RESOURCE_EXHAUSTED,
+                f"{MAX_LIMITED} models have replicas set already",
+                "Reset those of another first.",
+            )
         return replace(self, replicas={**others, name: checked_replicas(count)})
 
     def with_key(self, key: PredictKey, now: float) -> DesiredState:
@@ -134,7 +144,7 @@ class DesiredState:
         """The state with one key less. NOT_FOUND if there is none of that id."""
         kept = tuple(known for known in self.keys if known.id != key_id)
         if len(kept) == len(self.keys):
-            raise not_found(f"There is no key '{key_id[:100]}'")
+            raise not_found(f"There is no key '{key_id[:100]}'", "`%tfserve keys` lists them.")
         return replace(self, keys=kept)
 
     def _edited(self, name: str, edit: Callable[[ModelConfig], ModelConfig]) -> DesiredState:

@@ -24,7 +24,7 @@ def parse_duration(text: str) -> float:
     """Seconds; ValueError if the text is none such as `90s`, `30m`, `2h`, `7d`, `1w`."""
     match = _DURATION.fullmatch(text)
     if match is None or not float(match[1]):
-        raise ValueError(f"{text!r} is no time such as 90s, 30m, 2h or 7d")
+        raise ValueError(f"{text!r} is not a time such as 90s, 30m, 2h or 7d")
     return float(match[1]) * UNITS_S[match[2]]
 
 
@@ -32,7 +32,7 @@ def parse_milliseconds(text: str) -> float:
     """Milliseconds; ValueError if the text is none such as `20ms`, `20` or `1.5s`."""
     match = _LATENCY.fullmatch(text)
     if match is None or not float(match[1]):
-        raise ValueError(f"{text!r} is no time such as 20ms or 1.5s")
+        raise ValueError(f"{text!r} is not a time such as 20ms or 1.5s")
     return float(match[1]) * (1000 if match[2] == "s" else 1)
 
 
@@ -45,7 +45,7 @@ def parse_rate(text: str) -> float:
     """Requests per second; ValueError if the text is none such as `5/s`, `100/m`, `1000/h`."""
     match = _RATE.fullmatch(text)
     if match is None or not float(match[1]):
-        raise ValueError(f"{text!r} is no rate such as 5/s, 100/m or 1000/h")
+        raise ValueError(f"{text!r} is not a rate such as 5/s, 100/m or 1000/h")
     return float(match[1]) / UNITS_S[match[2]]
 
 
@@ -105,5 +105,5 @@ def _setting(word: str) -> dict[str, Any]:
 
 def _count(text: str) -> int:
     if re.fullmatch("[0-9]{1,9}", text) is None or not int(text):
-        raise ValueError(f"{text!r} is no count")
+        raise ValueError(f"{text!r} is not a count: a whole number from 1")
     return int(text)

@@ -124,7 +124,7 @@ def _change(word: str) -> tuple[str, Any]:
     name, equals, text = word.partition("=")
     if not equals or name not in NAMES:
         raise invalid_argument(
-            f"{word!r} is no setting of batching.", f"Settings: {', '.join(f'{n}=…' for n in NAMES)}, or off."
+            f"{word!r} is not a batching setting.", f"Settings: {', '.join(f'{n}=…' for n in NAMES)}, or off."
         )
     if not text:
         return name, None

@@ -29,21 +29,21 @@ AS_STARTED: Final = "default"
 def _port(text: str) -> int:
     port = parse_version(text)
     if port is None or port > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: a number up to 65535")
     return port
 
 
 def _version(text: str) -> int:
     version = parse_version(text)
     if version is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no version: versions are whole numbers")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a version: versions are whole numbers")
     return version
 
 
 def _count(text: str) -> int:
     count = parse_version(text)
     if not count:
-        raise argparse.ArgumentTypeError(f"{text!r} is no count")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a count: a whole number from 1")
     return count
 
 
@@ -53,7 +53,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 1 <= seconds <= 600:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time from 1 to 600 seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time from 1 to 600 seconds")
     return seconds
 
 
@@ -66,7 +66,7 @@ def _label_move(text: str) -> tuple[str, int]:
 
 def _variable(text: str) -> str:
     if not text.isidentifier() or keyword.iskeyword(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no name of a variable")
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a variable")
     return text
 
 

@@ -93,7 +93,10 @@ def compare_answers(a: Answers, b: Answers, truth: object | None = None) -> Comp
     """
     if a.values.shape != b.values.shape or a.values.ndim == 0:
         shapes = f"{list(a.values.shape)} and {list(b.values.shape)}"
-        raise invalid_argument(f"{a.target} and {b.target} answer in different shapes: {shapes}.")
+        raise invalid_argument(
+            f"{a.target} and {b.target} answer in different shapes: {shapes}.",
+            "Compare versions whose output has one shape, or choose another output with --output.",
+        )
     y = None if truth is None else _truth(truth, len(a.values))
     kind = _kind(a.values, b.values, y)
     if y is not None and kind is Kind.NUMBERS:
@@ -187,7 +190,8 @@ def _worst(
 def _truth(truth: object, count: int) -> Tensor:
     y = np.asarray(truth)
     if y.ndim == 0 or len(y) != count:
-        raise invalid_argument(f"There are {count} rows but {len(y) if y.ndim else 1} true values.")
+        given = len(y) if y.ndim else 1
+        raise invalid_argument(f"There are {count} rows but {given} true values.", "Give one for each row.")
     return y
 
 

@@ -185,7 +185,7 @@ class FoundEngine:
         raise ServingError(
             Code.PERMISSION_DENIED,
             "The Jupyter server keeps this engine and does not let this kernel in.",
-            "Stop it in the TensorFlow Serving sidebar.",
+            "Stop it in the Model Serving sidebar.",
         )
 
 

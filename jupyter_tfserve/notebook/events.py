@@ -119,7 +119,7 @@ def find_undo(events: Sequence[Event], model: str | None = None) -> Undo:
         if event.kind in ("label", "policy") and model in (None, event.model):
             return _label_undo(event) if event.kind == "label" else _policy_undo(event, events[index + 1 :])
     of_model = "" if model is None else f" of {model}"
-    raise ServingError(Code.FAILED_PRECONDITION, f"No label and no policy{of_model} was changed yet.")
+    raise ServingError(Code.FAILED_PRECONDITION, f"No label or policy{of_model} has been changed yet.")
 
 
 def describe_undo(undo: Undo) -> str:

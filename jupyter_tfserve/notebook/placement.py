@@ -61,7 +61,7 @@ def parse_policy(kind: str, numbers: Sequence[int]) -> dict[str, Any]:
     if kind == "specific" and numbers and all(number >= 0 for number in numbers):
         return {"specific": {"versions": list(numbers)}}
     words = " ".join([kind, *(str(number) for number in numbers)])
-    raise invalid_argument(f"{words!r} are no versions to serve.", "Write all, latest N, or specific 1 2.")
+    raise invalid_argument(f"{words!r} are not versions to serve.", "Write all, latest N, or specific 1 2.")
 
 
 def policy_with(model: ModelState, version: int) -> dict[str, Any]:
@@ -79,7 +79,12 @@ def policy_without(model: ModelState, version: int) -> dict[str, Any]:
             f"Point the label elsewhere first: `%tfserve label {labels[0]}=VERSION`.",
         )
     if version not in _served(model):
-        raise ServingError(Code.NOT_FOUND, f"Version {version} of {model.name} is not served.")
+        served = ", ".join(map(str, sorted(_served(model)))) or "none"
+        raise ServingError(
+            Code.NOT_FOUND,
+            f"Version {version} of {model.name} is not served.",
+            f"Its served versions: {served}.",
+        )
     return {"specific": {"versions": sorted(_served(model) - {version})}}
 
 

@@ -25,7 +25,7 @@ def parse_target(text: str, signature_name: str = "") -> ModelSpec:
     if slash:
         version = parse_version(number)
         if not name or version is None:
-            raise invalid_argument(f"{number!r} is no version: versions are whole numbers.", TARGET_HINT)
+            raise invalid_argument(f"{number!r} is not a version: versions are whole numbers.", TARGET_HINT)
         return ModelSpec(name, version, signature_name=signature_name)
     if not text:
         raise invalid_argument("No model is named.", TARGET_HINT)
@@ -79,6 +79,6 @@ def evaluate(expression: str, namespace: Mapping[str, Any]) -> object:
         # The text is the user's own code in the user's own kernel, as any cell is.
         return eval(expression.strip(), dict(namespace))  # noqa: S307
     except SyntaxError as error:
-        raise invalid_argument(f"{expression.strip()!r} is no Python expression: {error.msg}.") from error
+        raise invalid_argument(f"{expression.strip()!r} is not a Python expression: {error.msg}.") from error
     except (NameError, AttributeError, TypeError, ValueError, LookupError, ArithmeticError) as error:
         raise invalid_argument(f"{type(error).__name__}: {error}") from error

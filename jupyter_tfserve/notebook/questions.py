@@ -147,7 +147,11 @@ class Questions:
         """Where a load is sent, the request that it repeats, and its signature."""
         rest_url = self._server.rest_url
         if rest_url is None:
-            raise ServingError(Code.FAILED_PRECONDITION, "The REST port is off: there is nothing to measure.")
+            raise ServingError(
+                Code.FAILED_PRECONDITION,
+                "The REST port is off: there is nothing to measure.",
+                "`%tfserve stop`, then start the server with a REST port: `%tfserve start --rest-port 8501`.",
+            )
         if self._server.state().engine.keys_required:
             raise ServingError(
                 Code.FAILED_PRECONDITION,

@@ -72,7 +72,7 @@ def writer_for(obj: object, like: object | None = None) -> Writer:
             f"{_describe(obj)} is a plain Python function.",
             "Decorate it: @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32)]).",
         )
-    raise invalid_argument(f"{_describe(obj)} is no model that can be served.", KINDS_HINT)
+    raise invalid_argument(f"{_describe(obj)} is not a model that can be served.", KINDS_HINT)
 
 
 def specs_like(example: object, name: str | None = None) -> Any:
@@ -257,4 +257,4 @@ def _is_a(obj: object, package: str, name: str) -> bool:
 
 def _describe(obj: object) -> str:
     name = getattr(obj, "__name__", None) or getattr(obj, "name", None)
-    return f"{type(obj).__name__} {name!r}" if isinstance(name, str) else f"A {type(obj).__name__}"
+    return f"{type(obj).__name__} {name!r}" if isinstance(name, str) else f"An object of type {type(obj).__name__}"

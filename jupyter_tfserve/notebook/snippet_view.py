@@ -85,7 +85,7 @@ def write_snippets(
     # That a model takes no images is worth a word only to who asked for such a client.
     is_asked = {language: language != IMAGE_LANGUAGE or len(texts) == 1 for language in texts}
     missing = [TITLES[language] for language, text in texts.items() if not text and is_asked[language]]
-    reasons = "no such port, or inputs that are no images, too large, or that JSON cannot hold"
+    reasons = "no such port, or inputs that are not images, too large, or that JSON cannot hold"
     notes = [f"Not for {', '.join(missing)}: {reasons}."] if missing else []
     written = {language: text for language, text in texts.items() if text}
     return Snippets(describe_target(spec), written, (*(place.notes if written else ()), *notes))

@@ -178,7 +178,9 @@ def _sweep(
         trials.append(Trial(name, settings, load, opened))
     if not trials or rate is None:
         raise ServingError(
-            Code.FAILED_PRECONDITION, "The server's batching parameters allow no other settings."
+            Code.FAILED_PRECONDITION,
+            "The server's batching parameters allow no other settings.",
+            "Start it without --enable_batching, or measure it as it is: `%tfserve bench`.",
         )
     return Tuning(model, rate, wish.p99_ms, tuple(trials))
 

@@ -148,7 +148,7 @@ class LoadedModel:
             raise signature_not_found(key)
         tensors = [*signature.inputs.values(), *signature.outputs.values()]
         if any(tensor.dtype == 0 for tensor in tensors):
-            raise ServingError(Code.FAILED_PRECONDITION, f'Signature "{key}" is no function of tensors.')
+            raise ServingError(Code.FAILED_PRECONDITION, f'Signature "{key}" is not a function of tensors.')
         if not all(tensor.name for tensor in tensors):
             raise ServingError(Code.UNIMPLEMENTED, f'Signature "{key}" has sparse or composite tensors.')
         return signature

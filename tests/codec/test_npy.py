@@ -86,7 +86,7 @@ class Loud:
 )
 def test_what_is_no_number_is_refused_and_never_unpickled(array: Any) -> None:
     for parse, body in ((parse_npy, saved(array)), (parse_npz, saved(None, np.savez, x=array))):
-        with pytest.raises(ServingError, match="which is no tensor here") as caught:
+        with pytest.raises(ServingError, match="which cannot be a tensor here") as caught:
             parse(body, MANY)
         assert caught.value.code is Code.INVALID_ARGUMENT
 

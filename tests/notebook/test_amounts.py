@@ -66,8 +66,8 @@ def test_limits_are_read_and_told_and_the_engine_takes_them(words, limits, text)
     [
         ([], "No limit was given"),
         (["fast"], "'fast' is no rate"),
-        (["burst=x"], "'x' is no count"),
-        (["burst=0"], "'0' is no count"),
+        (["burst=x"], "'x' is not a count"),
+        (["burst=0"], "'0' is not a count"),
         (["slow_start=5"], "'5' is no time"),
         (["speed=5"], "There is no limit 'speed'"),
         (["off", "5/s"], "'off' is no rate"),

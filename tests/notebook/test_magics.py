@@ -140,7 +140,7 @@ def test_query_keeps_plain_numpy_when_a_variable_is_named(started):
     kept = started.shell.user_ns["kept"]
     assert type(kept) is dict
     assert type(kept["version"]) is np.ndarray
-    assert "is no name of a variable" in started.fails("%%tfserve query version -o 1x\n[[1.0]]")
+    assert "is not the name of a variable" in started.fails("%%tfserve query version -o 1x\n[[1.0]]")
 
 
 def test_snippet_is_ready_to_copy_when_a_language_is_named(started):
@@ -194,7 +194,7 @@ def test_one_version_is_served_less_when_unloaded(started):
 
 def test_log_is_printed_when_asked_for(started):
     assert started.text("%tfserve logs -n 3").endswith("\n")
-    assert "is no count" in started.fails("%tfserve logs -n 0")
+    assert "is not a count" in started.fails("%tfserve logs -n 0")
     assert "missing.config" in started.fails("%tfserve config missing.config")
 
 

@@ -130,7 +130,7 @@ def test_versions_are_unloaded_loaded_chosen_and_rolled_back_when_buttons_are_pr
     assert up() == {1, 2, 3}
     person.choose("Serve", "latest")
     person.choose("Numbers", "one")
-    person.sees("&#x27;one&#x27; is no whole number.")
+    person.sees("&#x27;one&#x27; is not a whole number.")
     assert person.widget("Set").disabled
     person.choose("Numbers", "1")
     person.press("Set")

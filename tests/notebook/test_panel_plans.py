@@ -119,10 +119,10 @@ def test_policy_names_what_loads_and_what_unloads_when_planned():
     ("kind", "numbers", "refusal"),
     [
         ("all", "", "The choice is all already."),
-        ("latest", "x", "'x' is no whole number."),
-        ("latest", "1 2", "are no versions to serve"),
-        ("specific", "", "are no versions to serve"),
-        ("latest", "１", "is no whole number"),
+        ("latest", "x", "'x' is not a whole number."),
+        ("latest", "1 2", "are not versions to serve"),
+        ("specific", "", "are not versions to serve"),
+        ("latest", "１", "is not a whole number"),
     ],
 )
 def test_policy_is_refused_when_its_numbers_make_no_sense(kind, numbers, refusal):
@@ -144,4 +144,4 @@ def test_rollback_names_the_models_last_change_when_it_is_known():
     assert text(plan_rollback(MODEL, events)) == "Roll back: production of prices -> 4 (was 3)."
     unloaded = (Event(1.0, "label", "prices", 3, "production -> 3 (was 1)"),)
     assert "Version 1 loads first." in text(plan_rollback(MODEL, unloaded))
-    assert "was changed yet" in plan_rollback(MODEL, ()).refusal
+    assert "has been changed yet" in plan_rollback(MODEL, ()).refusal

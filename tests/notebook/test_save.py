@@ -67,8 +67,8 @@ def test_second_function_keeps_its_name_when_the_module_is_called(server, cases)
         ("module_untracked", "The model cannot be exported: ", None),
         ("function_unknown", "has no input_signature", "--like"),
         ("lambda", "is a plain Python function", "@tf.function"),
-        ("number", "A int is no model that can be served.", "Keras"),
-        ("foreign", "Foreign 'foreign' is no model that can be served.", "tf.Module"),
+        ("number", "An object of type int is not a model that can be served.", "Keras"),
+        ("foreign", "Foreign 'foreign' is not a model that can be served.", "tf.Module"),
     ],
 )
 def test_reason_and_fix_are_given_when_an_object_cannot_be_saved(cases, case, message, hint):

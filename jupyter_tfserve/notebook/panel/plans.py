@@ -161,7 +161,9 @@ def read_policy(kind: str, numbers: str) -> dict[str, Any]:
     parsed = [parse_version(word) for word in words]
     wrong = [word for word, number in zip(words, parsed, strict=True) if number is None]
     if wrong:
-        raise invalid_argument(f"{wrong[0]!r} is no whole number.", "Write numbers with blanks between them.")
+        raise invalid_argument(
+            f"{wrong[0]!r} is not a whole number.", "Write numbers with blanks between them."
+        )
     return parse_policy(kind, [number for number in parsed if number is not None])
 
 
