@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -103,6 +103,46 @@ class Look:
     unsettled: frozenset[int] = frozenset()
 
 
+class _OneLook:
+    """What one look learns of the versions that the policy asks about; `inspect` looks at one that is not live."""
+
+    def __init__(
+        self,
+        live: Mapping[int, AspiredVersion],
+        given_up: Mapping[int, str],
+        inspect: Callable[[int, Path], tuple[str | None, bool]],
+    ) -> None:
+        self.fingerprints: dict[int, str] = {}
+        self.unsettled: set[int] = set()
+        """Those that hold a model whose files still change."""
+        self.not_ready: set[int] = set()
+        """Those, and the ones that hold no model yet."""
+        self.given_up: set[int] = set()
+        """Those that were given up with just these files."""
+        self._live = live
+        self._known_bad = given_up
+        self._inspect = inspect
+
+    def is_servable(self, version: int, path: Path) -> bool:
+        """Whether the policy may count this version."""
+        known = self._live.get(version)
+        if known is not None and known.path == path:
+            self.fingerprints[version] = known.fingerprint
+            return True
+        digest, is_settled = self._inspect(version, path)
+        if digest is None or not is_settled:
+            self.not_ready.add(version)
+        if digest is None:
+            return False
+        self.fingerprints[version] = digest
+        if digest == self._known_bad.get(version):
+            self.given_up.add(version)
+            return False
+        if not is_settled:
+            self.unsettled.add(version)
+        return is_settled
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     digest: str
@@ -148,44 +188,20 @@ class Source:
     def _look(
         self, live: Mapping[int, AspiredVersion], now: float, wall: float, given_up: Mapping[int, str]
     ) -> Look:
-        fingerprints: dict[int, str] = {}
-        unsettled: set[int] = set()
-        not_ready: set[int] = set()
-        held: set[int] = set()
-
-        def is_servable(version: int, path: Path) -> bool:
-            known = live.get(version)
-            if known is not None and known.path == path:
-                fingerprints[version] = known.fingerprint
-                return True
-            digest, is_settled = self._inspect(version, path, now, wall)
-            if digest is None or not is_settled:
-                not_ready.add(version)
-            if digest is None:
-                return False
-            fingerprints[version] = digest
-            if digest == given_up.get(version):
-                held.add(version)
-                return False
-            if not is_settled:
-                unsettled.add(version)
-            return is_settled
-
+        one = _OneLook(live, given_up, lambda version, path: self._inspect(version, path, now, wall))
         found = self._found(live)
         self._seen = {version: seen for version, seen in self._seen.items() if version in found}
-        aspired = aspired_versions(self.policy, found, is_servable)
+        aspired = aspired_versions(self.policy, found, one.is_servable)
         kept = {
             version: path for version, path in found.items() if version in self.kept_versions - aspired.keys()
         }
-        aspired |= aspired_versions(All(), kept, is_servable)
-        if not_ready and not aspired:
+        aspired |= aspired_versions(All(), kept, one.is_servable)
+        unsettled = frozenset(one.unsettled)
+        if one.not_ready and not aspired:
             # What is wanted is there but can't be loaded yet: what serves must not leave before it comes.
-            return Look({v: known for v, known in live.items() if known.path.exists()}, frozenset(unsettled))
-        aspired |= {version: found[version] for version in held}
-        return Look(
-            {version: AspiredVersion(path, fingerprints[version]) for version, path in aspired.items()},
-            frozenset(unsettled),
-        )
+            return Look({v: known for v, known in live.items() if known.path.exists()}, unsettled)
+        aspired |= {version: found[version] for version in one.given_up}
+        return Look({v: AspiredVersion(path, one.fingerprints[v]) for v, path in aspired.items()}, unsettled)
 
     def _found(self, live: Mapping[int, AspiredVersion]) -> dict[int, Path]:
         """Every version's folder by its name alone; a live version keeps its folder among several."""

@@ -97,7 +97,7 @@ def run_bench(
         for connections in CLOSED_CONNECTIONS:
             step(f"{connections} connection{'s' if connections > 1 else ''}")
             closed.append(run({"connections": connections, "seconds": share_s}))
-            _check(closed[-1])
+            check_answered(closed[-1])
         best = max(load.throughput for load in closed)
         opened = []
         for share in OPEN_SHARES:
@@ -179,7 +179,8 @@ def _send(process: subprocess.Popen[str], document: Mapping[str, Any]) -> None:
             process.stdin.flush()
 
 
-def _check(load: Load) -> None:
+def check_answered(load: Load) -> None:
+    """Passes if there were answers; INVALID_ARGUMENT with the server's words if there was none."""
     if load.answers == 0:
         reason = load.first_error or "there was no answer"
         raise ServingError(Code.INVALID_ARGUMENT, f"The server does not answer this request: {reason}")

@@ -257,4 +257,8 @@ def _is_a(obj: object, package: str, name: str) -> bool:
 
 def _describe(obj: object) -> str:
     name = getattr(obj, "__name__", None) or getattr(obj, "name", None)
-    return f"{type(obj).__name__} {name!r}" if isinstance(name, str) else f"An object of type {type(obj).__name__}"
+    return (
+        f"{type(obj).__name__} {name!r}"
+        if isinstance(name, str)
+        else f"An object of type {type(obj).__name__}"
+    )

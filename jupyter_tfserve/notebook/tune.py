@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.notebook.batching import NAMES, with_changes
-from jupyter_tfserve.notebook.bench import OPEN_CONNECTIONS, Load, load_process
+from jupyter_tfserve.notebook.bench import OPEN_CONNECTIONS, Load, check_answered, load_process
 from jupyter_tfserve.notebook.progress import Say
 
 TUNE_S: Final = 30.0
@@ -156,26 +156,19 @@ def _sweep(
 ) -> Tuning:
     wanted = candidates(wish.p99_ms)
     share_s = wish.seconds / len(wanted)
-    phase_s = max(share_s * (1 - WARM_SHARE) / 2, MIN_PHASE_S)
-    swept = dict.fromkeys(NAMES)
+    phase = {"connections": OPEN_CONNECTIONS, "seconds": max(share_s * (1 - WARM_SHARE) / 2, MIN_PHASE_S)}
+    warming = {**phase, "seconds": max(share_s * WARM_SHARE, MIN_PHASE_S)}
     rate, trials = wish.rate, []
     for number, (name, changes) in enumerate(wanted):
         say(name, number / len(wanted))
-        settings = with_changes(before, {**swept, **changes})
-        try:
-            control.set_batching(model, settings)
-        except ServingError as error:
-            if error.code is not Code.INVALID_ARGUMENT:
-                raise
-            # A server with its own batching parameters may not allow this one.
+        settings = with_changes(before, {**dict.fromkeys(NAMES), **changes})
+        if not _is_allowed(control, model, settings):
             continue
-        closed = {"connections": OPEN_CONNECTIONS}
-        _check(run({**closed, "seconds": max(share_s * WARM_SHARE, MIN_PHASE_S)}))
-        load = run({**closed, "seconds": phase_s})
-        _check(load)
-        rate = rate or max(RATE_SHARE * load.throughput, 1.0)
-        opened = run({**closed, "seconds": phase_s, "rate": rate})
-        trials.append(Trial(name, settings, load, opened))
+        check_answered(run(warming))
+        closed = run(phase)
+        check_answered(closed)
+        rate = rate or max(RATE_SHARE * closed.throughput, 1.0)
+        trials.append(Trial(name, settings, closed, run({**phase, "rate": rate})))
     if not trials or rate is None:
         raise ServingError(
             Code.FAILED_PRECONDITION,
@@ -185,7 +178,12 @@ def _sweep(
     return Tuning(model, rate, wish.p99_ms, tuple(trials))
 
 
-def _check(load: Load) -> None:
-    if load.answers == 0:
-        reason = load.first_error or "there was no answer"
-        raise ServingError(Code.INVALID_ARGUMENT, f"The server does not answer this request: {reason}")
+def _is_allowed(control: BatchingControl, model: str, settings: Mapping[str, Any]) -> bool:
+    """Whether the settings hold now: a server with its own batching parameters may not allow them."""
+    try:
+        control.set_batching(model, settings)
+    except ServingError as error:
+        if error.code is not Code.INVALID_ARGUMENT:
+            raise
+        return False
+    return True
