@@ -37,7 +37,7 @@ FLAGS: Final[tuple[Flag, ...]] = (
     Flag("rest_api_timeout_in_ms", 30_000, "time limit of a REST prediction; 0 or less: none"),
     Flag("rest_api_enable_cors_support", False, "web pages of any origin may ask the REST port"),
     Flag("host", "127.0.0.1", "address to listen on", ours=True),
-    Flag("require_keys", False, "answer only who shows a key; off this machine always", ours=True),
+    Flag("require_keys", False, "answer only requests with a key; always so for other machines", ours=True),
     Flag(
         "allow_insecure_network",
         False,
@@ -47,24 +47,36 @@ FLAGS: Final[tuple[Flag, ...]] = (
     Flag("model_name", "", "name of the model at --model_base_path; default: default"),
     Flag("model_base_path", "", "folder with numbered version folders"),
     Flag("model_config_file", "", "ModelServerConfig, as text proto or JSON"),
-    Flag("model_config_file_poll_wait_seconds", 0, "re-read the config file so often; 0 or less: never"),
-    Flag("file_system_poll_wait_seconds", 1.0, "look for new versions so often; 0: once; negative: never"),
+    Flag(
+        "model_config_file_poll_wait_seconds",
+        0,
+        "seconds between reads of the config file; 0 or less: read once",
+    ),
+    Flag(
+        "file_system_poll_wait_seconds",
+        1.0,
+        "seconds between looks for new versions; 0: once; negative: never",
+    ),
     Flag("allow_version_labels_for_unavailable_models", False, "labels may name versions not loaded yet"),
     Flag("enable_batching", False, "batch by TensorFlow Serving's parameters instead of our defaults"),
     Flag("batching_parameters_file", "", "BatchingParameters text proto; needs --enable_batching"),
     Flag(
         "enable_per_model_batching_parameters",
         False,
-        "batch a version by its own batching_params.pbtxt, and not without one; needs --enable_batching",
+        "batch a version by its own batching_params.pbtxt, one without that file not at all; needs --enable_batching",
     ),
     Flag("max_num_load_retries", 5, "retries after a failed load"),
     Flag("load_retry_interval_micros", 60_000_000, "pause between load retries; negative: none"),
     Flag("num_load_threads", 0, "how many versions may load at once; 0: by the CPUs, two to four"),
     Flag("enable_model_warmup", True, "replay a model's recorded requests before it serves"),
-    Flag("num_request_iterations_for_warmup", 0, "replay each so often; 0 or less: once"),
+    Flag(
+        "num_request_iterations_for_warmup",
+        0,
+        "times that each recorded request is replayed; 0 or less: once",
+    ),
     Flag("saved_model_tags", "serve", "tags of the meta graph, comma-separated"),
     Flag("tensorflow_intra_op_parallelism", 0, "threads of one operation; 0: as many as CPUs may be used"),
-    Flag("tensorflow_inter_op_parallelism", 0, "operations at once; 0: as many as CPUs"),
+    Flag("tensorflow_inter_op_parallelism", 0, "operations that run at once; 0: as many as CPUs"),
     Flag("tensorflow_session_parallelism", 0, "sets both parallelism flags"),
     Flag("version", False, "print the versions and exit"),
     Flag("help", False, "print this text and exit"),
@@ -86,27 +98,27 @@ FLAGS: Final[tuple[Flag, ...]] = (
     Flag(
         "memory_estimate_factor",
         1.2,
-        "refuse a version if so many times its files' size is not left of memory; 0: never",
+        "load a version only if this many times the size of its files is free memory; 0: always",
         ours=True,
     ),
     Flag(
         "max_worker_deaths",
         3,
-        "deaths of a version's process within a minute, or runs within an hour that came to no end, that end its "
-        "service; 0: never. A request that kills is tried twice",
+        "deaths of a version's process within a minute, or runs within an hour that never end, after which it is "
+        "given up; 0: never. A request that kills is tried twice",
         ours=True,
     ),
     Flag(
         "load_timeout_s",
         300.0,
-        "a version that takes longer to load is ended; two times: given up",
+        "end a load that takes longer than this; after two such loads the version is given up",
         ours=True,
     ),
     Flag(
         "front_processes",
         0,
-        "processes that take connections, decode and encode; 1: the engine alone; 0: by the CPUs, one for each "
-        "four, and one for engines that a Jupyter server or a kernel starts",
+        "processes that accept connections, decode and encode; 1: the engine alone; 0: one for each four CPUs, but "
+        "one for engines that a Jupyter server or a kernel starts",
         ours=True,
     ),
     Flag(
@@ -119,14 +131,14 @@ FLAGS: Final[tuple[Flag, ...]] = (
     Flag(
         "target_p99_ms",
         0.0,
-        "keep batches so small that a request takes at most so long; 0: highest throughput",
+        "keep batches small enough that a request takes at most so many ms; 0: highest throughput",
         ours=True,
     ),
     Flag(
         "max_queue_wait_ms",
         5000.0,
-        "refuse at once what would wait longer than this for its batch, or than half of its deadline; 0: nothing. "
-        "Not with TensorFlow Serving's batching parameters, which have a bound of their own",
+        "refuse at once a request that would wait longer than this for its batch, or than half of its deadline; "
+        "0: never. Not with TensorFlow Serving's batching parameters, which have a bound of their own",
         ours=True,
     ),
     Flag(
@@ -172,7 +184,7 @@ FLAGS: Final[tuple[Flag, ...]] = (
     Flag(
         "num_tflite_pools",
         0,
-        "interpreters of a TFLite model, so many batches at once; 0: as many as --lanes",
+        "interpreters of a TFLite model, each for one batch at a time; 0: as many as --lanes",
     ),
     Flag(
         "num_tflite_interpreters_per_pool",
@@ -188,7 +200,7 @@ FLAGS: Final[tuple[Flag, ...]] = (
     Flag(
         "mixed_precision",
         "",
-        "bfloat16 (CPU) or float16 (GPU): compute in it where TensorFlow thinks that is safe",
+        "compute in bfloat16 (CPU) or float16 (GPU) where TensorFlow considers that safe",
     ),
     Flag("skip_initialize_tpu", False, "TPU builds", inert="there is no TPU support"),
     Flag("enable_grpc_healthcheck_service", False, "serve grpc.health.v1"),

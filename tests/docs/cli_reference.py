@@ -52,7 +52,7 @@ flight answered; with 255 and one line that says why when it cannot start.
 
 ### Accepted, without effect
 
-Command lines can be moved unchanged; a flag of these that is set to something else than its default says so.
+So that command lines can be moved unchanged. Setting one of these flags to anything but its default is noted in the log.
 
 {inert}
 
