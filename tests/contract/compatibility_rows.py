@@ -41,6 +41,7 @@ KINDS = "engine/test_engine_kinds.py::"
 TLS = "engine/test_engine_tls.py::"
 SOURCE = "lifecycle/test_source.py::"
 MANAGER = "lifecycle/test_manager.py::"
+ATTEMPTS = "lifecycle/test_load_attempts.py::"
 BATCHING = "contract/test_contract_batching.py::"
 DTYPES = "contract/test_contract_dtypes.py::"
 FLAG_TEST = "engine/test_every_flag.py::test_flag_changes_the_options_when_it_works"
@@ -229,8 +230,8 @@ MANAGEMENT: Final = (
     ),
     works(
         "retries of a load",
-        f"{MANAGER}test_load_is_repeated_until_it_succeeds",
-        f"{MANAGER}test_load_ends_with_the_last_error_when_every_attempt_fails",
+        f"{ATTEMPTS}test_load_is_repeated_until_it_succeeds",
+        f"{ATTEMPTS}test_load_ends_with_the_last_error_when_every_attempt_fails",
     ),
     works(
         "availability is preserved",

@@ -15,9 +15,11 @@ import pytest
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.core import ServerCore
 from jupyter_tfserve.lifecycle.history import History
+from jupyter_tfserve.lifecycle.manager import Manager
 from jupyter_tfserve.lifecycle.store import StateStore
 from jupyter_tfserve.options import LifecycleOptions
 from jupyter_tfserve.types import ServableId
+from tests.lifecycle.manager_calls import RETRY_S
 
 DEADLINE_S = 120.0
 
@@ -196,3 +198,23 @@ async def core(make_core):
 @pytest.fixture
 def base(tmp_path) -> Path:
     return tmp_path / "models"
+
+
+@pytest.fixture
+async def make_manager(loaders, clock):
+    made = []
+
+    def make(**options) -> Manager:
+        defaults = {"max_num_load_retries": 0, "load_retry_interval_micros": int(RETRY_S * 1e6)}
+        made.append(Manager(loaders, LifecycleOptions(**(defaults | options)), clock))
+        return made[-1]
+
+    yield make
+    loaders.is_holding = False
+    for manager in made:
+        await manager.close(drain_timeout_s=1)
+
+
+@pytest.fixture
+def manager(make_manager):
+    return make_manager()

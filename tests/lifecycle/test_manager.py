@@ -7,48 +7,12 @@ from pathlib import Path
 import pytest
 
 from jupyter_tfserve.errors import Code, ServingError
-from jupyter_tfserve.lifecycle.manager import Manager
 from jupyter_tfserve.lifecycle.policy import next_action
-from jupyter_tfserve.lifecycle.states import AspiredVersion, LifecycleState, VersionStatus
-from jupyter_tfserve.options import LifecycleOptions
+from jupyter_tfserve.lifecycle.states import LifecycleState, VersionStatus
 from jupyter_tfserve.types import ModelSpec, ServableId
+from tests.lifecycle.manager_calls import aspired, log_states, states
 
 START, LOADING, AVAILABLE, UNLOADING, END = LifecycleState
-RETRY_S = 60.0
-
-
-def aspired(*versions: int, base: str = "/models/m", fingerprint: str = "") -> dict[int, AspiredVersion]:
-    return {v: AspiredVersion(Path(base) / str(v), fingerprint) for v in versions}
-
-
-@pytest.fixture
-async def make_manager(loaders, clock):
-    made = []
-
-    def make(**options) -> Manager:
-        defaults = {"max_num_load_retries": 0, "load_retry_interval_micros": int(RETRY_S * 1e6)}
-        made.append(Manager(loaders, LifecycleOptions(**(defaults | options)), clock))
-        return made[-1]
-
-    yield make
-    loaders.is_holding = False
-    for manager in made:
-        await manager.close(drain_timeout_s=1)
-
-
-@pytest.fixture
-def manager(make_manager):
-    return make_manager()
-
-
-def states(manager: Manager, model: str = "m") -> dict[int, LifecycleState]:
-    return {status.version: status.state for status in manager.statuses(model)}
-
-
-def log_states(manager: Manager) -> list[tuple[int, LifecycleState, str]]:
-    log = []
-    manager.add_listener(lambda servable, _before, after, text: log.append((servable.version, after, text)))
-    return log
 
 
 async def test_policy_is_not_asked_again_when_what_is_aspired_serves_already(manager, spin, monkeypatch):
@@ -154,56 +118,6 @@ async def test_part_of_the_versions_leaves_when_the_rest_stays_aspired(manager, 
     await spin()
     assert states(manager) == {3: AVAILABLE, 2: AVAILABLE, 1: END}
     assert len(loaders.made) == 3
-
-
-@pytest.mark.parametrize("interval_micros", [60_000_000, 0, -1])
-async def test_load_is_repeated_until_it_succeeds(make_manager, loaders, clock, spin, interval_micros):
-    manager = make_manager(max_num_load_retries=3, load_retry_interval_micros=interval_micros)
-    log = log_states(manager)
-    loaders.fail(1, "first", "second")
-    manager.set_aspired_versions("m", aspired(1))
-    await spin()
-    if interval_micros > 0:
-        for loads in (1, 2):
-            assert (loaders.last(1).loads, states(manager)) == (loads, {1: LOADING})
-            await clock.advance(RETRY_S - 1)
-            assert loaders.last(1).loads == loads
-            await clock.advance(1)
-    assert (loaders.last(1).loads, states(manager)) == (3, {1: AVAILABLE})
-    assert (1, LOADING, "Attempt 1 of 4 to load failed: first") in log
-    assert manager.statuses("m") == (VersionStatus(1, AVAILABLE),)
-
-
-async def test_load_ends_with_the_last_error_when_every_attempt_fails(make_manager, loaders, spin):
-    manager = make_manager(max_num_load_retries=2, load_retry_interval_micros=-1)
-    loaders.fail(1, "a", "b", "c", "never tried")
-    manager.set_aspired_versions("m", aspired(1))
-    await spin()
-    assert loaders.last(1).loads == 3
-    assert manager.statuses("m") == (VersionStatus(1, END, Code.NOT_FOUND, "c"),)
-
-
-async def test_retries_stop_when_the_version_is_not_aspired_any_more(make_manager, loaders, clock, spin):
-    manager = make_manager(max_num_load_retries=5)
-    loaders.fail(1, "a", "b")
-    manager.set_aspired_versions("m", aspired(1))
-    await spin()
-    manager.set_aspired_versions("m", {})
-    await spin()
-    assert manager.statuses("m") == (VersionStatus(1, END, Code.NOT_FOUND, "a"),)
-    assert (loaders.last(1).loads, clock.sleepers) == (1, 0)
-
-
-async def test_retry_goes_on_waiting_when_another_model_changes(make_manager, loaders, clock, spin):
-    manager = make_manager(max_num_load_retries=1)
-    loaders.fail(1, "a")
-    manager.set_aspired_versions("m", aspired(1))
-    await spin()
-    manager.set_aspired_versions("other", aspired(1))
-    await spin()
-    assert states(manager) == {1: LOADING}
-    await clock.advance(RETRY_S)
-    assert states(manager) == {1: AVAILABLE}
 
 
 async def test_late_load_is_taken_down_when_the_version_is_not_aspired_any_more(manager, loaders, spin):
@@ -324,30 +238,6 @@ async def test_no_more_versions_load_at_once_than_allowed(make_manager, loaders,
     assert all(state is AVAILABLE for name in ("a", "b") for state in states(manager, name).values())
 
 
-async def test_good_versions_load_when_a_broken_one_waits_for_its_next_attempt(
-    make_manager, loaders, clock, spin
-):
-    manager = make_manager(num_load_threads=1, max_num_load_retries=1, load_retry_interval_micros=60_000_000)
-    loaders.fail(1, "broken", name="bad")
-    manager.set_aspired_versions("bad", aspired(1))
-    await spin()
-    manager.set_aspired_versions("good", aspired(2))
-    await spin()
-    assert (states(manager, "bad"), states(manager, "good")) == ({1: LOADING}, {2: AVAILABLE})
-    # Its turn comes when there is a slot for it again.
-    loaders.is_holding = True
-    manager.set_aspired_versions("good", aspired(2, 3))
-    await spin()
-    await clock.advance(61)
-    await spin()
-    assert (loaders.loading, loaders.last(1, "bad").loads) == (1, 1)
-    loaders.is_holding = False
-    loaders.finish(3, "good")
-    await spin()
-    assert (loaders.last(1, "bad").loads, states(manager, "good")[3]) == (2, AVAILABLE)
-    assert loaders.most_loading == 1
-
-
 async def test_unload_goes_first_when_loads_fill_every_slot(make_manager, loaders, spin):
     manager = make_manager(num_load_threads=1)
     manager.set_aspired_versions("old", aspired(1))
@@ -386,20 +276,6 @@ async def test_version_never_serves_when_its_loader_dies_as_the_load_ends(manage
     assert AVAILABLE not in [state for _, state, _ in log]
 
 
-async def test_version_serves_when_its_loader_died_in_an_earlier_attempt_only(make_manager, loaders, spin):
-    manager = make_manager(max_num_load_retries=1, load_retry_interval_micros=-1)
-    loaders.is_holding = True
-    loaders.fail(1, "died")
-    manager.set_aspired_versions("m", aspired(1))
-    await spin()
-    manager.fail(ServableId("m", 1), ServingError(Code.UNAVAILABLE, "killed by signal 9"))
-    loaders.finish(1)
-    await spin()
-    loaders.finish(1)
-    await spin()
-    assert manager.statuses("m") == (VersionStatus(1, AVAILABLE),)
-
-
 async def test_failure_is_ignored_when_the_version_is_not_up(manager, spin):
     error = ServingError(Code.UNAVAILABLE, "late")
     manager.fail(ServableId("unknown", 1), error)
@@ -411,14 +287,6 @@ async def test_failure_is_ignored_when_the_version_is_not_up(manager, spin):
     handle.release()
     await spin()
     assert manager.statuses("m") == (VersionStatus(1, END),)
-
-
-async def test_foreign_exception_does_not_leak_its_text_when_a_load_raises_it(manager, loaders, spin):
-    loaders.script[ServableId("m", 1)].append(ValueError("/secret/path"))
-    manager.set_aspired_versions("m", aspired(1))
-    await spin()
-    expected = VersionStatus(1, END, Code.UNKNOWN, "The loader failed with ValueError")
-    assert manager.statuses("m") == (expected,)
 
 
 async def test_version_ends_with_the_error_when_its_unload_fails(manager, loaders, spin):
@@ -439,19 +307,6 @@ async def test_close_unloads_everything_and_takes_no_more(manager, loaders, spin
     with pytest.raises(ServingError) as caught:
         manager.set_aspired_versions("m", aspired(3))
     assert caught.value.code is Code.FAILED_PRECONDITION
-
-
-async def test_close_cancels_loads_under_way_and_retries(make_manager, loaders, clock, spin):
-    manager = make_manager(max_num_load_retries=5, num_load_threads=2)
-    loaders.fail(1, "a")
-    manager.set_aspired_versions("m", aspired(1))
-    await spin()
-    loaders.is_holding = True
-    manager.set_aspired_versions("n", aspired(1, 2))
-    await spin()
-    await manager.close()
-    assert {*states(manager).values(), *states(manager, "n").values()} == {END}
-    assert (loaders.loading, clock.sleepers) == (0, 0)
 
 
 async def test_close_unloads_all_the_same_when_a_request_does_not_end(manager, loaders, spin):
