@@ -118,7 +118,7 @@ ERRORS = [
         "timeout_s=soon: expected a number",
     ),
     ("GET", "/control/models/no/versions/1/wait?timeout_s=nan", "", 400, "timeout_s=nan: expected a number"),
-    ("GET", "/control/models/no/versions/one/wait", "", 404, "'one' is no version"),
+    ("GET", "/control/models/no/versions/one/wait", "", 404, "'one' is not a version"),
     ("GET", "/control/models/no/signatures", "", 404, "Servable not found for request: Latest(no)"),
     (
         "GET",

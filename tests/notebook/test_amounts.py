@@ -26,13 +26,13 @@ def test_rate_is_read(text, rate):
     "text", ["", "2", "h", "-2h", "0h", "2 h", "2H", "1e9h", "２h", "2h\n", "nanh", "infs"]
 )
 def test_time_that_is_none_is_refused(text):
-    with pytest.raises(ValueError, match="no time such as"):
+    with pytest.raises(ValueError, match="not a time such as"):
         parse_duration(text)
 
 
 @pytest.mark.parametrize("text", ["", "5", "5/", "/s", "-5/s", "0/s", "5/d", "5 / s", "5/s/s", "1e3/s"])
 def test_rate_that_is_none_is_refused(text):
-    with pytest.raises(ValueError, match="no rate such as"):
+    with pytest.raises(ValueError, match="not a rate such as"):
         parse_rate(text)
 
 
@@ -65,12 +65,12 @@ def test_limits_are_read_and_told_and_the_engine_takes_them(words, limits, text)
     ("words", "text"),
     [
         ([], "No limit was given"),
-        (["fast"], "'fast' is no rate"),
+        (["fast"], "'fast' is not a rate"),
         (["burst=x"], "'x' is not a count"),
         (["burst=0"], "'0' is not a count"),
-        (["slow_start=5"], "'5' is no time"),
+        (["slow_start=5"], "'5' is not a time"),
         (["speed=5"], "There is no limit 'speed'"),
-        (["off", "5/s"], "'off' is no rate"),
+        (["off", "5/s"], "'off' is not a rate"),
     ],
 )
 def test_limits_that_are_none_are_refused_by_the_word(words, text):

@@ -65,7 +65,7 @@ def test_line_is_understood_when_well_formed(line, command, expected):
         ("start a b", "unrecognized arguments: b"),
         ("save", "required: OBJ"),
         ("label production", "'production' is not NAME=VERSION"),
-        ("label production=two", "'two' is no version"),
+        ("label production=two", "'two' is not a version"),
         ("share m,", "'m,' is not MODEL"),
         ("share m --expires soon", "'soon' is not a time such as"),
         ("share m --rate 5", "'5' is not a rate such as"),

@@ -173,7 +173,7 @@ def test_load_is_measured_when_asked_for(started):
     found = started.value("%tfserve bench version/1 --on x[:2] --seconds 1")
     assert found.rows == 2
     assert found.direct is None
-    assert "is no time" in started.fails("%tfserve bench version/1 --seconds 0")
+    assert "is not a time" in started.fails("%tfserve bench version/1 --seconds 0")
 
 
 def test_change_is_undone_when_rolled_back(started):
