@@ -1,7 +1,8 @@
 """Header blocks (HPACK, RFC 7541): the library `hpack` reads them, with a memo in front; ours are literals. No I/O.
 
-A client that repeats itself refers to what both sides remember, a byte for each header. Such a block changes nothing of
-what is remembered, so its meaning holds until another block does: most calls cost one look into a dictionary.
+A client that repeats itself refers to what both sides remember, a byte for each header; some clients send a few of them
+in full each time, :path for example. A block that changes nothing of what is remembered means the same until another one
+does: most calls cost one look into a dictionary.
 """
 
 from __future__ import annotations
@@ -13,18 +14,16 @@ from hpack import Decoder
 from hpack.exceptions import HPACKError, OversizedHeaderListError
 
 from jupyter_tfserve.dataplane.http2.frames import ConnectionFault, ErrorCode
-from jupyter_tfserve.dataplane.http2.header_cost import check_cost
+from jupyter_tfserve.dataplane.http2.header_cost import skim
 
 Headers: TypeAlias = "list[tuple[bytes, bytes]]"
 Head = TypeVar("Head")
 
 MEMO_SIZE: Final = 64
 MEMO_BYTES: Final = 32 * 2**10
-"""What the memo's blocks may expand to, together, as RFC 9113 counts: an index of one byte can mean kilobytes."""
+"""What the memo's blocks may be and expand to, together, as RFC 9113 counts: an index of one byte can mean kilobytes."""
 ENTRY_BYTES: Final = 32
 """What RFC 9113 counts for each header beside its name and value."""
-_NO_INDEX: Final = bytes((*range(0x81), 0xFF))
-"""What is not one indexed header by itself: index 0, indices of more bytes, literals, a table's new size."""
 
 
 class HeaderReader(Generic[Head]):
@@ -49,21 +48,27 @@ class HeaderReader(Generic[Head]):
         known = self._memo.get(block)
         if known is not None:
             return known
-        check_cost(block, self._max_headers, self._max_huffman_bytes)
-        entries = self._decoder.header_table.dynamic_entries
-        newest, count = entries[0] if entries else None, len(entries)
+        is_lasting = skim(block, self._max_headers, self._max_huffman_bytes)
         headers = self._decoded(block)
         head = self._read(headers)
-        if len(block.translate(None, _NO_INDEX)) == len(block):
-            size = self._memo_bytes + list_bytes(headers)
-            if len(self._memo) < MEMO_SIZE and size <= MEMO_BYTES:
-                self._memo[block] = head
-                self._memo_bytes = size
-        elif len(entries) != count or (entries[0] if entries else None) is not newest:
-            # A header sent in full need not be one to remember: a deadline of its own for each call, for example.
-            self._memo.clear()
-            self._memo_bytes = 0
+        if is_lasting:
+            self._remember(block, head, len(block) + list_bytes(headers))
+        else:
+            self._forget()
         return head
+
+    def _remember(self, block: bytes, head: Head, size: int) -> None:
+        if size > MEMO_BYTES:
+            return
+        if len(self._memo) >= MEMO_SIZE or self._memo_bytes + size > MEMO_BYTES:
+            # What is asked for again comes back; a deadline of its own for each call, sent in full, does not.
+            self._forget()
+        self._memo[block] = head
+        self._memo_bytes += size
+
+    def _forget(self) -> None:
+        self._memo.clear()
+        self._memo_bytes = 0
 
     def _decoded(self, block: bytes) -> Headers:
         try:
