@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -131,7 +131,7 @@ class Call(Stream):
             self._timer = application.call_later(head.timeout_s, self._expire)
         if head.stream_handler is not None:
             self._inbox = Inbox(self, head.encoding, application.max_receive_bytes)
-            self._start(self._answer_stream(head.stream_handler, self._inbox))
+            self._start(self._answer_stream, head.stream_handler, self._inbox)
 
     def received(self, piece: bytes | memoryview, is_last: bool) -> None:
         if self._refusal is not None:
@@ -215,28 +215,33 @@ class Call(Stream):
     # The answer
 
     def _begin(self, message: Message) -> None:
-        handler = self._head.handler
-        if handler is None:
-            return
-        if message.is_compressed:
-            self._start(self._answer_message(handler, message))
-        else:
-            self._start(self._answer(handler, message.body))
+        if (handler := self._head.handler) is not None:
+            self._start(self._answer, handler, message)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        self._task = self._application.create_task(work)
+    def _start(self, answer: Callable[..., Awaitable[None]], *asked: object) -> None:
+        self._task = self._application.create_task(self._run(answer, asked))
 
-    async def _answer_message(self, handler: Handler, message: Message) -> None:
-        """As `_answer`, of a message that may be compressed."""
+    async def _run(self, answer: Callable[..., Awaitable[None]], asked: Sequence[object]) -> None:
+        """The rim of every method: whatever goes wrong costs this call only."""
+        QUEUE_CALLER.set(self.connection.peer)
         try:
+            await answer(*asked)
+        except asyncio.CancelledError:
+            self.fail(_CANCELLED)
+            raise
+        except Exception as error:
+            self.fail(failure_of(error))
+
+    async def _answer(self, handler: Handler, message: Message) -> None:
+        body = message.body
+        if message.is_compressed:
             # What waits for a thread counts, and what little became much, until the call ends.
-            self.hold(len(message.body))
+            self.hold(len(body))
             body = await self._inflated(message)
             self.hold(len(body))
-        except ServingError as error:
-            self.fail(failure_of(error))
-            return
-        await self._answer(handler, body)
+        answer = await handler(body, self)
+        if self.is_open:
+            self._send_answer(answer)
 
     async def _inflated(self, message: Message) -> bytes:
         application, encoding = self._application, self._head.encoding
@@ -250,20 +255,6 @@ class Call(Stream):
                     raise
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(application.inflaters, inflate, message, encoding, limit)
-
-    async def _answer(self, handler: Handler, body: bytes) -> None:
-        """The rim of every unary method: whatever goes wrong costs this call only."""
-        QUEUE_CALLER.set(self.connection.peer)
-        try:
-            answer = await handler(body, self)
-        except asyncio.CancelledError:
-            self.fail(_CANCELLED)
-            raise
-        except Exception as error:
-            self.fail(failure_of(error))
-            return
-        if self.is_open:
-            self._send_answer(answer)
 
     def _send_answer(self, answer: bytes) -> None:
         out = self.connection.out
@@ -279,8 +270,8 @@ class Call(Stream):
             and size <= self.send_window
         ):
             out.window -= size
-            out.write(whole_answer(self.id, answer))
-            self.finish()
+            self._release()
+            self.connection.finish(self, whole_answer(self.id, answer))
             return
         self._wrote_headers = True
         self.send_headers(ANSWER_HEADERS)
@@ -292,21 +283,14 @@ class Call(Stream):
             self.send(answer, trailers)
 
     async def _answer_stream(self, handler: StreamHandler, inbox: Inbox) -> None:
-        """The rim of every streaming method; an answer waits until the one before is out."""
-        try:
-            async for answer in handler(inbox.messages()):
-                if not self._wrote_headers:
-                    self._wrote_headers = True
-                    self.send_headers(ANSWER_HEADERS)
-                inbox.drained.clear()
-                self.send(message_head(len(answer)) + answer)
-                await inbox.drained.wait()
-        except asyncio.CancelledError:
-            self.fail(_CANCELLED)
-            raise
-        except Exception as error:
-            self.fail(failure_of(error))
-            return
+        """An answer waits until the one before is out."""
+        async for answer in handler(inbox.messages()):
+            if not self._wrote_headers:
+                self._wrote_headers = True
+                self.send_headers(ANSWER_HEADERS)
+            inbox.drained.clear()
+            self.send(message_head(len(answer)) + answer)
+            await inbox.drained.wait()
         if self.is_open:
             if not self._wrote_headers:
                 self.send_headers(ANSWER_HEADERS)

@@ -175,15 +175,19 @@ class Connection(asyncio.BufferedProtocol, Generic[Head]):
             stream.receive_window += stream.taken
             stream.taken = 0
 
-    def finish(self, stream: Stream) -> None:
-        """The stream's answer is out."""
+    def finish(self, stream: Stream, last: bytes = b"") -> None:
+        """The stream's answer is out with these last frames of it."""
         if self.streams.pop(stream.id, None) is None:
             return
         stream.is_open = False
         if not stream.is_request_whole:
-            self.out.write(rst_stream_frame(stream.id, ErrorCode.NO_ERROR))
+            last += rst_stream_frame(stream.id, ErrorCode.NO_ERROR)
         if not self.streams:
+            # No other stream's answer could leave with it.
+            self.out.write_now(last)
             self._no_streams()
+        elif last:
+            self.out.write(last)
 
     def reset(self, stream: Stream, code: ErrorCode) -> None:
         """The stream ends without an answer."""

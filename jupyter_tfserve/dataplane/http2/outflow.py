@@ -110,6 +110,15 @@ class Outflow:
         if self._queued_bytes >= _FLUSH_FROM:
             self.flush()
 
+    def write_now(self, data: bytes) -> None:
+        """Sends frames, and what this turn has so far, at once."""
+        if self._queue:
+            self._queue.append(data)
+            self._queued_bytes += len(data)
+            self.flush()
+        elif not self.is_closed and not self._transport.is_closing():
+            self._transport.write(data)
+
     def flush(self) -> None:
         """Sends now what this turn has so far."""
         if not self._queue or self._transport.is_closing():
