@@ -24,6 +24,10 @@ VERIFIED_TASKS: Final = 8
 """They are of so many tasks at most: single runs of a whole batch would hold up everybody behind it."""
 
 
+def _goes_on() -> None:
+    """The lane has more of the same batch to run."""
+
+
 class BatchExecution:
     """Runs batches and answers their tasks; counts what was run.
 
@@ -61,10 +65,10 @@ class BatchExecution:
     async def run(self, lane: BatchLane, batch: list[BatchTask], computed: Callable[[], None]) -> None:
         """Answers every task of the batch that somebody still waits for. `LaneGone` when the lane broke.
 
-        `computed` is called before many are answered, if the lane has nothing more to do for them.
+        `computed` is called before anybody is answered, if the lane has nothing more to do for the batch.
         """
         if len(batch) == 1:
-            await self._run_alone(lane, batch[0])
+            await self._run_alone(lane, batch[0], computed)
             return
         while len(batch) > VERIFIED_TASKS and self._left_to_verify(batch[0]) > 0:
             await self._run_merged(lane, batch[:VERIFIED_TASKS], _goes_on)
@@ -124,14 +128,18 @@ class BatchExecution:
         for task in batch:
             await self._run_alone(lane, task)
 
-    async def _run_alone(self, lane: BatchLane, task: BatchTask) -> Tensors | None:
+    async def _run_alone(
+        self, lane: BatchLane, task: BatchTask, computed: Callable[[], None] = _goes_on
+    ) -> Tensors | None:
         if task.future.done():
             return None
         try:
             outputs, rows = await self._execute(lane, [task])
         except ServingError as error:
+            computed()
             _fail(task, error)
             return None
+        computed()
         answers = split(outputs, [task], rows) if rows > max(task.rows, 1) else None
         answer = outputs if answers is None else answers[0]
         _answer(task, answer)
@@ -189,10 +197,6 @@ class BatchExecution:
                 return None
             latest = max(latest, task.deadline)
         return max(latest - self._clock(), 0.001)
-
-
-def _goes_on() -> None:
-    """The lane has more of the same batch to run."""
 
 
 def _note_queue(watched: list[BatchTask], now: float) -> None:

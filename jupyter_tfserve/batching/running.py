@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 
 from jupyter_tfserve.batching.lane import BatchLane
@@ -12,16 +11,15 @@ from jupyter_tfserve.batching.task import BatchTask
 
 
 class RunningBatch:
-    """A batch on a lane, since when, and who runs it. `mark` is what `LaneOverlap.began` said."""
+    """A batch on a lane, and since when. `mark` is what `LaneOverlap.began` said."""
 
-    __slots__ = ("began", "lane", "mark", "runner", "tasks")
+    __slots__ = ("began", "lane", "mark", "tasks")
 
     def __init__(self, tasks: list[BatchTask], lane: BatchLane, began: float, mark: float) -> None:
         self.tasks = tasks
         self.lane = lane
         self.began = began
         self.mark = mark
-        self.runner: asyncio.Task[None] | None = None
 
     @property
     def signature(self) -> str:

@@ -27,6 +27,7 @@ from jupyter_tfserve.batching.stopwatch import Stopwatch
 from jupyter_tfserve.batching.stuck import StuckLanes
 from jupyter_tfserve.batching.task import BatchTask, batch_rows, size_bytes
 from jupyter_tfserve.batching.waiting import check_wait
+from jupyter_tfserve.errand import Errand
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import BatchOptions
 from jupyter_tfserve.types import Tensors
@@ -326,7 +327,7 @@ class BatchScheduler:
         running = self._running[lane] = RunningBatch(batch, lane, now, mark)
         if self._overlap.turns is Turns.GATHERING:
             self._overlap.formed(self._present_rows())
-        running.runner = asyncio.get_running_loop().create_task(self._run(lane, running))
+        Errand(self._run(lane, running), "A batch")
 
     def _present_rows(self) -> int:
         """Those that wait and run."""

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+from jupyter_tfserve.errand import PromptFuture
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.worker.frame import (
     Call,
@@ -44,7 +45,7 @@ class Lane(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         # Kept: until Python 3.12 asking for it asks the system for the process's number each time.
         self._loop = asyncio.get_running_loop()
-        self._answer: asyncio.Future[LaneResult] | None = None
+        self._answer: PromptFuture[LaneResult] | None = None
         self._lost: str | None = None
 
     @property
@@ -59,16 +60,15 @@ class Lane(asyncio.BufferedProtocol):
         """
         return await self.submit(call)
 
-    def submit(self, call: Call) -> asyncio.Future[LaneResult]:
-        """`run` without a coroutine, for the hot path."""
+    def submit(self, call: Call) -> PromptFuture[LaneResult]:
+        """`run` without a coroutine, for the hot path; who waits for it goes on as soon as the answer is read."""
         if self._lost is not None:
             raise LaneLost(self._lost)
         transport = self._transport
         if transport is None or self._answer is not None:
             raise ServingError(Code.INTERNAL, "The lane is busy")
         parts = encode_call(call)
-        answer: asyncio.Future[LaneResult] = self._loop.create_future()
-        self._answer = answer
+        answer = self._answer = PromptFuture(self._loop)
         # One by one: the standard library's writelines would copy them together first.
         for part in parts:
             transport.write(part)
@@ -118,11 +118,18 @@ class Lane(asyncio.BufferedProtocol):
         answer = self._answer
         if answer is None:
             raise FrameError("an answer without a call")
-        if not answer.done():
-            try:
-                answer.set_result(decode_result(frame))
-            except ServingError as error:
-                answer.set_exception(error)
+        outcome: LaneResult | ServingError
+        try:
+            outcome = decode_result(frame)
+        except ServingError as error:
+            outcome = error
+        # Before the answer is told: who waits for it may send the next call.
         self._answer = None
         if self.on_free is not None and self._lost is None:
             self.on_free()
+        if answer.done():
+            return
+        if isinstance(outcome, ServingError):
+            answer.set_exception(outcome)
+        else:
+            answer.set_result(outcome)
