@@ -21,7 +21,9 @@ class VersionFigures:
     """One version. Rates and percentiles are of the last minute, `requests` counts since it is available.
 
     Failed requests count in `requests` and `requests_per_second` too. None is what is not known, or a percentile
-    of nothing. `memory_bytes` is what only the version's worker holds.
+    of nothing. `memory_bytes` is what only the version's worker holds. `devices`: one for each of its processes.
+    `rows_per_batch` is the mean of the last minute, `batch_rows` what a batch may have now, `waiting` the requests
+    that wait for a process now.
     """
 
     requests: int = 0
@@ -33,6 +35,10 @@ class VersionFigures:
     disk_bytes: int | None = None
     available_since: float | None = None
     history: tuple[FigurePoint, ...] = ()
+    devices: tuple[str, ...] = ()
+    rows_per_batch: float | None = None
+    batch_rows: int | None = None
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ def parse_figures(document: Mapping[str, Any]) -> Figures:
 
 def _parse_version(document: Mapping[str, Any]) -> VersionFigures:
     known = {name: document[name] for name in VersionFigures.__dataclass_fields__ if name in document}
+    known["devices"] = tuple(document.get("devices", ()))
     points = document.get("history", ())
     known["history"] = tuple(
         FigurePoint(point["time"], point["requests_per_second"], point["p99_ms"]) for point in points

@@ -39,6 +39,10 @@ class VersionState:
     error_message: str = ""
     pid: int | None = None
     replicas: tuple[Replica, ...] = ()
+    changing_since: float | None = None
+    """When it began to load or to unload, in seconds since the epoch; None while it does neither."""
+    last_error: str = ""
+    """Why the last attempt to load it failed, while it is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,8 @@ def parse_version_state(document: Json) -> VersionState:
         error_message=document.get("error_message") or "",
         pid=document.get("pid"),
         replicas=tuple(Replica(**replica) for replica in document.get("replicas", ())),
+        changing_since=document.get("changing_since"),
+        last_error=document.get("last_error") or "",
     )
 
 

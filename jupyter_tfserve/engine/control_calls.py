@@ -15,6 +15,7 @@ from jupyter_tfserve.engine.batching_calls import batching_of
 from jupyter_tfserve.engine.config_calls import apply_text
 from jupyter_tfserve.engine.control import ControlRequest, ControlRouter, Reply
 from jupyter_tfserve.engine.figures import Figures
+from jupyter_tfserve.engine.load_progress import LoadProgress
 from jupyter_tfserve.engine.replica_calls import replicas_of
 from jupyter_tfserve.engine.version_runtime import VersionRuntime
 from jupyter_tfserve.errors import invalid_argument
@@ -26,7 +27,7 @@ from jupyter_tfserve.lifecycle.labels import check_label
 from jupyter_tfserve.lifecycle.policy import Latest, Specific
 from jupyter_tfserve.lifecycle.resolve import resolve_base_path
 from jupyter_tfserve.lifecycle.states import VersionStatus
-from jupyter_tfserve.types import ModelSpec, Signature, TensorSpec
+from jupyter_tfserve.types import ModelSpec, ServableId, Signature, TensorSpec
 
 MAX_WAIT_S = 3600.0
 MAX_HISTORY = 1000
@@ -50,6 +51,8 @@ class ControlCalls:
         self._figures = figures
         self._describe = describe
         self._shut_down = shut_down
+        self._progress = LoadProgress()
+        core.manager.add_listener(self._progress.follow)
 
     def router(self) -> ControlRouter:
         """Every route of the control API."""
@@ -177,6 +180,7 @@ class ControlCalls:
             "error_message": status.message,
             "pid": replicas[0]["pid"] if replicas else None,
             "replicas": replicas,
+            **self._progress.document(ServableId(model, status.version)),
         }
 
 

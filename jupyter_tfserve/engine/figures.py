@@ -1,4 +1,4 @@
-"""What people look at: requests a second, latencies, memory and size of every version that serves.
+"""What people look at: requests a second, latencies, batches, memory and size of every version that serves.
 
 Off the request path: `dataplane.traffic` counts, a timer here ends its seconds, and what asks the system
 (a process's memory, a folder's size) does so in a thread and is kept.
@@ -15,6 +15,7 @@ from typing import Any, Final
 import psutil
 
 from jupyter_tfserve.dataplane.traffic import WINDOW_S, Second, TrafficFigures
+from jupyter_tfserve.engine.batch_figures import BatchFigures
 from jupyter_tfserve.engine.version_runtime import VersionRuntime
 from jupyter_tfserve.lifecycle.core import ServerCore
 from jupyter_tfserve.lifecycle.serving_map import ServedVersion
@@ -31,6 +32,7 @@ class Figures:
 
     def __init__(self, core: ServerCore[VersionRuntime]) -> None:
         self._core = core
+        self._batches = BatchFigures()
         self._timer: asyncio.TimerHandle | None = None
         self._sizes: dict[Path, int | None] = {}
         self._memory: dict[int, int | None] = {}
@@ -65,6 +67,8 @@ class Figures:
             "memory_bytes": self._memory_of(runtime),
             "disk_bytes": self._sizes.get(runtime.path),
             "available_since": runtime.available_since,
+            "devices": [worker.device for worker in runtime.workers],
+            **self._batches.document(runtime),
             "history": [_point(second) for second in figures.history],
         }
 
@@ -92,6 +96,7 @@ class Figures:
         now, wall_time = time.monotonic(), time.time()
         for served in self._served():
             served.loader.traffic.turn(now, wall_time)
+            self._batches.turn(served.loader)
         self.start()
 
 

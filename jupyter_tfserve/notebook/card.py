@@ -50,6 +50,8 @@ def _version(version: Version) -> dict[str, Any]:
         "state": version.state,
         "error_code": code or "OK",
         "error_message": message,
+        "changing_since": version.changing_since,
+        "last_error": version.last_error or None,
         "figures": None if version.figures is None else _figures(version.figures),
     }
 

@@ -202,10 +202,10 @@ class Discovery:
         self._ask_jupyter = ask_jupyter
         self._own: KernelEngine | None = None
 
-    def find(self) -> Engine | None:
-        """The engine that runs for this kernel; starts nothing."""
+    def find(self, patience_s: float = RESTART_WAIT_S) -> Engine | None:
+        """The engine that runs for this kernel; starts nothing. One that is being restarted has `patience_s` for it."""
         with self._lock:
-            return self._find()[0]
+            return self._find(patience_s)[0]
 
     def find_or_start(self, ports: Ports) -> tuple[Engine, bool]:
         """The engine of this kernel, and whether it ran already."""
@@ -224,7 +224,7 @@ class Discovery:
     def _jupyter_server(self) -> JupyterServer | None:
         return this_kernels_server() if self._ask_jupyter else None
 
-    def _find(self) -> tuple[Engine | None, str | None]:
+    def _find(self, patience_s: float = RESTART_WAIT_S) -> tuple[Engine | None, str | None]:
         """The running engine, or why the Jupyter server cannot keep one (None when it can)."""
         if self._own is not None and self._own.is_running:
             return self._own, None
@@ -232,7 +232,7 @@ class Discovery:
         if server is None:
             return None, None
         try:
-            running = _wait_restarted(server)
+            running = _wait_restarted(server, patience_s)
         except ExtensionMissing as missing:
             return _engine_of(server.pid), f"The kernel keeps its own engine: {missing}."
         running.sort(key=lambda engine: engine.get("name") != "default")
@@ -240,9 +240,9 @@ class Discovery:
         return (JupyterEngine(server, living[0]) if living else None), None
 
 
-def _wait_restarted(server: JupyterServer) -> list[dict[str, Any]]:
-    """The server's engines that run, after those that are being restarted have had some seconds for it."""
-    deadline = time.monotonic() + RESTART_WAIT_S
+def _wait_restarted(server: JupyterServer, patience_s: float) -> list[dict[str, Any]]:
+    """The server's engines that run, after those that are being restarted have had `patience_s` for it."""
+    deadline = time.monotonic() + patience_s
     while True:
         engines = server.engines()
         running = [engine for engine in engines if engine.get("connection_file")]

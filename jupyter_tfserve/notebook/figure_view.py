@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Final
@@ -15,7 +16,9 @@ _AGES: Final = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
 def figures_line(figures: VersionFigures, now: float) -> str:
-    """`12.5 requests/s, p50 0.41 ms, p99 1.2 ms, 24 MB memory, 1.2 MB on disk, up 3 min`. `now` is unix time."""
+    """`12.5 requests/s, p50 0.41 ms, p99 1.2 ms, batch size 5.2 (at most 64), 0 waiting, on CPU, 24 MB memory,
+    1.2 MB on disk, up 3 min`. `now` is unix time.
+    """
     return ", ".join(_parts(figures, now))
 
 
@@ -73,7 +76,35 @@ def show_age(seconds: float) -> str:
     return f"{max(int(seconds), 0)} s"
 
 
+def show_batches(figures: VersionFigures) -> str:
+    """`batch size 5.2 (at most 64)`; empty where none ran."""
+    if figures.rows_per_batch is None:
+        return ""
+    most = "" if figures.batch_rows is None else f" (at most {figures.batch_rows})"
+    return f"batch size {show_rate(figures.rows_per_batch)}{most}"
+
+
+def show_devices(devices: Sequence[str]) -> str:
+    """`CPU`, `GPU:0`, or of several processes `2 x CPU`, `GPU:0, GPU:1`."""
+    counts = Counter(devices)
+    places = (device if count == 1 else f"{count} x {device}" for device, count in sorted(counts.items()))
+    return ", ".join(places)
+
+
 def _parts(figures: VersionFigures, now: float) -> Iterator[str]:
+    yield from _traffic(figures)
+    yield from _batching(figures)
+    if figures.devices:
+        yield f"on {show_devices(figures.devices)}"
+    if figures.memory_bytes is not None:
+        yield f"{show_bytes(figures.memory_bytes)} memory"
+    if figures.disk_bytes is not None:
+        yield f"{show_bytes(figures.disk_bytes)} on disk"
+    if figures.available_since is not None:
+        yield f"up {show_age(now - figures.available_since)}"
+
+
+def _traffic(figures: VersionFigures) -> Iterator[str]:
     if figures.requests == 0:
         yield "no requests yet"
     else:
@@ -83,9 +114,11 @@ def _parts(figures: VersionFigures, now: float) -> Iterator[str]:
     if figures.p50_ms is not None and figures.p99_ms is not None:
         yield f"p50 {show_ms(figures.p50_ms)}"
         yield f"p99 {show_ms(figures.p99_ms)}"
-    if figures.memory_bytes is not None:
-        yield f"{show_bytes(figures.memory_bytes)} memory"
-    if figures.disk_bytes is not None:
-        yield f"{show_bytes(figures.disk_bytes)} on disk"
-    if figures.available_since is not None:
-        yield f"up {show_age(now - figures.available_since)}"
+
+
+def _batching(figures: VersionFigures) -> Iterator[str]:
+    batches = show_batches(figures)
+    if batches:
+        yield batches
+    if batches or figures.waiting:
+        yield f"{figures.waiting} waiting"

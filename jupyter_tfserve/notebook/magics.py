@@ -193,9 +193,10 @@ class TFServeMagics(Magics):  # type: ignore[misc]  # IPython's types are skippe
         return complete(event.text_until_cursor, self._models, self.shell.user_ns)
 
     def _models(self) -> tuple[ModelState, ...]:
-        if self._server is None:
-            return ()
         try:
+            if self._server is None:
+                # One may run since before this kernel.
+                self._server = running_server(patience_s=0)
             return self._server.client.state(COMPLETION_TIMEOUT_S).models
         except ServingError:
             # A completion has nowhere to show an error.

@@ -13,7 +13,7 @@ from jupyter_tfserve.engine.client_state import EngineState, ModelState, Version
 from jupyter_tfserve.notebook.amounts import describe_limits
 from jupyter_tfserve.notebook.card import CARD_MIME, card_document
 from jupyter_tfserve.notebook.device_view import describe_device, describe_replicas
-from jupyter_tfserve.notebook.figure_view import figures_html, figures_line
+from jupyter_tfserve.notebook.figure_view import figures_html, figures_line, show_age
 from jupyter_tfserve.notebook.placement import describe_policy
 
 _COLOURS: Mapping[str, str] = {
@@ -42,6 +42,10 @@ class Version:
     """What it answered in the last minute; None while it does not serve."""
     replicas: str = ""
     """Its processes and their devices, in words; empty for one process on the CPU."""
+    changing_since: float | None = None
+    """When it began to load or to unload, in seconds since the epoch; None while it does neither."""
+    last_error: str = ""
+    """Why the last attempt to load it failed, while it is tried again."""
 
     def __str__(self) -> str:
         """`m version 2: AVAILABLE (production)`."""
@@ -112,7 +116,26 @@ def version_view(
     failed = version.error_code not in ("", "OK", "CANCELLED")
     error = f"{version.error_code}: {version.error_message}" if failed else ""
     replicas = describe_replicas(version.replicas)
-    return Version(model, version.version, version.state, named, error, figures, replicas)
+    last_error = "" if failed else version.last_error
+    return Version(
+        model,
+        version.version,
+        version.state,
+        named,
+        error,
+        figures,
+        replicas,
+        version.changing_since,
+        last_error,
+    )
+
+
+def describe_change(version: Version, now: float) -> str:
+    """`for 12 s`, and why it is tried again; empty for a version that neither loads nor unloads."""
+    if version.changing_since is None:
+        return ""
+    again = f"; {version.last_error}" if version.last_error else ""
+    return f"for {show_age(now - version.changing_since)}{again}"
 
 
 def _text_lines(status: Status) -> Iterator[str]:
@@ -124,7 +147,7 @@ def _text_lines(status: Status) -> Iterator[str]:
         limits = f"; at most {model.limits}" if model.limits else ""
         yield f"{model.name} (versions: {model.policy}{limits})"
         for version in model.versions:
-            yield f"  {_version_line(version)}"
+            yield f"  {_version_line(version, status.time)}"
             if version.figures is not None:
                 yield f"        {figures_line(version.figures, status.time)}"
         yield from [] if model.versions else [f"  {model.problem or NO_VERSION}"]
@@ -143,11 +166,12 @@ def _addresses(status: Status) -> Iterator[tuple[str, str]]:
         yield "Jupyter", status.jupyter_url
 
 
-def _version_line(version: Version) -> str:
+def _version_line(version: Version, now: float) -> str:
     labels = f"  <- {', '.join(version.labels)}" if version.labels else ""
     replicas = f"  {version.replicas}" if version.replicas else ""
     error = f"  {version.error}" if version.error else ""
-    return f"{version.version:>4}  {version.state}{replicas}{labels}{error}"
+    state = f"{version.state} {describe_change(version, now)}".strip()
+    return f"{version.version:>4}  {state}{replicas}{labels}{error}"
 
 
 def _html(status: Status) -> str:
@@ -180,7 +204,8 @@ def _model_html(model: Model, now: float) -> str:
 def _version_html(version: Version, now: float) -> str:
     colour = _ERROR_COLOUR if version.error else _COLOURS.get(version.state, "inherit")
     error = f"<br>{escape(version.error)}" if version.error else ""
-    state = f"{version.state}, {version.replicas}" if version.replicas else version.state
+    state = f"{version.state} {describe_change(version, now)}".strip()
+    state = f"{state}, {version.replicas}" if version.replicas else state
     labels = ", ".join(escape(label) for label in version.labels)
     figures = "" if version.figures is None else figures_html(version.figures, now)
     return (

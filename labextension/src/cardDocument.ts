@@ -48,6 +48,9 @@ function parseModel(value: Record<string, unknown>): IModel {
       error_code: stringOf(version.error_code) ?? 'OK',
       error_message: stringOf(version.error_message) ?? '',
       pid: null,
+      // Since when it was changing then says nothing of now.
+      changing_since: null,
+      last_error: stringOf(version.last_error),
       figures: isObject(version.figures) ? parseFigures(version.figures) : null
     }))
   };
@@ -63,7 +66,11 @@ function parseFigures(value: Record<string, unknown>): IVersionFigures {
     memory_bytes: numberOf(value.memory_bytes),
     disk_bytes: numberOf(value.disk_bytes),
     // Its age then is not its age now.
-    available_since: null
+    available_since: null,
+    devices: Array.isArray(value.devices) ? value.devices.filter(isString) : [],
+    rows_per_batch: numberOf(value.rows_per_batch),
+    batch_rows: numberOf(value.batch_rows),
+    waiting: numberOf(value.waiting) ?? 0
   };
 }
 

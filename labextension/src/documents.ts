@@ -10,6 +10,10 @@ export interface IVersion {
   readonly error_code: string;
   readonly error_message: string;
   readonly pid: number | null;
+  /** When it began to load or to unload, in seconds since the epoch; null while it does neither. */
+  readonly changing_since?: number | null;
+  /** Why the last attempt to load it failed, while it is tried again. */
+  readonly last_error?: string | null;
   /** As they were then; only in a card's snapshot. */
   readonly figures?: IVersionFigures | null;
 }
@@ -71,6 +75,14 @@ export interface IVersionFigures {
   readonly memory_bytes: number | null;
   readonly disk_bytes: number | null;
   readonly available_since: number | null;
+  /** One for each process. */
+  readonly devices?: readonly string[];
+  /** The mean of the last minute. */
+  readonly rows_per_batch?: number | null;
+  /** What a batch may have now. */
+  readonly batch_rows?: number | null;
+  /** Requests that wait for a process now. */
+  readonly waiting?: number;
   /** A point a second, the oldest first; not in a card's snapshot. */
   readonly history?: readonly IFigurePoint[];
 }

@@ -8,13 +8,22 @@ export const CURVE_HEIGHT = 18;
 const CURVE_SECONDS = 60;
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'];
 
-/** The figures, the most telling first; what is not known is left out. `now` is in unix seconds. */
+/** The figures by what they are about: requests, batches, what the version takes. What is not known is left out. */
 export function describeFigures(
   figures: IVersionFigures,
   now: number,
   trans: TranslationBundle
-): string[] {
-  const { p50_ms, p99_ms, memory_bytes, disk_bytes, available_since } = figures;
+): string[][] {
+  const groups = [
+    describeTraffic(figures, trans),
+    describeBatching(figures, trans),
+    describeResources(figures, now, trans)
+  ];
+  return groups.filter(group => group.length > 0);
+}
+
+function describeTraffic(figures: IVersionFigures, trans: TranslationBundle): string[] {
+  const { p50_ms, p99_ms } = figures;
   const parts = [
     figures.requests === 0
       ? trans.__('no requests yet')
@@ -26,6 +35,35 @@ export function describeFigures(
   if (p50_ms !== null && p99_ms !== null) {
     parts.push(trans.__('p50 %1', showMs(p50_ms)), trans.__('p99 %1', showMs(p99_ms)));
   }
+  return parts;
+}
+
+function describeBatching(figures: IVersionFigures, trans: TranslationBundle): string[] {
+  const rows = figures.rows_per_batch ?? null;
+  const most = figures.batch_rows ?? null;
+  const waiting = figures.waiting ?? 0;
+  const parts: string[] = [];
+  if (rows !== null) {
+    const text = trans.__('batch size %1', showRate(rows));
+    parts.push(most === null ? text : trans.__('%1 (at most %2)', text, most));
+  }
+  if (rows !== null || waiting > 0) {
+    parts.push(trans.__('%1 waiting', waiting));
+  }
+  return parts;
+}
+
+function describeResources(
+  figures: IVersionFigures,
+  now: number,
+  trans: TranslationBundle
+): string[] {
+  const { memory_bytes, disk_bytes, available_since } = figures;
+  const devices = showDevices(figures.devices ?? []);
+  const parts: string[] = [];
+  if (devices !== '') {
+    parts.push(trans.__('on %1', devices));
+  }
   if (memory_bytes !== null) {
     parts.push(trans.__('%1 memory', showBytes(memory_bytes)));
   }
@@ -36,6 +74,17 @@ export function describeFigures(
     parts.push(trans.__('up %1', showAge(now - available_since)));
   }
   return parts;
+}
+
+/** `CPU`, `GPU:0`, or of several processes `2 x CPU`. */
+export function showDevices(devices: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const device of [...devices].sort()) {
+    counts.set(device, (counts.get(device) ?? 0) + 1);
+  }
+  return Array.from(counts, ([device, count]) =>
+    count === 1 ? device : `${count} x ${device}`
+  ).join(', ');
 }
 
 /** What the curve shows, for those who do not see it; empty if there is none to draw. */

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,34 @@ def test_person_asks_a_model_and_takes_the_program_along(opened, jupyter_url):
         done = subprocess.run(["bash", "-c", line], capture_output=True, check=True, env=environment)
         assert json.loads(done.stdout)["predictions"] == predictions
     screenshot(page, "page-light")
+
+
+def test_figures_and_loads_are_followed_while_the_tables_stay(opened, api):
+    page = opened
+    cell = page.locator("tr[data-version='2'] .figures")
+    button = page.get_by_role("button", name="Ask version version 2")
+    button.focus()
+    while "requests/s" not in cell.inner_text():
+        assert api.post("v1/models/version/versions/2:predict", json={"instances": [[1.0]]}).is_success
+        page.wait_for_timeout(50)
+    for text in ("p99 ", "batch size 1 (at most ", "0 waiting", "on CPU", "memory"):
+        expect(cell).to_contain_text(text)
+    expect(button).to_be_focused()
+
+    def loading(route):
+        document = route.fetch().json()
+        document["models"][0]["versions"][0] |= {
+            "state": "LOADING",
+            "changing_since": time.time() - 75,
+            "last_error": "no graph",
+        }
+        route.fulfill(body=json.dumps(document))
+
+    page.route("**/control/state", loading)
+    expect(page.locator("tr[data-version='2']")).to_contain_text("LOADING for 1 min")
+    expect(page.locator("tr[data-version='2'] .problem")).to_have_text("no graph")
+    screenshot(page, "page-loading")
+    page.unroute_all(behavior="wait")
 
 
 def test_choice_counts_at_once_when_its_document_is_late(page, jupyter_url, serving):

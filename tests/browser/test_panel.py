@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("playwright", reason="the browser tests need the package playwright")
 from playwright.sync_api import expect
 
+from jupyter_tfserve.notebook.panel.page import SILENCE_S
 from tests.browser.conftest import missing
 from tests.browser.test_accessibility import AXE, FAULTS
 
@@ -85,6 +86,21 @@ def test_panel_is_there_again_and_follows_when_the_page_is_reloaded(lab, serving
     panel.button("Apply").click()
     expect(panel.row(1)).to_contain_text("production", timeout=5000)
     lab.screenshot("panel-notebook7")
+
+
+def test_panel_says_that_it_is_old_when_its_kernel_is_gone(lab, serving, files):
+    lab.open_notebook(write_notebook(files, "gone.ipynb", f"{LOAD}\n%tfserve panel"))
+    lab.run_all()
+    panel = WidgetPanel(lab.page.locator(PANEL))
+    expect(panel.row(1)).to_contain_text("production", timeout=60_000)
+    silence = panel.root.locator(".silence")
+    # Longer than it would stay away without news.
+    lab.page.wait_for_timeout((SILENCE_S + 2) * 1000)
+    expect(silence).to_be_hidden()
+    lab.run("kernelmenu:shutdown")
+    expect(silence).to_be_visible(timeout=(SILENCE_S + 10) * 1000)
+    expect(silence).to_contain_text("run this cell again")
+    lab.screenshot("panel-gone")
 
 
 def test_panel_shows_hostile_names_as_text_and_gives_the_controls_back_after_a_long_cell(

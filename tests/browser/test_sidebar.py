@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -249,3 +250,21 @@ def test_status_item_hides_when_the_setting_says_so(lab, no_engine):
     expect(item).to_be_hidden()
     box.check()
     expect(item).to_be_visible()
+
+
+def test_loading_version_shows_how_long_and_why_it_is_tried_again(lab, serving, page):
+    def loading(route):
+        document = route.fetch().json()
+        document["models"][0]["versions"][0] |= {
+            "state": "LOADING",
+            "changing_since": time.time() - 75,
+            "last_error": "Attempt 1 of 6 to load failed: no graph",
+        }
+        route.fulfill(body=json.dumps(document))
+
+    page.route("**/control/state?*", loading)
+    lab.run("jupyter-tfserve:refresh")
+    expect(lab.row(2)).to_contain_text("LOADINGfor 1 min")
+    expect(lab.row(2).locator(".jp-tfserve-reason")).to_have_text("Attempt 1 of 6 to load failed: no graph")
+    lab.screenshot("sidebar-loading")
+    page.unroute_all(behavior="wait")

@@ -231,12 +231,16 @@ FIGURES = {
         ({"requests": 0, "errors_per_second": 0, "p50_ms": None, "p99_ms": None}, 90_000.0),
         ({"memory_bytes": None, "disk_bytes": 8, "available_since": None, "p50_ms": 0.01}, 0.0),
         ({"requests_per_second": 99.96, "p99_ms": 9.96, "memory_bytes": 9_960_000}, 7300.0),
+        ({"rows_per_batch": 5.25, "batch_rows": 64, "waiting": 3, "devices": ["CPU"]}, 160.0),
+        ({"rows_per_batch": 1.0, "devices": ["GPU:1", "GPU:0"]}, 160.0),
+        ({"waiting": 2, "batch_rows": 64, "devices": ["CPU", "GPU:0", "CPU"]}, 160.0),
     ],
 )
 def test_figures_are_in_the_kernels_words(evaluate, changes, now):
     figures = {**FIGURES, **changes}
     shown = evaluate("figures", f"m.describeFigures({json.dumps(figures)}, {now}, trans)")
-    assert ", ".join(shown) == figures_line(VersionFigures(**figures), now)
+    groups = [", ".join(group) for group in shown]
+    assert ", ".join(groups) == figures_line(VersionFigures(**figures), now)
 
 
 def test_curve_ends_at_the_right_edge_and_is_said_in_words(evaluate):

@@ -133,6 +133,10 @@ def check_figures(engine: Any, eventually: Any) -> None:
     assert figures.disk_bytes > 1000
     assert figures.available_since is not None
     assert figures.available_since <= figures.history[-1].time
+    assert figures.devices == ("CPU",)
+    assert figures.batch_rows is not None
+    assert figures.batch_rows >= 1
+    assert figures.waiting == 0
 
 
 def version_figures(client: ControlClient) -> VersionFigures:

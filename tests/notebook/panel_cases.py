@@ -24,6 +24,10 @@ def version_figures(rate=0.0, p99_ms=None, points=()):
         memory_bytes=24_000_000,
         disk_bytes=1_200,
         available_since=NOW - 90,
+        devices=("CPU",),
+        rows_per_batch=5.2,
+        batch_rows=64,
+        waiting=3,
         history=history,
     )
 

@@ -54,6 +54,14 @@ def test_line_says_that_nothing_was_asked_and_leaves_out_what_is_not_known():
     assert figures_line(VersionFigures(), 0) == "no requests yet"
 
 
+def test_line_tells_of_batches_and_devices_when_they_are_known():
+    figures = VersionFigures(devices=("GPU:0", "CPU", "CPU"), rows_per_batch=1234.6, batch_rows=2048, waiting=3)
+    expected = "no requests yet, batch size 1,235 (at most 2048), 3 waiting, on 2 x CPU, GPU:0"
+    assert figures_line(figures, 0) == expected
+    assert figures_line(VersionFigures(rows_per_batch=1.0), 0) == "no requests yet, batch size 1, 0 waiting"
+    assert figures_line(VersionFigures(waiting=2, batch_rows=64), 0) == "no requests yet, 2 waiting"
+
+
 def test_curve_runs_over_the_height_and_says_its_height_in_words():
     svg = sparkline(history(0, 5, 10))
     assert f"points='0.0,{HEIGHT - 1:.1f} 45.0,{HEIGHT / 2:.1f} 90.0,1.0'" in svg
@@ -75,6 +83,7 @@ def test_document_is_read_when_a_newer_engine_says_more():
                     "requests": 3,
                     "p99_ms": 1.5,
                     "news": 1,
+                    "devices": ["CPU"],
                     "history": [{"time": 1, "requests_per_second": 2, "p99_ms": None, "news": 1}],
                 }
             },
@@ -83,7 +92,7 @@ def test_document_is_read_when_a_newer_engine_says_more():
     }
     figures = parse_figures(document)
     assert figures.version("m", 2) == VersionFigures(
-        requests=3, p99_ms=1.5, history=(FigurePoint(1, 2, None),)
+        requests=3, p99_ms=1.5, devices=("CPU",), history=(FigurePoint(1, 2, None),)
     )
     assert figures.version("m", 1) is None
     assert figures.version("nobody", 1) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -16,6 +17,7 @@ from traitlets.config import Config
 
 from jupyter_tfserve.notebook import discovery as discovery_module
 from jupyter_tfserve.notebook.commands import SUBCOMMANDS
+from jupyter_tfserve.notebook.magics import TFServeMagics
 from tests.notebook.conftest import set_kernel_home
 
 
@@ -262,6 +264,11 @@ def test_completion_offers_the_word_when_tab_is_pressed(started, line, word):
     with provisionalcompleter():
         words = [item.text for item in started.shell.Completer.completions(line, len(line))]
     assert word in words
+
+
+def test_completion_offers_models_when_this_extension_has_run_no_command_yet(started):
+    fresh = TFServeMagics(started.shell)
+    assert fresh._complete(started.shell, SimpleNamespace(text_until_cursor="%tfserve panel ")) == ["version"]
 
 
 def test_engine_is_gone_when_stopped_from_a_cell(started):

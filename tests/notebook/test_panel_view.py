@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -212,3 +213,34 @@ def test_plots_have_the_busiest_versions_in_a_steady_order_when_there_are_many()
     drawn = [version for version, _ in view(snapshot=snapshot_of(model, rates=rates)).figures]
     assert drawn == [5, 3, 2, 1, 6, 4]
     assert len(drawn[:MAX_LINES]) == 4
+
+
+def test_table_shows_device_batches_and_what_waits_when_a_version_serves():
+    text = page.table_html(MODEL, view().rows)
+    (row,) = re.findall(r"<tr data-version='4'>(.*?)</tr>", text)
+    cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)
+    assert dict(zip(page.HEADS, cells, strict=True)) | {"State": ""} == {
+        "Version": "4",
+        "State": "",
+        "Labels": "",
+        "Device": "CPU",
+        "Size": "1.2 kB",
+        "Memory": "24 MB",
+        "Requests/s": "2",
+        "p99": "",
+        "Rows/batch": "5.2 of 64",
+        "Waiting": "3",
+        "Age": "1 min",
+    }
+
+
+def test_row_says_how_long_it_has_been_loading_and_why_again():
+    state = replace(MODEL.versions[0], changing_since=NOW - 12, last_error="Attempt 1 of 6: <no>")
+    model = replace(MODEL, versions=(state,))
+    text = page.table_html(model, version_rows(model, snapshot_of(model)))
+    assert "LOADING<p>for 12 s; Attempt 1 of 6: &lt;no&gt;</p>" in text
+
+
+def test_silence_is_another_text_each_time_so_that_its_wait_starts_anew():
+    assert page.silence_html(1.0) != page.silence_html(2.0)
+    assert "run this cell again" in page.silence_html(1.0)

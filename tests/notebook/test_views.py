@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from jupyter_tfserve.engine.client_figures import FigurePoint, VersionFigures
 from jupyter_tfserve.engine.client_state import EngineState, ModelState, VersionState
 from jupyter_tfserve.notebook.views import NEEDS_KEY, Status, model_view
@@ -100,6 +102,8 @@ def test_card_document_has_what_the_extension_draws_and_no_token():
                         "state": "AVAILABLE",
                         "error_code": "OK",
                         "error_message": "",
+                        "changing_since": None,
+                        "last_error": None,
                         "figures": None,
                     },
                     {
@@ -107,6 +111,8 @@ def test_card_document_has_what_the_extension_draws_and_no_token():
                         "state": "END",
                         "error_code": "NOT_FOUND",
                         "error_message": "no <graph>",
+                        "changing_since": None,
+                        "last_error": None,
                         "figures": None,
                     },
                 ],
@@ -130,3 +136,28 @@ def test_figures_of_the_last_minute_are_in_text_html_and_card_when_the_version_s
     available, ended = shown["application/vnd.jupyter-tfserve.card+json"]["models"][0]["versions"]
     assert ended["figures"] is None
     assert (available["figures"]["p99_ms"], "history" in available["figures"]) == (12.0, False)
+
+
+@pytest.mark.parametrize(
+    ("version", "line"),
+    [
+        (VersionState(3, "LOADING", changing_since=88.0), "3  LOADING for 12 s"),
+        (
+            VersionState(3, "LOADING", changing_since=40.0, last_error="no <graph>"),
+            "3  LOADING for 1 min; no <graph>",
+        ),
+        # The last attempt's error is its error already.
+        (
+            VersionState(3, "LOADING", "UNKNOWN", "no <graph>", None, (), 40.0, "no <graph>"),
+            "3  LOADING for 1 min  UNKNOWN: no <graph>",
+        ),
+        (VersionState(3, "AVAILABLE"), "3  AVAILABLE"),
+    ],
+)
+def test_version_says_how_long_it_has_been_loading_and_why_again(version, line):
+    status = Status(ENGINE, (model_view(replace(MODEL, versions=(version,)), ""),), "this kernel", time=100.0)
+    shown = status._repr_mimebundle_()
+    assert line in [each.strip() for each in shown["text/plain"].splitlines()]
+    assert "no <graph>" not in shown["text/html"]
+    for part in line.replace("<", "&lt;").replace(">", "&gt;").split("  ")[1:]:
+        assert part in shown["text/html"]

@@ -21,6 +21,7 @@ from jupyter_tfserve.extension.handlers.base import RESOURCE, TFServeHandler, gu
 FILES: Final[Mapping[str, str]] = {
     "page.js": "text/javascript; charset=utf-8",
     "ask.js": "text/javascript; charset=utf-8",
+    "figures.js": "text/javascript; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
 }
 MAX_BODY_BYTES: Final = 128 * 2**10

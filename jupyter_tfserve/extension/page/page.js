@@ -62,15 +62,20 @@ async function look() {
     drawEngines();
     fillTargets();
   }
+  drawElapsed();
+  await Promise.all(views.filter(view => view.models.length > 0).map(view => drawFigures(view.engine)));
+}
+
+function controlPath(engine, what) {
+  return `api/engines/${encodeURIComponent(engine.name)}/control/${what}`;
 }
 
 async function withModels(engine) {
   if (engine.state !== 'running') {
     return { engine, models: [] };
   }
-  const path = `api/engines/${encodeURIComponent(engine.name)}/control/state`;
   try {
-    return { engine, models: (await (await call(path)).json()).models };
+    return { engine, models: (await (await call(controlPath(engine, 'state'))).json()).models };
   } catch (failure) {
     return { engine, models: [], problem: failure.message };
   }
@@ -110,8 +115,31 @@ function drawEngine(view) {
   return make('div', {}, ...lines, ...view.models.map(model => drawModel(engine, model)));
 }
 
+/** Into the tables as they are: what somebody is about to press must not be replaced every few seconds. */
+async function drawFigures(engine) {
+  const document_ = await call(controlPath(engine, 'figures')).then(
+    reply => reply.json(),
+    () => ({ models: {} })
+  );
+  for (const cell of document.querySelectorAll('[data-figures]')) {
+    const [name, model, version] = JSON.parse(cell.dataset.figures);
+    if (name === engine.name) {
+      const figures = document_.models[model]?.[version];
+      const lines = figures === undefined ? [] : figureLines(figures, Date.now() / 1000);
+      cell.replaceChildren(...lines.map(line => make('div', {}, line)));
+    }
+  }
+}
+
+/** How long versions have been loading or unloading. */
+function drawElapsed() {
+  for (const one of document.querySelectorAll('[data-since]')) {
+    one.textContent = ` for ${showAge(Date.now() / 1000 - Number(one.dataset.since))}`;
+  }
+}
+
 function drawModel(engine, model) {
-  const heads = ['Version', 'State', 'Labels', ''].map(text =>
+  const heads = ['Version', 'State', 'Labels', 'Last minute', ''].map(text =>
     text === '' ? make('td', {}) : make('th', { scope: 'col' }, text)
   );
   const rows = model.versions.map(version => drawVersion(engine, model, version));
@@ -129,8 +157,12 @@ function drawModel(engine, model) {
 function drawVersion(engine, model, version) {
   const labels = labelsOf(model).filter(([, named]) => named === version.version);
   const state = make('td', { class: `state-${version.state}` }, version.state);
-  if (version.error_message) {
-    state.append(make('div', { class: 'problem' }, version.error_message));
+  if (version.changing_since) {
+    state.append(make('span', { 'data-since': String(version.changing_since) }));
+  }
+  const problem = version.error_message || version.last_error;
+  if (problem) {
+    state.append(make('div', { class: 'problem' }, problem));
   }
   const action = make('td', {});
   if (engine.name === DEFAULT_ENGINE && version.state === 'AVAILABLE') {
@@ -146,6 +178,10 @@ function drawVersion(engine, model, version) {
     make('th', { scope: 'row' }, String(version.version)),
     state,
     make('td', {}, ...labels.map(([label]) => make('span', { class: 'label' }, label))),
+    make('td', {
+      class: 'figures',
+      'data-figures': JSON.stringify([engine.name, model.name, version.version])
+    }),
     action
   );
 }

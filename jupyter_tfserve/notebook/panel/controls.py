@@ -20,6 +20,7 @@ from jupyter_tfserve.notebook.panel.page import (
     plots_html,
     policy_html,
     problem_html,
+    silence_html,
     table_html,
 )
 from jupyter_tfserve.notebook.panel.plans import Plan
@@ -55,6 +56,7 @@ class Controls:
             name: ipywidgets.HTML()
             for name in (
                 "heading",
+                "silence",
                 "problem",
                 "table",
                 "plots",
@@ -68,10 +70,15 @@ class Controls:
         self.root = ipywidgets.VBox(list(self._sections()))
         self.root.add_class(ROOT_CLASS)
 
-    def show(self, view: View, snapshot: Snapshot, outcome: str, is_held: bool) -> None:
-        """Everything as it is now. `is_held`: no control may be used, since something is under way."""
+    def show(
+        self, view: View, snapshot: Snapshot, outcome: str, is_held: bool, is_followed: bool = True
+    ) -> None:
+        """Everything as it is now. `is_held`: no control may be used, since something is under way; `is_followed`:
+        there will be newer ones.
+        """
         html = {
             "heading": heading_html(view, snapshot),
+            "silence": silence_html(snapshot.time) if is_followed else "",
             "problem": problem_html(snapshot.problem),
             "table": table_html(view.model, view.rows),
             "plots": plots_html(view, snapshot),
@@ -123,6 +130,7 @@ class Controls:
     def _sections(self) -> Iterable[Any]:
         yield ipywidgets.HTML(f"<style>{STYLE}</style>")
         yield _row(self._html["heading"], self.models)
+        yield self._html["silence"]
         yield self._html["problem"]
         yield self._html["table"]
         yield self._html["plots"]

@@ -23,7 +23,30 @@ from jupyter_tfserve.notebook.views import NO_VERSION
 
 ROOT_CLASS: Final = "jp-tfserve-WidgetPanel"
 MAX_EVENTS: Final = 12
-HEADS: Final = ("Version", "State", "Labels", "Size", "Memory", "Requests/s", "p99", "Age")
+SILENCE_S: Final = 10
+SILENT: Final = "No news from the kernel: what is shown may be old, and the buttons do nothing."
+SILENT_HINT: Final = (
+    "If it was restarted or shut down, run this cell again for a new panel. The sidebar needs no kernel."
+)
+HEADS: Final = (
+    "Version",
+    "State",
+    "Labels",
+    "Device",
+    "Size",
+    "Memory",
+    "Requests/s",
+    "p99",
+    "Rows/batch",
+    "Waiting",
+    "Age",
+)
+TEXT_HEADS: Final = HEADS[:4]
+EXPLAINED: Final = {
+    "p99": "99 of 100 requests of the last minute were answered within this time",
+    "Rows/batch": "In the last minute, of the most that a batch may have now",
+    "Waiting": "Requests that wait for the model now",
+}
 
 STYLE: Final = """
 .R { border: 1px solid var(--jp-border-color1, #9995); border-radius: 4px; padding: 8px 12px; max-width: 860px; }
@@ -48,6 +71,11 @@ STYLE: Final = """
 .R .note.done { border-color: var(--jp-success-color1, #388e3c); }
 .R .note.failed { border-color: var(--jp-error-color1, #d32f2f); }
 .R p { margin: 0; }
+.R .silence { visibility: hidden; max-height: 0; overflow: hidden; margin: 0;
+  animation: jp-tfserve-silence 0s linear SILENCE_S forwards; }
+@keyframes jp-tfserve-silence { to { visibility: visible; max-height: none; } }
+.R.jupyter-widgets-disconnected .silence { visibility: visible; max-height: none; animation: none; }
+.R.jupyter-widgets-disconnected::before, .R .jupyter-widgets-disconnected::before { display: none; }
 .R .plots { display: flex; flex-wrap: wrap; gap: 4px 24px; }
 .R figure { margin: 0; flex: 1 1 280px; max-width: 360px; }
 .R figure > svg { width: 100%; height: auto; display: block; }
@@ -63,7 +91,7 @@ STYLE: Final = """
 .R .line3 { stroke: var(--jp-error-color1, #d32f2f); stroke-dasharray: 8 3 2 3; }
 .R pre { margin: 0; white-space: pre-wrap; font-size: var(--jp-code-font-size, 12px); color: inherit; }
 .R :focus-visible { outline: 2px solid var(--jp-brand-color1, currentColor); outline-offset: 1px; }
-""".replace(".R", f".{ROOT_CLASS}")
+""".replace(".R", f".{ROOT_CLASS}").replace("SILENCE_S", f"{SILENCE_S}s")
 
 
 def heading_html(view: View, snapshot: Snapshot) -> str:
@@ -80,6 +108,15 @@ def problem_html(problem: Problem | None) -> str:
     return "" if problem is None else note_html("failed", problem.message, problem.hint)
 
 
+def silence_html(time: float) -> str:
+    """What shows itself when no newer one replaces it in time: a panel without its kernel cannot say so any more.
+
+    `time` makes each one another, so that the front end starts anew.
+    """
+    text = f"<p>{SILENT}</p><p>{SILENT_HINT}</p>"
+    return f"<div class='note failed silence' role='status' data-time='{time:.1f}'>{text}</div>"
+
+
 def note_html(kind: str, text: str, hint: str = "") -> str:
     """One message and its next step, read out when it appears. `kind`: plan, done or failed."""
     role = "alert" if kind == "failed" else "status"
@@ -91,8 +128,7 @@ def table_html(model: ModelState | None, rows: Rows) -> str:
     """The versions with their figures."""
     if model is None:
         return ""
-    numeric = ("Size", "Memory", "Requests/s", "p99", "Age")
-    heads = "".join(f"<th scope='col'{_numeric(head in numeric)}>{escape(head)}</th>" for head in HEADS)
+    heads = "".join(_head_html(head) for head in HEADS)
     body = "".join(_row_html(row) for row in rows.rows)
     empty = f"<tr><td colspan='{len(HEADS)}'>{escape(model.problem or NO_VERSION)}</td></tr>"
     more = f"<p>{rows.left_out} older versions are not shown.</p>" if rows.left_out else ""
@@ -169,18 +205,20 @@ def _row_html(row: Row) -> str:
     )
     error = f"<p>{escape(row.error)}</p><p>{escape(FAILED_HINT)}</p>" if row.error else ""
     labels = " ".join(f"<span class='chip'>{escape(label)}</span>" for label in row.labels)
-    numbers = "".join(
-        f"<td class='n'>{escape(text)}</td>" for text in (row.size, row.memory, row.rate, row.p99, row.age)
-    )
+    cells = (row.size, row.memory, row.rate, row.p99, row.batch, row.waiting, row.age)
+    numbers = "".join(f"<td class='n'>{escape(text)}</td>" for text in cells)
+    change = f"<p>{escape(row.change)}</p>" if row.change else ""
     return (
         f"<tr data-version='{row.version}'><th scope='row'>{row.version}</th>"
-        f"<td><span class='dot {'failed' if row.error else kind}'></span>{escape(row.state)}{error}</td>"
-        f"<td>{labels}</td>{numbers}</tr>"
+        f"<td><span class='dot {'failed' if row.error else kind}'></span>{escape(row.state)}{change}{error}</td>"
+        f"<td>{labels}</td><td>{escape(row.device)}</td>{numbers}</tr>"
     )
 
 
-def _numeric(is_numeric: bool) -> str:
-    return " class='n'" if is_numeric else ""
+def _head_html(head: str) -> str:
+    numeric = "" if head in TEXT_HEADS else " class='n'"
+    title = f" title='{escape(EXPLAINED[head], quote=True)}'" if head in EXPLAINED else ""
+    return f"<th scope='col'{numeric}{title}>{escape(head)}</th>"
 
 
 def _plan_note(kind: str, lines: Iterable[str]) -> str:

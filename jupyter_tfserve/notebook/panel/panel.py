@@ -143,7 +143,7 @@ class Panel:
         try:
             outcome = (note_html("plan", BUSY) if is_busy else "") + self._outcome
             is_held = is_busy or self._is_acting or self._is_ended
-            self._controls.show(self._view, self._snapshot, outcome, is_held)
+            self._controls.show(self._view, self._snapshot, outcome, is_held, not self._is_ended)
         finally:
             self._is_filling = False
 

@@ -7,9 +7,9 @@ from typing import Final
 
 from jupyter_tfserve.engine.client_figures import VersionFigures
 from jupyter_tfserve.engine.client_state import ModelState
-from jupyter_tfserve.notebook.figure_view import show_age, show_bytes, show_ms, show_rate
+from jupyter_tfserve.notebook.figure_view import show_age, show_bytes, show_devices, show_ms, show_rate
 from jupyter_tfserve.notebook.panel.snapshot import Snapshot
-from jupyter_tfserve.notebook.views import version_view
+from jupyter_tfserve.notebook.views import describe_change, version_view
 
 NOT_SERVED: Final = "not served"
 FAILED_HINT: Final = "Save it again as a new version; the log says more."
@@ -30,6 +30,11 @@ class Row:
     rate: str = ""
     p99: str = ""
     age: str = ""
+    device: str = ""
+    batch: str = ""
+    waiting: str = ""
+    change: str = ""
+    """How long it has been loading or unloading, and why an earlier attempt to load it failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +66,12 @@ def _row(model: ModelState, number: int, snapshot: Snapshot) -> Row:
         seen.labels,
         seen.error,
         *_figure_cells(figures, snapshot.time),
+        change=describe_change(seen, snapshot.time),
     )
 
 
 def _figure_cells(figures: VersionFigures | None, now: float) -> tuple[str, ...]:
-    """Size, memory, requests a second, p99 and age; empty where nobody knows."""
+    """From the size to the requests that wait; empty where nobody knows."""
     if figures is None:
         return ()
     since = figures.available_since
@@ -75,7 +81,18 @@ def _figure_cells(figures: VersionFigures | None, now: float) -> tuple[str, ...]
         show_rate(figures.requests_per_second),
         "" if figures.p99_ms is None else show_ms(figures.p99_ms),
         "" if since is None else show_age(now - since),
+        show_devices(figures.devices),
+        _batch_cell(figures),
+        str(figures.waiting),
     )
+
+
+def _batch_cell(figures: VersionFigures) -> str:
+    """`5.2 of 64`: the rows of a batch in the last minute, and the most that one may have now."""
+    if figures.rows_per_batch is None:
+        return ""
+    most = "" if figures.batch_rows is None else f" of {figures.batch_rows}"
+    return f"{show_rate(figures.rows_per_batch)}{most}"
 
 
 def _labels(model: ModelState, number: int) -> tuple[str, ...]:

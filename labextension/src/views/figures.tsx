@@ -29,22 +29,23 @@ export function useFigures(
   return React.useSyncExternalStore(subscribe, () => (engine === null ? null : figures.of(engine)));
 }
 
-/** What a version answered in the last minute, and what it takes. */
+/** What a version answered in the last minute, how it batches, and what it takes. */
 export function VersionFigures(props: { readonly figures: IVersionFigures }): React.ReactElement {
   const { trans } = useServing();
   const { figures } = props;
-  const parts = describeFigures(figures, Date.now() / 1000, trans);
+  const groups = describeFigures(figures, Date.now() / 1000, trans);
   return (
     <div className="jp-tfserve-Figures" data-rate={figures.requests_per_second}>
       <Curve figures={figures} />
-      <span>
-        {parts.map((part, index) => (
-          <React.Fragment key={index}>
-            {index > 0 && ' · '}
-            <span className="jp-tfserve-Figure">{part}</span>
-          </React.Fragment>
+      <div className="jp-tfserve-FigureGroups">
+        {groups.map((parts, index) => (
+          <ul key={index}>
+            {parts.map(part => (
+              <li key={part}>{part}</li>
+            ))}
+          </ul>
         ))}
-      </span>
+      </div>
     </div>
   );
 }

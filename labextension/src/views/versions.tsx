@@ -1,10 +1,13 @@
 import * as React from 'react';
-import { type IModel, isFailed, type IVersionFigures, labelsOf } from '../documents';
+import { type IModel, isFailed, type IVersion, type IVersionFigures, labelsOf } from '../documents';
+import { showAge } from '../figures';
 import { useServing } from './context';
 import { useFigures, VersionFigures } from './figures';
 import { StateMark } from './parts';
 
 export const LABEL_MIME = 'application/vnd.jupyter-tfserve.label';
+
+const SECOND_MS = 1000;
 
 interface IVersionsProps {
   readonly model: IModel;
@@ -65,11 +68,15 @@ function VersionTable(props: IVersionsProps): React.ReactElement {
             <td>
               <div className="jp-tfserve-StateAndLabels">
                 <StateMark state={version.state} isFailed={isFailed(version)} />
+                <Elapsed since={version.changing_since ?? null} />
                 {labelsOf(model, version.version).map(label => (
                   <Chip key={label} label={label} model={model} onLabel={onLabel} />
                 ))}
               </div>
               <FiguresOf figures={engine === null ? version.figures : figures?.[version.version]} />
+              {hasRetry(version) && (
+                <p className="jp-tfserve-reason">{version.last_error}</p>
+              )}
               {isFailed(version) && (
                 <>
                   <p className="jp-tfserve-reason">
@@ -86,6 +93,30 @@ function VersionTable(props: IVersionsProps): React.ReactElement {
       </tbody>
     </table>
   );
+}
+
+/** An attempt to load it failed, and it is on its way again. */
+function hasRetry(version: IVersion): boolean {
+  return (version.last_error ?? '') !== '' && !isFailed(version);
+}
+
+/** How long it has been so, counted on while it lasts. */
+function Elapsed(props: { readonly since: number | null }): React.ReactElement | null {
+  const { trans } = useServing();
+  const { since } = props;
+  const [now, setNow] = React.useState(Date.now() / 1000);
+  React.useEffect(() => {
+    if (since === null) {
+      return;
+    }
+    setNow(Date.now() / 1000);
+    const timer = window.setInterval(() => setNow(Date.now() / 1000), SECOND_MS);
+    return () => window.clearInterval(timer);
+  }, [since]);
+  if (since === null) {
+    return null;
+  }
+  return <span className="jp-tfserve-hint">{trans.__('for %1', showAge(now - since))}</span>;
 }
 
 function FiguresOf(props: {
