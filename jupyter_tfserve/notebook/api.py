@@ -10,18 +10,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-<<<<<<< HEAD
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.notebook.discovery import START_HINT, THIS_KERNEL, Discovery, Ports
-=======
-from jupyter_tfserve.client.programs import LANGUAGES
-from jupyter_tfserve.errors import Code, ServingError, invalid_argument
-from jupyter_tfserve.notebook.addresses import Via
-from jupyter_tfserve.notebook.amounts import DEFAULT_EXPIRY, NEVER, parse_duration, parse_rate
-from jupyter_tfserve.notebook.bench import Bench
-from jupyter_tfserve.notebook.comparison import Comparison
-from jupyter_tfserve.notebook.discovery import RESTART_WAIT_S, START_HINT, THIS_KERNEL, Discovery, Engine, Ports
->>>>>>> 0afc09a (Sidebar, page, panel and status show device, batches, what waits and how long a load lasts; a panel without its kernel says so)
 from jupyter_tfserve.notebook.doctor import Diagnosis, diagnose
 from jupyter_tfserve.notebook.placement import check_spelling
 from jupyter_tfserve.notebook.server import Server
@@ -62,9 +52,9 @@ def connect(
     return server
 
 
-def running_server(discovery: Discovery = THIS_KERNEL, patience_s: float = RESTART_WAIT_S) -> Server:
-    """The server that runs for this kernel. UNAVAILABLE when there is none, after `patience_s` for a restart."""
-    engine = discovery.find(patience_s)
+def running_server(discovery: Discovery = THIS_KERNEL) -> Server:
+    """The server that runs for this kernel. UNAVAILABLE when there is none."""
+    engine = discovery.find()
     if engine is None:
         raise ServingError(Code.UNAVAILABLE, "No model server runs for this notebook.", START_HINT)
     return Server(engine, discovery=discovery)

@@ -20,6 +20,7 @@ from jupyter_tfserve.notebook.api import connect, doctor, running_server
 from jupyter_tfserve.notebook.arguments import overview, parse_line
 from jupyter_tfserve.notebook.batching import Batching, parse_changes
 from jupyter_tfserve.notebook.completion import complete
+from jupyter_tfserve.notebook.discovery import THIS_KERNEL
 from jupyter_tfserve.notebook.doctor import Diagnosis
 from jupyter_tfserve.notebook.line_parser import HelpShown
 from jupyter_tfserve.notebook.query import evaluate, evaluate_body, parse_target, source_of
@@ -196,7 +197,10 @@ class TFServeMagics(Magics):  # type: ignore[misc]  # IPython's types are skippe
         try:
             if self._server is None:
                 # One may run since before this kernel.
-                self._server = running_server(patience_s=0)
+                engine = THIS_KERNEL.find(patience_s=0)
+                if engine is None:
+                    return ()
+                self._server = Server(engine)
             return self._server.client.state(COMPLETION_TIMEOUT_S).models
         except ServingError:
             # A completion has nowhere to show an error.

@@ -55,7 +55,9 @@ def test_line_says_that_nothing_was_asked_and_leaves_out_what_is_not_known():
 
 
 def test_line_tells_of_batches_and_devices_when_they_are_known():
-    figures = VersionFigures(devices=("GPU:0", "CPU", "CPU"), rows_per_batch=1234.6, batch_rows=2048, waiting=3)
+    figures = VersionFigures(
+        devices=("GPU:0", "CPU", "CPU"), rows_per_batch=1234.6, batch_rows=2048, waiting=3
+    )
     expected = "no requests yet, batch size 1,235 (at most 2048), 3 waiting, on 2 x CPU, GPU:0"
     assert figures_line(figures, 0) == expected
     assert figures_line(VersionFigures(rows_per_batch=1.0), 0) == "no requests yet, batch size 1, 0 waiting"

@@ -74,9 +74,7 @@ function VersionTable(props: IVersionsProps): React.ReactElement {
                 ))}
               </div>
               <FiguresOf figures={engine === null ? version.figures : figures?.[version.version]} />
-              {hasRetry(version) && (
-                <p className="jp-tfserve-reason">{version.last_error}</p>
-              )}
+              {hasRetry(version) && <p className="jp-tfserve-reason">{version.last_error}</p>}
               {isFailed(version) && (
                 <>
                   <p className="jp-tfserve-reason">
