@@ -216,7 +216,7 @@ CELLS = (
     "while not (\"<span class='chip'>production\" in text() and 'A cell is running' in text()):\n"
     "    assert time.monotonic() < deadline, text()\n"
     "    time.sleep(0.02)\n"
-    "apply = panel.widget.children[5].children[3]\n"
+    "apply = panel.widget.children[6].children[3]\n"
     "assert (apply.description, apply.disabled) == ('Apply', True)",
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from jupyter_tfserve.engine.client_figures import VersionFigures
@@ -60,14 +60,8 @@ def _row(model: ModelState, number: int, snapshot: Snapshot) -> Row:
         return Row(number, NOT_SERVED, _labels(model, number))
     seen = version_view(model.name, item, dict(sorted(model.labels.items())))
     figures = snapshot.figures.version(model.name, number)
-    return Row(
-        number,
-        item.state,
-        seen.labels,
-        seen.error,
-        *_figure_cells(figures, snapshot.time),
-        change=describe_change(seen, snapshot.time),
-    )
+    row = Row(number, item.state, seen.labels, seen.error, *_figure_cells(figures, snapshot.time))
+    return replace(row, change=describe_change(seen, snapshot.time))
 
 
 def _figure_cells(figures: VersionFigures | None, now: float) -> tuple[str, ...]:
