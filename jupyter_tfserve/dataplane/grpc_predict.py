@@ -7,12 +7,13 @@ filter, dtypes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from jupyter_tfserve.codec.dtypes import tf_name
-from jupyter_tfserve.codec.protos import PredictRequest, PredictResponse
-from jupyter_tfserve.codec.tensor_proto import decode_tensor, encode_tensor, tensor_bytes
+from jupyter_tfserve.codec.protos import PredictRequest
+from jupyter_tfserve.codec.tensor_message import predict_response
+from jupyter_tfserve.codec.tensor_proto import decode_tensor, tensor_bytes
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.options import LimitOptions
 from jupyter_tfserve.types import Signature, Tensor, Tensors
@@ -25,7 +26,7 @@ def bind_predict_request(
 
     INVALID_ARGUMENT in upstream's words; RESOURCE_EXHAUSTED when all inputs together exceed the limit.
     """
-    _check_input_count(request.inputs.keys(), signature)
+    _check_input_count(request.inputs, signature)
     inputs = _bind_inputs(request.inputs, signature, limits)
     outputs = _bind_outputs(request.output_filter, signature)
     _check_dtypes(inputs, signature)
@@ -36,17 +37,12 @@ def encode_predict_response(
     model_name: str, version: int, signature_name: str, outputs: Tensors, as_content: bool = False
 ) -> bytes:
     """A serialized PredictResponse. It names the version that answered; a label is never echoed."""
-    response = PredictResponse()
-    response.model_spec.name = model_name
-    response.model_spec.version.value = version
-    response.model_spec.signature_name = signature_name
-    for alias, tensor in outputs.items():
-        encode_tensor(tensor, response.outputs[alias], as_content)
-    encoded: bytes = response.SerializeToString()
-    return encoded
+    return predict_response(model_name, version, signature_name, outputs, as_content)
 
 
-def _check_input_count(sent: Iterable[str], signature: Signature) -> None:
+def _check_input_count(sent: Collection[str], signature: Signature) -> None:
+    if len(sent) == len(signature.inputs):
+        return
     given, wanted = set(sent), set(signature.inputs)
     too_few = len(given) < len(wanted) and not signature.defaults
     if len(given) > len(wanted) or too_few:
@@ -59,11 +55,12 @@ def _check_input_count(sent: Iterable[str], signature: Signature) -> None:
 
 def _bind_inputs(sent: Mapping[str, Any], signature: Signature, limits: LimitOptions) -> dict[str, Tensor]:
     inputs: dict[str, Tensor] = {}
-    spent_bytes = 0
+    spent_bytes = used = 0
     for alias in sorted(signature.inputs):
         if alias in sent:
             inputs[alias] = _decode(alias, sent[alias], limits, spent_bytes)
             spent_bytes += tensor_bytes(inputs[alias])
+            used += 1
         elif alias in signature.defaults:
             inputs[alias] = signature.defaults[alias]
         else:
@@ -72,10 +69,10 @@ def _bind_inputs(sent: Mapping[str, Any], signature: Signature, limits: LimitOpt
                 "not found in request and no default value provided. Inputs expected to be in the request "
                 f"{{{_join(sent)}}}, or default input alias set: {_join(signature.defaults)}"
             )
-    used = signature.inputs.keys() & sent.keys()
-    if len(used) != len(sent):
+    if used != len(sent):
+        known = signature.inputs.keys() & sent.keys()
         raise invalid_argument(
-            f"Inputs contains invalid name. Used request inputs: {_join(used)}, request input: {_join(sent)}"
+            f"Inputs contains invalid name. Used request inputs: {_join(known)}, request input: {_join(sent)}"
         )
     return inputs
 
@@ -89,7 +86,9 @@ def _decode(alias: str, proto: Any, limits: LimitOptions, spent_bytes: int) -> T
         raise invalid_argument(f"tensor parsing error: {alias}", hint=error.message) from None
 
 
-def _bind_outputs(output_filter: Iterable[str], signature: Signature) -> tuple[str, ...]:
+def _bind_outputs(output_filter: Collection[str], signature: Signature) -> tuple[str, ...]:
+    if not output_filter:
+        return tuple(signature.outputs)
     chosen: dict[str, None] = {}
     for alias in output_filter:
         if alias not in signature.outputs:
@@ -100,7 +99,7 @@ def _bind_outputs(output_filter: Iterable[str], signature: Signature) -> tuple[s
         if alias in chosen:
             raise invalid_argument(f"duplicate output tensor alias: {alias}")
         chosen[alias] = None
-    return tuple(chosen) or tuple(signature.outputs)
+    return tuple(chosen)
 
 
 def _check_dtypes(inputs: Tensors, signature: Signature) -> None:

@@ -77,6 +77,27 @@ def test_strings_come_back_when_encoded_and_decoded(shape, data, as_content):
     assert decoded.ravel().tolist() == strings
 
 
+@pytest.mark.parametrize("count", [1, 3, 1000])
+def test_every_bit_of_a_nan_is_kept_when_decoded(count):
+    bits = np.full(count, 0x7FA00001, np.uint32)
+    decoded = decode_tensor(encoded(bits.view(np.float32)), LIMITS)
+    assert decoded.tobytes() == bits.tobytes()
+
+
+@pytest.mark.parametrize("count", [1, 32, 33])
+def test_infinities_and_the_largest_numbers_are_kept_however_many_there_are(count):
+    tensor = np.array([np.inf, -np.inf, 3.4028235e38] * count, np.float32)
+    assert decode_tensor(encoded(tensor), LIMITS).tolist() == tensor.tolist()
+    largest = np.full(count, 2**64 - 1, np.uint64)
+    assert decode_tensor(encoded(largest), LIMITS).tolist() == largest.tolist()
+
+
+def test_a_shape_is_read_when_its_message_is_long():
+    message = proto("float", (2, 1), float_val=[1, 2])
+    message.tensor_shape.dim[0].name = "n" * 100
+    assert decode_tensor(message, LIMITS).tolist() == [[1], [2]]
+
+
 def test_a_strided_tensor_keeps_its_order_when_encoded():
     tensor = np.arange(6, dtype=np.float16).reshape(2, 3).T
     assert decode_tensor(encoded(tensor), LIMITS).tolist() == tensor.tolist()
