@@ -285,6 +285,8 @@ class EngineOptions:
     """Stop when standard input reaches its end: the parent holds the other side."""
     owner_socket: int | None = None
     """The descriptor by which whoever restarts the engine keeps its fork server for the next run."""
+    owner_ports: int | None = None
+    """The descriptor by which it keeps the listening sockets."""
     front_processes: int = 1
     """How many processes take connections; 1: the engine does it itself."""
 

@@ -10,9 +10,9 @@ import socket
 import stat
 from typing import Final
 
+from jupyter_tfserve.dataplane.listening import BACKLOG
 from jupyter_tfserve.errors import Code, ServingError
 
-BACKLOG: Final = 1024
 _SOCKET_MODE: Final = 0o600
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from jupyter_tfserve.dataplane.auth import KeyRing
@@ -16,18 +16,13 @@ from jupyter_tfserve.dataplane.grpc_door import GrpcKeyDoor, by_path
 from jupyter_tfserve.dataplane.grpc_edge import Handler, StreamHandler
 from jupyter_tfserve.dataplane.grpc_head import CallHead, HeadParser
 from jupyter_tfserve.dataplane.grpc_health import HEALTH_SERVICE, HealthService
-from jupyter_tfserve.dataplane.grpc_listen import (
-    BACKLOG,
-    cannot_listen,
-    listen_tcp,
-    listen_unix,
-    remove_unix,
-)
+from jupyter_tfserve.dataplane.grpc_listen import cannot_listen, listen_tcp, listen_unix, remove_unix
 from jupyter_tfserve.dataplane.grpc_options import server_arguments
 from jupyter_tfserve.dataplane.grpc_reflection import reflection_handlers
 from jupyter_tfserve.dataplane.grpc_service import GrpcServices, Predictor
 from jupyter_tfserve.dataplane.http2.connection import Connection
 from jupyter_tfserve.dataplane.http2.service import Http2Service
+from jupyter_tfserve.dataplane.listening import BACKLOG, end_listening
 from jupyter_tfserve.dataplane.metrics import Metrics
 from jupyter_tfserve.dataplane.tls import server_context
 from jupyter_tfserve.errors import ServingError
@@ -72,6 +67,8 @@ class GrpcServer:
         self._limits = limits
         self._arguments = server_arguments(limits, self._options.channel_arguments)
         self._service: Http2Service[CallHead] | None = None
+        self.listening: tuple[socket.socket, ...] = ()
+        """The TCP sockets that it accepts from."""
         self._servers: list[asyncio.AbstractServer] = []
         self._socket_inode = 0
 
@@ -88,22 +85,22 @@ class GrpcServer:
         unary, streaming = self._all_methods()
         return {*unary, *streaming}
 
-    async def start(self) -> int:
-        """The TCP port that it listens on now, or 0 if that is switched off.
+    async def start(self, listening: Sequence[socket.socket] = ()) -> int:
+        """The TCP port that it listens on now, or 0 if that is switched off; by `listening` sockets if there are any.
 
         UNAVAILABLE if an address cannot be had; nothing listens then. REQUIRES: not started.
         """
         for name in self._arguments.unknown:
             logger.warning("--grpc_channel_arguments: %s has no meaning for this server and is ignored", name)
         tls = None if self._options.tls is None else self._tls_context(self._options.tls)
-        sockets = self._bind()
+        self.listening = tuple(listening) or self._bind_tcp()
+        sockets = [*self.listening, *self._bind_unix()]
         service = self._make_service()
-        for listening in sockets:
-            self._servers.append(await self._serve(service, listening, tls))
+        for one in sockets:
+            self._servers.append(await self._serve(service, one, tls))
         service.start()
         self._service = service
-        ports = [one.getsockname()[1] for one in sockets if one.family != socket.AF_UNIX]
-        return int(ports[0]) if ports else 0
+        return int(self.listening[0].getsockname()[1]) if self.listening else 0
 
     async def stop(self, grace_s: float) -> None:
         """Takes no more calls, lets those in flight end within `grace_s`, cancels the rest. Idempotent."""
@@ -111,9 +108,10 @@ class GrpcServer:
         if service is None:
             return
         self._health.close()
+        end_listening(self.listening)
         for server in self._servers:
             server.close()
-        self._servers = []
+        self._servers, self.listening = [], ()
         if self._socket_inode:
             remove_unix(self._listen.grpc_socket_path, self._socket_inode)
         await service.drain(grace_s)
@@ -146,20 +144,25 @@ class GrpcServer:
             door = GrpcKeyDoor(self._keys, public=HEALTH_SERVICE).check
         return Http2Service(GrpcApplication(parser, arguments.calls, door), arguments.http2)
 
-    def _bind(self) -> list[socket.socket]:
+    def _bind_tcp(self) -> tuple[socket.socket, ...]:
         listen = self._listen
-        sockets: list[socket.socket] = []
-        if listen.grpc_port:
-            sockets += listen_tcp(listen.host, max(listen.grpc_port, 0), self._arguments.reuse_port)
-        if listen.grpc_socket_path:
-            try:
-                sockets.append(listen_unix(listen.grpc_socket_path))
-            except ServingError:
-                for one in sockets:
-                    one.close()
-                raise
-            self._socket_inode = os.stat(listen.grpc_socket_path).st_ino
-        return sockets
+        if not listen.grpc_port:
+            return ()
+        return tuple(listen_tcp(listen.host, max(listen.grpc_port, 0), self._arguments.reuse_port))
+
+    def _bind_unix(self) -> tuple[socket.socket, ...]:
+        """The Unix socket; if it cannot be had, the TCP sockets are closed too."""
+        path = self._listen.grpc_socket_path
+        if not path:
+            return ()
+        try:
+            listening = listen_unix(path)
+        except ServingError:
+            for one in self.listening:
+                one.close()
+            raise
+        self._socket_inode = os.stat(path).st_ino
+        return (listening,)
 
     def _tls_context(self, tls: TlsOptions) -> ssl.SSLContext:
         try:

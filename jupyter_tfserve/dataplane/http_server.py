@@ -18,13 +18,13 @@ from email.utils import formatdate
 from jupyter_tfserve.dataplane.http_message import HeadDoor, HttpHandler
 from jupyter_tfserve.dataplane.http_protocol import HttpProtocol
 from jupyter_tfserve.dataplane.http_service import HttpService
+from jupyter_tfserve.dataplane.listening import BACKLOG, end_listening
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import LimitOptions
 
 logger = logging.getLogger(__name__)
 
 SWEEP_INTERVAL_S = 1.0
-BACKLOG = 1024
 
 
 class HttpServer:
@@ -44,18 +44,22 @@ class HttpServer:
         self._service = HttpService(handler, limits, local_only)
         self._service.foreign_pages = foreign_pages
         self._tls = tls
+        self.listening: tuple[socket.socket, ...] = ()
+        """What it accepts from."""
         self._servers: list[asyncio.Server] = []
         self._sweep_handle: asyncio.TimerHandle | None = None
 
     async def start(self, host: str, port: int) -> int:
         """The bound port (a port of 0 picks a free one). UNAVAILABLE naming the port when it is taken."""
-        sockets = await bind_sockets(host, port)
-        await self.serve(sockets)
-        return int(sockets[0].getsockname()[1])
+        return await self.serve(await bind_sockets(host, port))
 
-    async def serve(self, sockets: Sequence[socket.socket]) -> None:
-        """Accepts from listening sockets, which other processes may accept from as well; they are closed by `stop`."""
+    async def serve(self, sockets: Sequence[socket.socket]) -> int:
+        """Accepts from listening sockets, which other processes may hold as well, and returns their port.
+
+        They are closed by `stop`, which ends their listening for all who hold them.
+        """
         loop = asyncio.get_running_loop()
+        self.listening = tuple(sockets)
         for listening in sockets:
             server = await loop.create_server(
                 lambda: HttpProtocol(self._service),
@@ -67,13 +71,16 @@ class HttpServer:
             )
             self._servers.append(server)
         self._sweep()
+        return int(sockets[0].getsockname()[1])
 
     async def stop(self, grace_s: float) -> None:
         """Stops accepting, tells idle connections, lets running requests end for `grace_s`, then cuts."""
         if not self._servers:
             return
+        end_listening(self.listening)
         for server in self._servers:
             server.close()
+        self.listening = ()
         if self._sweep_handle is not None:
             self._sweep_handle.cancel()
         await self._service.drain(grace_s)

@@ -47,6 +47,7 @@ from jupyter_tfserve.engine.front_desk import FrontDesk
 from jupyter_tfserve.engine.fronts import Fronts
 from jupyter_tfserve.engine.gauges import EngineMetrics
 from jupyter_tfserve.engine.initial_models import InitialModels
+from jupyter_tfserve.engine.kept_ports import ListeningSockets, OwnerPorts
 from jupyter_tfserve.engine.live_batching import LiveBatching
 from jupyter_tfserve.engine.live_replicas import LiveReplicas
 from jupyter_tfserve.engine.replica_calls import ReplicaCalls
@@ -87,6 +88,7 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._metrics = Metrics(self._is_served)
         owner = None if options.owner_socket is None else OwnerSocket(options.owner_socket)
+        self._owner_ports = None if options.owner_ports is None else OwnerPorts(options.owner_ports)
         self._pool = WorkerPool(options.worker, best_launcher(owner))
         self._history = History(options.state_dir)
         self._core: ServerCore[VersionRuntime] = ServerCore(
@@ -256,20 +258,30 @@ class Engine:
 
     async def _listen(self) -> int:
         listen = self._options.listen
+        kept = ListeningSockets() if self._owner_ports is None else self._owner_ports.take()
         if self._fronts is None:
-            rest_port = (
-                await self._rest.start(listen.host, max(listen.rest_port, 0)) if listen.rest_port else 0
-            )
-            grpc_port = await self._grpc.start()
+            rest_port = await self._listen_rest(kept)
+            grpc_port = await self._grpc.start(kept.grpc)
+            held = ListeningSockets(self._rest.listening, self._grpc.listening)
         else:
             await self._grpc.start()
-            rest_port, grpc_port = await self._fronts.start()
+            rest_port, grpc_port = await self._fronts.start(kept)
+            held = self._fronts.listening
+        if self._owner_ports is not None:
+            self._owner_ports.give(held)
         if rest_port:
             scheme = "https" if self._options.grpc.tls else "http"
             self.rest_url = f"{scheme}://{_reachable(listen.host)}:{rest_port}"
         if listen.grpc_port:
             self.grpc_address = f"{_reachable(listen.host)}:{grpc_port}"
         return await self._control.start(LOOPBACK, 0)
+
+    async def _listen_rest(self, kept: ListeningSockets) -> int:
+        """The REST port; 0 if it is off."""
+        listen = self._options.listen
+        if kept.rest:
+            return await self._rest.serve(kept.rest)
+        return await self._rest.start(listen.host, max(listen.rest_port, 0)) if listen.rest_port else 0
 
     def _shut_down(self, keep_models: bool) -> None:
         """Ends `run`; with `keep_models` the next engine on this state folder serves what this one does."""
@@ -292,6 +304,8 @@ class Engine:
         await self._request_log.close()
         await self._core.close(self._keep_models, drain_timeout_s=DRAIN_S)
         await self._pool.close()
+        if self._owner_ports is not None:
+            self._owner_ports.close()
 
     def _open_connections(self) -> dict[str, int]:
         rest = self._rest.open_connections if self._fronts is None else self._fronts.open_connections

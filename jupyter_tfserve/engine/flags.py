@@ -156,6 +156,12 @@ FLAGS: Final[tuple[Flag, ...]] = (
         "inherited socket by which the parent keeps TensorFlow in memory for a restart; -1: none",
         ours=True,
     ),
+    Flag(
+        "owner_ports",
+        -1,
+        "inherited socket by which the parent keeps the ports open during a restart; -1: none",
+        ours=True,
+    ),
     Flag("rest_api_num_threads", 0, "HTTP threads", inert=_ONE_LOOP),
     Flag("grpc_max_threads", 0, "gRPC threads", inert=_ONE_LOOP),
     Flag("num_unload_threads", 0, "unload threads", inert="versions unload independently of each other"),

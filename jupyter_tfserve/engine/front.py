@@ -102,9 +102,12 @@ class Front:
         grpc = GrpcServer(plane, listen, limits, options.grpc, self._metrics, self._keys, services)
         self._servers = (http, grpc)
         self._let_in(keys)
-        await grpc.start()
-        if listening:
-            await http.serve(listening)
+        # With an owner gRPC's socket is one for all fronts; else each has its own on the port.
+        shared = [one for one in listening if one.getsockname()[1] == options.grpc_port]
+        await grpc.start(shared)
+        rest_sockets = [one for one in listening if one not in shared]
+        if rest_sockets:
+            await http.serve(rest_sockets)
 
     def _let_in(self, keys: list[dict[str, Any]]) -> None:
         self._keys.configure(keys_from_json(keys))

@@ -1,7 +1,9 @@
 """Several front processes on the same ports: started together, replaced when they die, drained in order.
 
 The REST port is one listening socket that all of them accept from. gRPC's own sockets share their port
-(SO_REUSEPORT), which a foreign server must not: the port is tried alone first, and held while the engine lives.
+(SO_REUSEPORT), which a foreign server must not: the port is tried alone first, and held while the engine lives. With an
+owner, who keeps listening sockets for the next engine, gRPC's is one for all as well: the owner's would take connections
+away from fronts that listen beside it.
 """
 
 from __future__ import annotations
@@ -11,11 +13,13 @@ import errno
 import logging
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from jupyter_tfserve.dataplane.grpc_listen import listen_tcp
 from jupyter_tfserve.dataplane.http_server import bind_sockets
+from jupyter_tfserve.dataplane.listening import end_listening
 from jupyter_tfserve.engine.front_desk import FrontDesk, FrontSession
 from jupyter_tfserve.engine.front_messages import (
     FrontOptions,
@@ -23,6 +27,7 @@ from jupyter_tfserve.engine.front_messages import (
     options_to_json,
     shared_limits,
 )
+from jupyter_tfserve.engine.kept_ports import ListeningSockets
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.keys import PredictKey
 from jupyter_tfserve.options import EngineOptions
@@ -49,7 +54,8 @@ class Fronts:
         self._keys: list[dict[str, Any]] = []
         self._sessions: set[FrontSession] = set()
         self._keepers: list[asyncio.Task[None]] = []
-        self._listening: list[socket.socket] = []
+        self.listening = ListeningSockets()
+        """What all of them accept from."""
         self._reserved: socket.socket | None = None
         self._grpc_port = 0
         self._is_stopping = False
@@ -59,20 +65,22 @@ class Fronts:
         """The REST connections of all fronts, as they last told."""
         return sum(session.open_connections for session in self._sessions)
 
-    async def start(self) -> tuple[int, int]:
-        """The REST and the gRPC port (0: off), once every front serves. UNAVAILABLE if an address cannot be had."""
-        listen = self._options.listen
-        if listen.rest_port:
-            self._listening = await bind_sockets(listen.host, max(listen.rest_port, 0))
-        if listen.grpc_port:
-            self._reserved = reserve_port(listen.host, max(listen.grpc_port, 0))
-            self._grpc_port = self._reserved.getsockname()[1]
+    async def start(self, kept: ListeningSockets) -> tuple[int, int]:
+        """The REST and the gRPC port (0: off), once every front serves; `kept` are the last engine's sockets, if any.
+
+        UNAVAILABLE if an address cannot be had.
+        """
+        self.listening = kept
+        if not kept.rest:
+            self.listening = replace(self.listening, rest=await self._bind_rest())
+        if not kept.grpc:
+            self.listening = replace(self.listening, grpc=self._bind_grpc())
+        self._grpc_port = _port_of([*self.listening.grpc, *filter(None, [self._reserved])])
         loop = asyncio.get_running_loop()
         started = [loop.create_future() for _ in range(self._options.front_processes)]
         self._keepers = [loop.create_task(self._keep(future)) for future in started]
         await asyncio.gather(*started)
-        rest_port = self._listening[0].getsockname()[1] if self._listening else 0
-        return rest_port, self._grpc_port
+        return _port_of(self.listening.rest), self._grpc_port
 
     def configure(self, keys: Iterable[PredictKey]) -> None:
         """These keys count from now on; `confirmed` says when every front knows."""
@@ -94,9 +102,9 @@ class Fronts:
         """No new connections, then answers, for at most `grace_s`; no process is left. Idempotent."""
         self._is_stopping = True
         # Before the fronts close theirs: who connects from then on is refused, not kept waiting for nobody.
-        for one in self._listening:
-            one.close()
-        self._listening = []
+        end_listening(self.listening.all)
+        self.listening.close()
+        self.listening = ListeningSockets()
         for session in self._sessions:
             session.link.send({"k": "drain", "grace_s": grace_s})
         if self._keepers:
@@ -107,6 +115,21 @@ class Fronts:
         if self._reserved is not None:
             self._reserved.close()
         self._reserved, self._keepers = None, []
+
+    async def _bind_rest(self) -> tuple[socket.socket, ...]:
+        listen = self._options.listen
+        return tuple(await bind_sockets(listen.host, max(listen.rest_port, 0))) if listen.rest_port else ()
+
+    def _bind_grpc(self) -> tuple[socket.socket, ...]:
+        """What all fronts accept from; nothing where each listens by itself, on the port that is reserved then."""
+        listen = self._options.listen
+        if not listen.grpc_port:
+            return ()
+        port = max(listen.grpc_port, 0)
+        if self._options.owner_ports is not None:
+            return tuple(listen_tcp(listen.host, port, reuse_port=False))
+        self._reserved = reserve_port(listen.host, port)
+        return ()
 
     async def _keep(self, started: asyncio.Future[None]) -> None:
         """One front after the other; `started` gets what came of the first."""
@@ -128,7 +151,7 @@ class Fronts:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:
-            sockets = [theirs, *self._listening]
+            sockets = [theirs, *self.listening.all]
             numbers = [str(one.fileno()) for one in sockets]
             process = start_module(
                 "jupyter_tfserve.engine.front", numbers, sockets, with_huge_pages(worker_environment())
@@ -164,6 +187,11 @@ class Fronts:
                 self._services,
             )
         )
+
+
+def _port_of(sockets: Sequence[socket.socket]) -> int:
+    """0 if there is none."""
+    return int(sockets[0].getsockname()[1]) if sockets else 0
 
 
 def reserve_port(host: str, port: int) -> socket.socket:

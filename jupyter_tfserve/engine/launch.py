@@ -22,6 +22,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from jupyter_tfserve.engine.connection import Connection, new_connection_path
+from jupyter_tfserve.engine.kept_ports import KeptPorts
 from jupyter_tfserve.engine.log_file import remove_log, remove_old_logs
 from jupyter_tfserve.engine.supervisor import (
     Supervisor,
@@ -283,8 +284,8 @@ async def prepare_engine(
         cwd=state_dir.path,
         # The engine holds the lock as well: it is free only when both of us are gone.
         pass_fds=() if state_dir.lock is None else (state_dir.lock,),
-        # Elsewhere there is no fork server.
-        fork_server=KeptForkServer() if sys.platform.startswith("linux") else None,
+        # Elsewhere there is no fork server, and a restart closes the ports for a moment.
+        kept=(KeptForkServer(), KeptPorts()) if sys.platform.startswith("linux") else (),
         on_change=on_change,
     )
     supervisor.start_again = choice.again

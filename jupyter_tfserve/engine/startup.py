@@ -54,6 +54,7 @@ def engine_options(values: Mapping[str, Value]) -> tuple[EngineOptions, list[str
         jupyter_server_pid=flags.integer("jupyter_server_pid") or None,
         exit_with_parent=flags.is_set("exit_with_parent"),
         owner_socket=_descriptor(flags.integer("owner_socket")),
+        owner_ports=_descriptor(flags.integer("owner_ports")),
         front_processes=_front_processes(flags),
     )
     if not (options.model_base_path or options.model_config_file or options.connection_file):

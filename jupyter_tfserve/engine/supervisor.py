@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from jupyter_tfserve.engine.connection import Connection, read_connection, remove_connection
 from jupyter_tfserve.engine.control_call import ControlCaller, Reply
@@ -26,7 +27,6 @@ from jupyter_tfserve.engine.supervision import (
     SupervisorStatus,
 )
 from jupyter_tfserve.errors import Code, ServingError
-from jupyter_tfserve.worker.handover import KeptForkServer
 
 __all__ = [
     "RestartRule",
@@ -48,6 +48,20 @@ Command = Callable[[Connection | None], Sequence[str]]
 """The command line, given the last run's connection: a restarted engine takes the same ports again."""
 
 
+class Kept(Protocol):
+    """What an owner holds on to from run to run, and hands to each by a socket that it inherits. Never blocks."""
+
+    @property
+    def flag(self) -> str:
+        """The engine's flag that takes the socket's number."""
+
+    def end_for_engine(self) -> socket.socket:
+        """What the next run's process inherits; the caller closes it when the process has it."""
+
+    def let_go(self) -> None:
+        """No run follows. May be called again."""
+
+
 class Supervisor:
     """One engine, kept running. REQUIRES: all calls on one event loop; `stop` before the loop ends.
 
@@ -63,7 +77,7 @@ class Supervisor:
         *,
         cwd: Path | None = None,
         pass_fds: Sequence[int] = (),
-        fork_server: KeptForkServer | None = None,
+        kept: Sequence[Kept] = (),
         on_change: Callable[[SupervisorStatus], None] | None = None,
     ) -> None:
         self.connection_file = connection_file
@@ -72,7 +86,7 @@ class Supervisor:
         self._options = options or SupervisorOptions()
         self._cwd = cwd
         self._pass_fds = pass_fds
-        self._fork_server = fork_server
+        self._kept = kept
         self._on_change = on_change
         self.start_again: Callable[[ServingError], bool] = lambda _error: False
         """Asked when a first start has failed: whether another try, with the command that it gets then, may do better."""
@@ -135,8 +149,8 @@ class Supervisor:
         try:
             await self._run_again_and_again()
         finally:
-            if self._fork_server is not None:
-                self._fork_server.let_go()
+            for kept in self._kept:
+                kept.let_go()
 
     async def _run_again_and_again(self) -> None:
         rule = RestartRule(self._options)
@@ -187,11 +201,10 @@ class Supervisor:
         return process
 
     async def _spawn(self, command: Sequence[str]) -> EngineProcess:
-        if self._fork_server is None:
-            return await EngineProcess.spawn(command, self.log_path, self._cwd, self._pass_fds)
-        with self._fork_server.end_for_engine() as end:
-            command = [*command, f"--owner_socket={end.fileno()}"]
-            inherited = (*self._pass_fds, end.fileno())
+        with contextlib.ExitStack() as ends:
+            numbers = {kept.flag: ends.enter_context(kept.end_for_engine()).fileno() for kept in self._kept}
+            command = [*command, *(f"--{flag}={number}" for flag, number in numbers.items())]
+            inherited = (*self._pass_fds, *numbers.values())
             return await EngineProcess.spawn(command, self.log_path, self._cwd, inherited)
 
     async def _wait_until_ready(self, process: EngineProcess) -> Connection:

@@ -15,7 +15,6 @@ Linux only. A Jupyter server imports this: nothing but sockets.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import signal
@@ -23,9 +22,12 @@ import socket
 from dataclasses import dataclass
 from typing import Any, Final
 
-from jupyter_tfserve.errors import invalid_argument
-
-MAX_MESSAGE_BYTES: Final = 4096
+from jupyter_tfserve.worker.socket_messages import (
+    OwnerLine,
+    inherited_socket,
+    receive_message,
+    send_message,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +42,16 @@ class WarmServer:
 class KeptForkServer:
     """The owner's side: holds on to the fork server of an engine's run for the next run. Never blocks."""
 
+    flag: Final = "owner_socket"
+
     def __init__(self) -> None:
         self._kept: WarmServer | None = None
-        self._inbox: socket.socket | None = None
+        self._line = OwnerLine()
 
     def end_for_engine(self) -> socket.socket:
         """What the next run's process inherits; the caller closes it when the process has it."""
         self._collect()
-        ours, theirs = socket_pair()
-        ours.setblocking(False)
-        self._inbox = ours
-        _send_server(ours, self._kept)
-        return theirs
+        return self._line.open(*_server_message(self._kept))
 
     def let_go(self) -> None:
         """No run follows: the fork server ends, now or with its engine."""
@@ -62,11 +62,9 @@ class KeptForkServer:
 
     def _collect(self) -> None:
         """Takes what the last run has sent, and closes its socket. The fork server started last counts."""
-        inbox, self._inbox = self._inbox, None
-        if inbox is None:
-            return
-        with inbox:
-            while (server := _receive_server(inbox)) is not None:
+        for received in self._line.close():
+            server = _server_of(received)
+            if server is not None:
                 if self._kept is not None:
                     self._kept.lifeline.close()
                 self._kept = server
@@ -77,16 +75,9 @@ class OwnerSocket:
 
     def __init__(self, descriptor: int) -> None:
         """INVALID_ARGUMENT if the descriptor is no socket."""
-        try:
-            self._socket = socket.socket(fileno=descriptor)
-        except OSError as error:
-            raise invalid_argument(
-                f"--owner_socket={descriptor} is no socket that the engine has inherited: {error.strerror}"
-            ) from None
-        self._socket.setblocking(False)
-        self._socket.set_inheritable(False)
+        self._socket = inherited_socket(KeptForkServer.flag, descriptor)
         # Read at once: what is left unread when a socket is closed resets it, and what was given would be lost.
-        self._warm = _receive_server(self._socket)
+        self._warm = _server_of(receive_message(self._socket))
 
     def take(self) -> WarmServer | None:
         """The last run's fork server, which may have ended since; the first time only."""
@@ -96,7 +87,7 @@ class OwnerSocket:
     def give(self, server: WarmServer) -> None:
         """Has the owner keep `server` for the next run."""
         # An owner that is gone needs no fork server, and one that does not listen gets along without.
-        _send_server(self._socket, server)
+        send_message(self._socket, *_server_message(server))
 
     def close(self) -> None:
         """Neither takes nor gives any more."""
@@ -141,20 +132,15 @@ class AdoptedProcess:
         os.close(self._pidfd)
 
 
-def socket_pair() -> tuple[socket.socket, socket.socket]:
-    """Two ends that keep messages apart."""
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-
-
 def send_engine(lifeline: socket.socket, engine: socket.socket) -> bool:
     """Whether the fork server has been sent `engine`, its end of the next engine's socket."""
-    return _send(lifeline, {}, engine)
+    return send_message(lifeline, {}, [engine])
 
 
 def receive_engine(lifeline: socket.socket) -> socket.socket | None:
     """The next engine's socket; None if there will never be one."""
-    received = _receive(lifeline)
-    return None if received is None else received[1]
+    received = receive_message(lifeline)
+    return received[1][0] if received is not None and received[1] else None
 
 
 def _is_alive(lifeline: socket.socket) -> bool:
@@ -167,33 +153,12 @@ def _is_alive(lifeline: socket.socket) -> bool:
         return False
 
 
-def _send_server(sock: socket.socket, server: WarmServer | None) -> None:
+def _server_message(server: WarmServer | None) -> tuple[dict[str, Any], list[socket.socket]]:
     if server is None:
-        _send(sock, {}, None)
-    else:
-        _send(sock, {"pid": server.pid, "identity": server.identity}, server.lifeline)
+        return {}, []
+    return {"pid": server.pid, "identity": server.identity}, [server.lifeline]
 
 
-def _receive_server(sock: socket.socket) -> WarmServer | None:
-    """The next one sent; None if there is none."""
-    message, lifeline = _receive(sock) or ({}, None)
-    return None if lifeline is None else WarmServer(message["pid"], message["identity"], lifeline)
-
-
-def _send(sock: socket.socket, message: dict[str, Any], attached: socket.socket | None) -> bool:
-    descriptors = [] if attached is None else [attached.fileno()]
-    try:
-        socket.send_fds(sock, [json.dumps(message).encode()], descriptors, socket.MSG_NOSIGNAL)
-    except OSError:
-        return False
-    return True
-
-
-def _receive(sock: socket.socket) -> tuple[dict[str, Any], socket.socket | None] | None:
-    """(message, what came with it); None at the end, or if nothing has come where the socket does not block."""
-    try:
-        text, descriptors, _, _ = socket.recv_fds(sock, MAX_MESSAGE_BYTES, 1)
-    except OSError:
-        return None
-    attached = socket.socket(fileno=descriptors[0]) if descriptors else None
-    return (json.loads(text), attached) if text else None
+def _server_of(received: tuple[dict[str, Any], list[socket.socket]] | None) -> WarmServer | None:
+    message, attached = received or ({}, [])
+    return WarmServer(message["pid"], message["identity"], attached[0]) if attached else None

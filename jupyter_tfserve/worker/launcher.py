@@ -21,11 +21,11 @@ from jupyter_tfserve.worker.handover import (
     OwnerSocket,
     WarmServer,
     send_engine,
-    socket_pair,
 )
 from jupyter_tfserve.worker.identity import fork_server_identity
 from jupyter_tfserve.worker.order import LENGTH, WorkerOrder
 from jupyter_tfserve.worker.process import WorkerProcess, start_module, worker_environment
+from jupyter_tfserve.worker.socket_messages import socket_pair
 
 FORK_SERVER: Final = "jupyter_tfserve.worker.forkserver"
 RECEIVE_BYTES: Final = 64 * 2**10
