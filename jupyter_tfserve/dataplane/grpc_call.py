@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jupyter_tfserve.batching.caller import QUEUE_CALLER
 from jupyter_tfserve.dataplane.grpc_head import CallHead, Handler, StreamHandler
-from jupyter_tfserve.dataplane.grpc_inbox import Inbox
+from jupyter_tfserve.dataplane.grpc_inbox import Inbox, not_one
 from jupyter_tfserve.dataplane.grpc_messages import (
     HEAD_BYTES,
     Message,
@@ -46,7 +46,7 @@ _SLOW: Final = Failure(Code.DEADLINE_EXCEEDED, "The request's body came too slow
 _STOPPING: Final = Failure(Code.UNAVAILABLE, "The server is shutting down")
 _CANCELLED: Final = Failure(Code.CANCELLED, "The call was cancelled by the server")
 _TOO_MANY: Final = Failure(Code.RESOURCE_EXHAUSTED, "Concurrent RPC limit exceeded!")
-_NOT_ONE: Final = Failure(Code.UNIMPLEMENTED, "This method takes exactly one message")
+_NOT_ONE: Final = failure_of(not_one())
 
 
 class Call(Stream):
@@ -130,8 +130,9 @@ class Call(Stream):
             self._deadline = self.began + head.timeout_s
             self._timer = application.call_later(head.timeout_s, self._expire)
         if head.stream_handler is not None:
-            self._inbox = Inbox(self, head.encoding, application.max_receive_bytes)
-            self._start(self._answer_stream, head.stream_handler, self._inbox)
+            handler = head.stream_handler
+            self._inbox = Inbox(self, head.encoding, application.max_receive_bytes, handler.takes_one)
+            self._start(self._answer_stream, handler, self._inbox)
 
     def received(self, piece: bytes | memoryview, is_last: bool) -> None:
         if self._refusal is not None:
@@ -284,7 +285,7 @@ class Call(Stream):
 
     async def _answer_stream(self, handler: StreamHandler, inbox: Inbox) -> None:
         """An answer waits until the one before is out."""
-        async for answer in handler(inbox.messages()):
+        async for answer in handler.answer(inbox.messages()):
             if not self._wrote_headers:
                 self._wrote_headers = True
                 self.send_headers(ANSWER_HEADERS)

@@ -15,8 +15,6 @@ from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 
 Handler: TypeAlias = Callable[[bytes, Any], Awaitable[bytes]]
 """The serialized answer to a serialized request; its second argument is a `grpc_call.Call`, or as much of one."""
-StreamHandler: TypeAlias = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
-"""The serialized answers to serialized requests, as these come."""
 
 _TIMEOUT: Final = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _SECONDS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
@@ -30,6 +28,14 @@ _PSEUDO: Final = frozenset((b":method", b":scheme", b":path", b":authority"))
 _NO_METADATA: Final = frozenset(
     (b"te", b"content-type", b"grpc-timeout", b"grpc-encoding", b"grpc-accept-encoding")
 )
+
+
+@dataclass(frozen=True, slots=True)
+class StreamHandler:
+    """The serialized answers to serialized requests, as these come. `takes_one`: of which there is exactly one."""
+
+    answer: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
+    takes_one: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class HealthService:
 
     def stream_handlers(self) -> dict[str, StreamHandler]:
         """The streaming method by its path."""
-        return {f"/{HEALTH_SERVICE}/Watch": self._watch}
+        return {f"/{HEALTH_SERVICE}/Watch": StreamHandler(self._watch, takes_one=True)}
 
     def set_serving(self, is_serving: bool) -> None:
         """SERVING from now on, or NOT_SERVING; who watches is told. Nothing after `close` counts."""
@@ -65,10 +65,7 @@ class HealthService:
         return serialize(HealthCheckResponse(status=status))
 
     async def _watch(self, messages: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        try:
-            request = parse_message(HealthCheckRequest, await anext(messages))
-        except StopAsyncIteration:
-            raise ServingError(Code.UNIMPLEMENTED, "This method takes exactly one message") from None
+        request = parse_message(HealthCheckRequest, await anext(messages))
         told = None
         while True:
             changed = self._changed

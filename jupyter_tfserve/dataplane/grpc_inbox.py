@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MAX_STREAMED_BYTES: Final = 64 * 2**10
 """A message of a streaming method, inflated: names of services, of which one is short."""
 _MAX_WAITING_BYTES: Final = 2 * MAX_STREAMED_BYTES
-"""More would let streams that nobody reads, such as a second message for Watch, hold what all requests share."""
+"""More would let streams that are not read hold what all requests share."""
 _MESSAGE_BYTES: Final = 128
 
 
@@ -30,18 +30,20 @@ class Inbox:
     __slots__ = (
         "_arrived",
         "_call",
+        "_count",
         "_encoding",
         "_is_over",
         "_max_bytes",
         "_reader",
         "_taken",
+        "_takes_one",
         "_waiting",
         "_waiting_bytes",
         "drained",
         "owed_since",
     )
 
-    def __init__(self, call: Call, encoding: str, max_bytes: int) -> None:
+    def __init__(self, call: Call, encoding: str, max_bytes: int, takes_one: bool) -> None:
         self.drained = asyncio.Event()
         self._call = call
         self._encoding = encoding
@@ -52,6 +54,8 @@ class Inbox:
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
         self._taken = 0
+        self._takes_one = takes_one
+        self._count = 0
         self._is_over = False
 
     @property
@@ -76,6 +80,9 @@ class Inbox:
         self._taken += len(piece)
         if is_last and reader.is_inside:
             raise invalid_argument("The request ends inside a message")
+        self._count += len(found)
+        if self._takes_one and (self._count > 1 or (is_last and not self._count)):
+            raise not_one()
         self._is_over = is_last
         if not waiting:
             # Part of a message, which could never be finished if its own beginning kept the window closed.
@@ -107,6 +114,11 @@ class Inbox:
     def _give_window(self) -> None:
         self._call.give_window(self._taken)
         self._taken = 0
+
+
+def not_one() -> ServingError:
+    """gRPC's status for a request of no message, or of several, where one is expected."""
+    return ServingError(Code.UNIMPLEMENTED, "This method takes exactly one message")
 
 
 def _cost(message: Message) -> int:

@@ -39,7 +39,7 @@ def reflection_handlers(services: Iterable[str]) -> dict[str, StreamHandler]:
         async for response in servicer.ServerReflectionInfo(requests, None):
             yield serialize(response)
 
-    return {f"/{service}/ServerReflectionInfo": answer for service in REFLECTION_SERVICES}
+    return {f"/{service}/ServerReflectionInfo": StreamHandler(answer) for service in REFLECTION_SERVICES}
 
 
 def _request(body: bytes) -> Any:

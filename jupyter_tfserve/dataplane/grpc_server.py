@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import socket
@@ -10,6 +9,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
+from jupyter_tfserve.dataplane.accepting import Accepting, accept_from
 from jupyter_tfserve.dataplane.auth import KeyRing
 from jupyter_tfserve.dataplane.grpc_application import GrpcApplication
 from jupyter_tfserve.dataplane.grpc_door import GrpcKeyDoor, by_path
@@ -22,7 +22,7 @@ from jupyter_tfserve.dataplane.grpc_reflection import reflection_handlers
 from jupyter_tfserve.dataplane.grpc_service import GrpcServices, Predictor
 from jupyter_tfserve.dataplane.http2.connection import Connection
 from jupyter_tfserve.dataplane.http2.service import Http2Service
-from jupyter_tfserve.dataplane.listening import BACKLOG, end_listening
+from jupyter_tfserve.dataplane.listening import end_listening
 from jupyter_tfserve.dataplane.metrics import Metrics
 from jupyter_tfserve.dataplane.tls import server_context
 from jupyter_tfserve.errors import ServingError
@@ -69,7 +69,7 @@ class GrpcServer:
         self._service: Http2Service[CallHead] | None = None
         self.listening: tuple[socket.socket, ...] = ()
         """The TCP sockets that it accepts from."""
-        self._servers: list[asyncio.AbstractServer] = []
+        self._servers: list[Accepting] = []
         self._socket_inode = 0
 
     def add_service(self, name: str, handlers: Mapping[str, Handler]) -> None:
@@ -97,7 +97,9 @@ class GrpcServer:
         sockets = [*self.listening, *self._bind_unix()]
         service = self._make_service()
         for one in sockets:
-            self._servers.append(await self._serve(service, one, tls))
+            self._servers.append(
+                await accept_from(one, lambda: Connection(service), service, self._limits, tls)
+            )
         service.start()
         self._service = service
         return int(self.listening[0].getsockname()[1]) if self.listening else 0
@@ -171,19 +173,3 @@ class GrpcServer:
             listen = self._listen
             where = f"on {listen.host}:{max(listen.grpc_port, 0)}" if listen.grpc_port else "on its socket"
             raise cannot_listen(where, _TLS_HINT) from None
-
-    async def _serve(
-        self, service: Http2Service[CallHead], listening: socket.socket, tls: ssl.SSLContext | None
-    ) -> asyncio.AbstractServer:
-        loop = asyncio.get_running_loop()
-        create = loop.create_unix_server if listening.family == socket.AF_UNIX else loop.create_server
-        # A peer that never ends its handshake is none of the connections that the clock sees.
-        handshake_s = self._limits.header_timeout_s if tls else None
-        server: asyncio.AbstractServer = await create(
-            lambda: Connection(service),
-            sock=listening,
-            backlog=BACKLOG,
-            ssl=tls,
-            ssl_handshake_timeout=handshake_s,
-        )
-        return server

@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from email.utils import formatdate
 
+from jupyter_tfserve.dataplane.accepting import Accepting, accept_from
 from jupyter_tfserve.dataplane.http_message import HeadDoor, HttpHandler
 from jupyter_tfserve.dataplane.http_protocol import HttpProtocol
 from jupyter_tfserve.dataplane.http_service import HttpService
@@ -46,7 +47,7 @@ class HttpServer:
         self._tls = tls
         self.listening: tuple[socket.socket, ...] = ()
         """What it accepts from."""
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[Accepting] = []
         self._sweep_handle: asyncio.TimerHandle | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -58,18 +59,13 @@ class HttpServer:
 
         They are closed by `stop`, which ends their listening for all who hold them.
         """
-        loop = asyncio.get_running_loop()
-        self.listening = tuple(sockets)
+        self.listening, service = tuple(sockets), self._service
         for listening in sockets:
-            server = await loop.create_server(
-                lambda: HttpProtocol(self._service),
-                sock=listening,
-                backlog=BACKLOG,
-                ssl=self._tls,
-                # A peer that never ends its handshake is none of the connections that the clock sees.
-                ssl_handshake_timeout=self._service.limits.header_timeout_s if self._tls else None,
+            self._servers.append(
+                await accept_from(
+                    listening, lambda: HttpProtocol(service), service, service.limits, self._tls
+                )
             )
-            self._servers.append(server)
         self._sweep()
         return int(sockets[0].getsockname()[1])
 

@@ -33,9 +33,16 @@ class HttpService:
         self.limits = limits
         self.local_only = local_only
         self.connections: set[HttpConnection] = set()
+        self.handshakes = 0
+        """TLS connections that are not ready yet."""
         self.date = b""
         self.draining = False
         self._empty: asyncio.Future[None] | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many connections and handshakes as there may be."""
+        return len(self.connections) + self.handshakes >= self.limits.max_connections
 
     def sweep(self, now: float) -> None:
         """Ends connections that are slower than the limits allow."""

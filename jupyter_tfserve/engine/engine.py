@@ -58,6 +58,7 @@ from jupyter_tfserve.lifecycle.core import ServerCore
 from jupyter_tfserve.lifecycle.desired import DesiredState
 from jupyter_tfserve.lifecycle.folder_lock import hold_state_folder
 from jupyter_tfserve.lifecycle.history import EventKind, History
+from jupyter_tfserve.lifecycle.manager import LOAD_CANCELLED
 from jupyter_tfserve.lifecycle.states import CONCLUDED_STATES, LifecycleState
 from jupyter_tfserve.lifecycle.store import StateStore
 from jupyter_tfserve.options import EngineOptions
@@ -82,6 +83,7 @@ class Engine:
         self._initial = initial
         self._stopping = asyncio.Event()
         self._keep_models = False
+        self._is_ending = False
         self._is_configured = False
         self._started = time.time()
         self._token = secrets.token_urlsafe(32)
@@ -290,6 +292,7 @@ class Engine:
 
     async def _stop(self) -> None:
         """No new requests, then answers, then models, then processes; whatever did not start is skipped."""
+        self._is_ending = True
         if self._options.connection_file is not None:
             # A folder that has become read-only must not keep the engine from stopping in order.
             with contextlib.suppress(OSError):
@@ -329,6 +332,8 @@ class Engine:
         """One line for the operator when a version serves, has ended or could not be loaded."""
         if after is LifecycleState.AVAILABLE:
             self._flows.became_available(servable.name)
+        if message == LOAD_CANCELLED and self._is_ending:
+            return  # no news to whoever ends the server, or reads why it could not start
         if message:
             logger.warning("%s: %s, %s", servable, after.name, message)
         elif after in CONCLUDED_STATES:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Generic, TypeAlias
+from typing import Final, Generic, TypeAlias
 
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.changes import Changes
@@ -28,6 +28,8 @@ from jupyter_tfserve.lifecycle.states import (
 )
 from jupyter_tfserve.options import LifecycleOptions
 from jupyter_tfserve.types import ServableId
+
+LOAD_CANCELLED: Final = "Loading of servable cancelled"
 
 StateListener: TypeAlias = Callable[[ServableId, "LifecycleState | None", LifecycleState, str], None]
 """Called on the loop after each change with the old state (None: new) and the new one, and a text if there is
@@ -298,4 +300,4 @@ class Manager(Generic[LoaderT]):
 
 
 def _cancelled() -> ServingError:
-    return ServingError(Code.CANCELLED, "Loading of servable cancelled")
+    return ServingError(Code.CANCELLED, LOAD_CANCELLED)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from jupyter_tfserve.dataplane.http_message import HttpRequest, HttpResponse
-from jupyter_tfserve.dataplane.http_server import HttpServer
+from jupyter_tfserve.dataplane.http_server import HttpServer, bind_sockets
 from jupyter_tfserve.errors import ServingError
 from jupyter_tfserve.options import LimitOptions
 
@@ -256,6 +256,17 @@ async def test_connections_over_the_limit_are_refused_at_once() -> None:
         assert status_of(answer) == 503
         for _, writer in held:
             writer.close()
+
+
+async def test_connections_are_refused_after_a_stop_when_another_process_holds_the_socket_too() -> None:
+    server = HttpServer(mirror, LimitOptions())
+    (listening,) = await bind_sockets("127.0.0.1", 0)
+    with listening.dup() as held:
+        port = await server.serve([listening])
+        await exchange(port, get(Connection="close"))
+        await server.stop(1)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(*held.getsockname())
 
 
 async def test_handler_that_fails_costs_only_its_request() -> None:

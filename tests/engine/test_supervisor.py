@@ -42,7 +42,7 @@ class Bench:
         self.commands = []
         self.made = []
 
-    def supervisor(self, *flags, options=FAST):
+    def supervisor(self, *flags, options=FAST, kept=()):
         connection_file = self.directory / "tfserve-t.json"
 
         def command(last):
@@ -55,6 +55,7 @@ class Bench:
             connection_file,
             self.directory / "tfserve-t.log",
             options,
+            kept=kept,
             on_change=self.statuses.append,
         )
         self.made.append(made)
@@ -62,6 +63,24 @@ class Bench:
 
     def states(self):
         return [status.state for status in self.statuses]
+
+
+class Recorder:
+    """Something that is kept from run to run: how many runs it was given to, and how often it was let go."""
+
+    flag = "kept"
+
+    def __init__(self):
+        self.runs = self.let_go_of = 0
+
+    def end_for_engine(self):
+        self.runs += 1
+        ours, theirs = socket.socketpair()
+        ours.close()
+        return theirs
+
+    def let_go(self):
+        self.let_go_of += 1
 
 
 @pytest.fixture
@@ -102,12 +121,14 @@ async def test_start_runs_one_engine_when_called_many_times(bench):
 
 
 async def test_stop_leaves_no_process_and_no_file(bench):
-    supervisor = bench.supervisor("--exit_with_parent")
+    kept = Recorder()
+    supervisor = bench.supervisor("--exit_with_parent", kept=[kept])
     connection = await supervisor.start()
     await supervisor.stop()
     assert is_gone(connection.pid)
     assert not supervisor.connection_file.exists()
     assert supervisor.status().state is SupervisorState.STOPPED
+    assert kept.let_go_of == 1
     await supervisor.stop()
 
 
@@ -213,15 +234,18 @@ async def test_engine_comes_back_on_its_ports_when_it_is_killed(bench):
 
 @pytest.mark.fault
 async def test_supervisor_gives_up_when_the_engine_crashes_again_and_again(bench):
-    options = SupervisorOptions(first_delay_s=0.01, max_delay_s=0.02, max_restarts=2)
-    supervisor = bench.supervisor("--exit_with_parent", options=options)
+    options, kept = SupervisorOptions(first_delay_s=0.01, max_delay_s=0.02, max_restarts=2), Recorder()
+    supervisor = bench.supervisor("--exit_with_parent", options=options, kept=[kept])
     for restarts in (0, 1, 2):
         await until(lambda restarts=restarts: supervisor.status().restarts == restarts)
-        os.kill((await supervisor.start()).pid, signal.SIGKILL)
+        connection = await supervisor.start()
+        assert (kept.runs, kept.let_go_of) == (restarts + 1, 0)
+        os.kill(connection.pid, signal.SIGKILL)
     await until(lambda: supervisor.status().state is SupervisorState.FAILED)
     assert len(bench.commands) == 3
     assert supervisor.status().restarts == 2
     assert not supervisor.connection_file.exists()
+    await until(lambda: kept.let_go_of)  # clients are refused instead of waiting for nobody
 
 
 async def test_engine_stays_stopped_when_it_was_told_to_shut_down_by_another(bench):

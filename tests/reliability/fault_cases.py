@@ -13,6 +13,7 @@ CASES = (
             "engine/test_engine_load.py::test_killed_worker_costs_no_request_and_comes_back",
             "engine/test_engine_load.py::test_killed_engine_leaves_no_orphan_and_keeps_what_was_acknowledged",
             "engine/test_engine_killed.py::test_only_requests_in_flight_fail_when_the_engine_is_killed_under_load",
+            "engine/test_kept_ports.py::test_no_new_connection_fails_when_the_engine_is_killed",
             "reliability/test_kills.py::test_nothing_acknowledged_is_lost_when_processes_are_killed_at_random",
             "worker/test_worker_handover.py::test_next_engines_have_the_same_fork_server_when_they_are_killed",
         ),

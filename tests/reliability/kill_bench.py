@@ -24,7 +24,7 @@ import psutil
 
 from jupyter_tfserve.engine.connection import Connection, read_connection
 from jupyter_tfserve.engine.launch import Launched, LaunchOptions, prepare_engine
-from jupyter_tfserve.engine.supervision import SupervisorOptions
+from jupyter_tfserve.engine.supervision import SupervisorOptions, SupervisorState
 from jupyter_tfserve.errors import ServingError
 from jupyter_tfserve.lifecycle.changes import Changes
 from tests.reliability.oracles import version_of
@@ -35,7 +35,7 @@ STREAMS = 4
 VERSIONS = (1, 2)
 READY_DEADLINE_S = 120.0
 RETRY_S = 0.004
-"""How soon a client whose connection was refused comes again."""
+"""How soon a client connects anew."""
 
 
 @dataclass
@@ -57,15 +57,15 @@ class Wait:
 
 @dataclass
 class Seen:
-    """What came of the load: (sent, ended, version) of answers, and (connection opened, ended) of requests cut off."""
+    """What came of the load: (sent, ended, version) of answers, and (connection begun, ended) of requests cut off."""
 
     answers: list[tuple[float, float, int]] = field(default_factory=list)
     cut: list[tuple[float, float]] = field(default_factory=list)
-    opened: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)
+    """When a new connection was refused."""
+    opened: int = 0
     failed: list[str] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
-    changes: Changes = field(default_factory=Changes)
-    """Announces connections that were opened."""
 
     def answered(self, sent: float, ended: float, version: int) -> None:
         self.answers.append((sent, ended, version))
@@ -89,30 +89,44 @@ class Seen:
 async def keep_asking(url: str, stop: asyncio.Event, seen: Seen) -> None:
     """One request after another, on a new connection when one is cut."""
     while not stop.is_set():
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            wire = await Wire.open(url)
-            seen.opened.append(time.monotonic())
-            seen.changes.announce()
-            try:
-                await ask_until_cut(wire, stop, seen)
-            finally:
-                wire.close()
+        await ask_until(stop, url, seen)
         await asyncio.sleep(RETRY_S)
 
 
-async def ask_until_cut(wire: Wire, stop: asyncio.Event, seen: Seen) -> None:
-    opened = time.monotonic()
+async def keep_connecting(url: str, stop: asyncio.Event, seen: Seen) -> None:
+    """One new connection after another, for a request each."""
     while not stop.is_set():
-        sent = time.monotonic()
-        try:
-            status, body = await wire.ask(REQUEST)
-        except (OSError, asyncio.IncompleteReadError):
-            seen.cut.append((opened, time.monotonic()))
-            raise
-        if status == 200:
-            seen.answered(sent, time.monotonic(), version_of(json.loads(body)["outputs"]))
-        else:
-            seen.failed.append(f"{status} {body[:200]!r}")
+        await ask_until(stop, url, seen, most=1)
+        await asyncio.sleep(RETRY_S)
+
+
+async def ask_until(stop: asyncio.Event, url: str, seen: Seen, most: float = math.inf) -> None:
+    """On a new connection, until that is cut, and so many requests at most."""
+    began = time.monotonic()
+    try:
+        wire = await Wire.open(url)
+    except OSError:
+        seen.refused.append(began)
+        return
+    seen.opened += 1
+    asked = 0
+    try:
+        while asked < most and not stop.is_set():
+            await ask_once(wire, seen)
+            asked += 1
+    except (OSError, asyncio.IncompleteReadError):
+        seen.cut.append((began, time.monotonic()))
+    finally:
+        wire.close()
+
+
+async def ask_once(wire: Wire, seen: Seen) -> None:
+    sent = time.monotonic()
+    status, body = await wire.ask(REQUEST)
+    if status == 200:
+        seen.answered(sent, time.monotonic(), version_of(json.loads(body)["outputs"]))
+    else:
+        seen.failed.append(f"{status} {body[:200]!r}")
 
 
 class Refused(Exception):
@@ -187,13 +201,14 @@ def _request(method: str, path: str, connection: Connection, body: dict) -> byte
 class KillBench:
     """The engine, its load and its label; and the kills that were made: when, and of what."""
 
-    def __init__(self, launched: Launched) -> None:
+    def __init__(self, launched: Launched, changes: Changes) -> None:
         self.launched = launched
+        self.changes = changes
+        """Announces the supervisor's."""
         self.seen = Seen()
         self.label = Label(launched.supervisor.connection_file)
         self.asker = Label(launched.supervisor.connection_file)
-        self.engine_deaths: list[list[float]] = []
-        """(killed, gone) of each: its sockets take connections until its memory is given back."""
+        self.engine_deaths: list[float] = []
 
     @property
     def engine_pid(self) -> int:
@@ -230,18 +245,20 @@ class KillBench:
 
     def kill_engine(self) -> float:
         """When."""
-        loop, pidfd, death = asyncio.get_running_loop(), os.pidfd_open(self.engine_pid), [0.0, math.inf]
+        pid, killed = self.engine_pid, time.monotonic()
+        self.engine_deaths.append(killed)
+        os.kill(pid, signal.SIGKILL)  # not reaped yet, so the number is its own
+        return killed
 
-        def gone() -> None:
-            death[1] = time.monotonic()
-            loop.remove_reader(pidfd)
-            os.close(pidfd)
+    async def next_engine(self) -> None:
+        """Returns when another engine than the one that runs now answers; its versions still load."""
+        pid, supervisor = self.engine_pid, self.launched.supervisor
 
-        loop.add_reader(pidfd, gone)
-        self.engine_deaths.append(death)
-        death[0] = time.monotonic()
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        return death[0]
+        def runs() -> bool | None:
+            status = supervisor.status()
+            return (status.state is SupervisorState.RUNNING and status.pid != pid) or None
+
+        await self.changes.wait_until(runs)
 
     def wrong(self) -> list[tuple[float, float, int]]:
         """Answers of a version that the label did not name then: a move that was acknowledged was lost.
@@ -262,15 +279,15 @@ class KillBench:
         """What happened about then, for whoever must understand a failure; times relative to it, in seconds."""
         moves = [(b - moment, a - moment, v) for b, a, v in self.label.moves if abs(b - moment) < 2]
         answers = [(s - moment, e - moment, v) for s, e, v in self.seen.answers if abs(s - moment) < 0.2]
-        kills = [kill - moment for kill, _ in self.engine_deaths if abs(kill - moment) < 5]
+        kills = [kill - moment for kill in self.engine_deaths if abs(kill - moment) < 5]
         return f"engine killed {kills}\nmoves {moves}\nanswers {answers}"
 
     def stray(self) -> list[tuple[float, float]]:
-        """Requests that were cut off though their engine had not been killed."""
+        """Requests that were cut off, no engine killed under them: who connects after a kill waits for the next one."""
         return [
-            (opened, ended)
-            for opened, ended in self.seen.cut
-            if not any(opened <= gone and killed <= ended for killed, gone in self.engine_deaths)
+            (began, ended)
+            for began, ended in self.seen.cut
+            if not any(began <= killed <= ended for killed in self.engine_deaths)
         ]
 
     def acknowledged(self) -> int:
@@ -282,8 +299,14 @@ async def kill_bench(saved_models: Path, folder: Path) -> AsyncIterator[KillBenc
     """A running one. The supervisor restarts at once however often, for kills come faster here than it bears."""
     supervision = SupervisorOptions(max_restarts=100_000, max_delay_s=0)
     arguments = (f"--model_base_path={saved_models}/version", "--model_name=version")
-    launched = await prepare_engine(folder, LaunchOptions(arguments=arguments), supervision=supervision)
-    bench, stop, load = KillBench(launched), asyncio.Event(), []
+    changes = Changes()
+    launched = await prepare_engine(
+        folder,
+        LaunchOptions(arguments=arguments),
+        supervision=supervision,
+        on_change=lambda _: changes.announce(),
+    )
+    bench, stop, load = KillBench(launched, changes), asyncio.Event(), []
     try:
         connection = await launched.supervisor.start()
         policy = {"specific": {"versions": list(VERSIONS)}}
@@ -293,6 +316,7 @@ async def kill_bench(saved_models: Path, folder: Path) -> AsyncIterator[KillBenc
         load = [
             asyncio.ensure_future(keep_asking(connection.rest_url, stop, bench.seen)) for _ in range(STREAMS)
         ]
+        load.append(asyncio.ensure_future(keep_connecting(connection.rest_url, stop, bench.seen)))
         load.append(asyncio.ensure_future(bench.label.keep_moving(stop)))
         yield bench
         stop.set()

@@ -35,6 +35,8 @@ class Http2Service(Generic[Head]):
     def __init__(self, application: Application[Head], options: Http2Options) -> None:
         self.options = options
         self.connections: set[Connection[Head]] = set()
+        self.handshakes = 0
+        """TLS connections that are not ready yet."""
         self.read_room = memoryview(bytearray(_READ_BYTES))
         """Where whichever connection is being read reads to: its bytes are looked at before another's come."""
         self.large_blocks = 0
@@ -46,6 +48,11 @@ class Http2Service(Generic[Head]):
         self._is_draining = False
         self._empty: asyncio.Future[None] | None = None
         self._sweep_handle: asyncio.TimerHandle | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many connections and handshakes as there may be."""
+        return len(self.connections) + self.handshakes >= self.options.limits.max_connections
 
     def start(self) -> None:
         """Looks at all connections' time limits once a second from now on."""

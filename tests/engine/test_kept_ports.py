@@ -1,0 +1,239 @@
+"""Ports that outlive a killed engine: who holds the sockets, until when, and what comes of connections made meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import grpc
+import psutil
+import pytest
+
+from jupyter_tfserve.codec.protos import GetModelStatusRequest, ModelServiceStub
+from jupyter_tfserve.dataplane.listening import end_listening
+from jupyter_tfserve.engine.kept_ports import KeptPorts, ListeningSockets, OwnerPorts
+from jupyter_tfserve.engine.launch import FREE_PORT, LaunchOptions, prepare_engine
+from jupyter_tfserve.engine.supervisor import SupervisorState, SupervisorStatus
+from jupyter_tfserve.errors import ServingError
+from tests.reliability.wire import Wire, post
+
+PREDICT = post("/v1/models/half_plus_two:predict", b'{"instances": [1.0]}')
+DEADLINE_S = 120
+
+
+def listening() -> socket.socket:
+    return socket.create_server(("127.0.0.1", 0))
+
+
+@pytest.fixture
+def kept() -> Iterator[KeptPorts]:
+    kept = KeptPorts()
+    yield kept
+    kept.let_go()
+
+
+def engine_of(kept: KeptPorts) -> OwnerPorts:
+    """The engine's side of its next run."""
+    with kept.end_for_engine() as end:
+        return OwnerPorts(os.dup(end.fileno()))
+
+
+def engine_that_died(kept: KeptPorts, rest: int = 1, grpc: int = 2) -> list[tuple[str, int]]:
+    """The addresses that an engine listened on until it was killed."""
+    sockets = [listening() for _ in range(rest + grpc)]
+    addresses = [one.getsockname() for one in sockets]
+    engine = engine_of(kept)
+    engine.give(ListeningSockets(tuple(sockets[:rest]), tuple(sockets[rest:])))
+    engine.close()
+    for one in sockets:
+        one.close()
+    return addresses
+
+
+def is_refused(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_connections_wait_for_the_next_engine_when_one_has_died(kept) -> None:
+    addresses = engine_that_died(kept)
+    with contextlib.ExitStack() as stack:
+        for address in addresses:
+            stack.enter_context(socket.create_connection(address))
+        engine = engine_of(kept)
+        taken = engine.take()
+        assert [one.getsockname() for one in taken.all] == addresses
+        assert (len(taken.rest), len(taken.grpc)) == (1, 2)
+        assert not any(os.get_inheritable(one.fileno()) for one in taken.all)
+        for one in taken.all:
+            one.accept()[0].close()
+        assert engine.take().all == ()
+        taken.close()
+        engine.close()
+    # The third engine gets what the second one was given.
+    third = engine_of(kept)
+    assert [one.getsockname() for one in third.take().all] == addresses
+    third.close()
+
+
+def test_connections_are_refused_when_the_owner_has_let_go(kept) -> None:
+    addresses = engine_that_died(kept)
+    assert not any(map(is_refused, addresses))
+    kept.let_go()
+    assert all(map(is_refused, addresses))
+    assert engine_of(kept).take().all == ()
+
+
+def test_next_engine_binds_by_itself_when_the_last_one_ended_in_order(kept) -> None:
+    with listening() as rest, listening() as grpc_socket:
+        engine = engine_of(kept)
+        engine.give(ListeningSockets((rest,), (grpc_socket,)))
+        end_listening([grpc_socket])
+        assert is_refused(grpc_socket.getsockname())
+        next_one = engine_of(kept)
+        taken = next_one.take()
+        assert (len(taken.rest), len(taken.grpc)) == (1, 0)
+        taken.close()
+        next_one.close()
+        engine.close()
+
+
+def test_number_that_is_no_socket_is_refused() -> None:
+    with (
+        open(os.devnull) as file,
+        pytest.raises(ServingError, match="is no socket that the engine has inherited"),
+    ):
+        OwnerPorts(file.fileno())
+
+
+class Bench:
+    """A supervised engine, and what came of connections to it: (begun, what came of it)."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[tuple[float, str]] = []
+        self.running: list[float] = []
+        """When it began to run, each time."""
+        self.stop = asyncio.Event()
+
+    def changed(self, status: SupervisorStatus) -> None:
+        if status.state is SupervisorState.RUNNING:
+            self.running.append(time.monotonic())
+
+    async def keep_connecting(self, ask: Callable[[], Awaitable[str]]) -> None:
+        """One new connection after another."""
+        while not self.stop.is_set():
+            began = time.monotonic()
+            try:
+                outcome = await asyncio.wait_for(ask(), DEADLINE_S)
+            except (
+                OSError,
+                asyncio.IncompleteReadError,
+                grpc.aio.AioRpcError,
+                asyncio.TimeoutError,
+            ) as error:
+                outcome = repr(error)
+            self.outcomes.append((began, outcome))
+            await asyncio.sleep(0.005)
+
+    async def answered(self, since: float, count: int) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while sum(began > since for began, _ in self.outcomes) < count:
+            assert time.monotonic() < deadline, self.outcomes[-5:]
+            await asyncio.sleep(0.01)
+
+
+async def ask_rest(url: str) -> str:
+    wire = await Wire.open(url)
+    try:
+        status, body = await wire.ask(PREDICT)
+    finally:
+        wire.close()
+    return "answered" if (status, b"2.5" in body) == (200, True) else f"{status} {body!r}"
+
+
+async def ask_grpc(address: str) -> str:
+    request = GetModelStatusRequest()
+    request.model_spec.name = "half_plus_two"
+    # Each channel connects anew, and once.
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
+    async with grpc.aio.insecure_channel(address, options=options) as channel:
+        await ModelServiceStub(channel).GetModelStatus(request)
+    return "answered"
+
+
+def inherited(pid: int) -> set[str]:
+    """All sockets, files and pipes of a process."""
+    folder = f"/proc/{pid}/fd"
+    return {os.readlink(f"{folder}/{number}") for number in os.listdir(folder)}
+
+
+def listening_inodes(pid: int) -> set[str]:
+    """The sockets of a process that listen."""
+    found = set()
+    for one in psutil.Process(pid).net_connections(kind="tcp"):
+        if one.status == psutil.CONN_LISTEN:
+            found.add(os.readlink(f"/proc/{pid}/fd/{one.fd}"))
+    return found
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+@pytest.mark.parametrize("fronts", [1, 2])
+async def test_no_new_connection_fails_when_the_engine_is_killed(saved_models, home, fronts) -> None:
+    """F1: they wait for the next engine. No process but engine and fronts holds the ports, and a stop closes them."""
+    flags = (f"--model_base_path={saved_models}/half_plus_two", "--model_name=half_plus_two")
+    options = LaunchOptions(
+        rest_port=FREE_PORT, grpc_port=FREE_PORT, arguments=(*flags, f"--front_processes={fronts}")
+    )
+    bench = Bench()
+    launched = await prepare_engine(home, options, on_change=bench.changed)
+    supervisor, load = launched.supervisor, []
+    try:
+        first = await supervisor.start()
+        assert await ask_rest(first.rest_url) == "answered"
+        for _ in range(2):
+            load.append(bench.keep_connecting(lambda: ask_rest(first.rest_url)))
+            load.append(bench.keep_connecting(lambda: ask_grpc(first.grpc_address)))
+        load = [asyncio.ensure_future(one) for one in load]
+        await bench.answered(0.0, 20)
+        killed = time.monotonic()
+        os.kill(first.pid, signal.SIGKILL)
+        await bench.answered(killed, 40)
+        second = await supervisor.start()
+        assert second.pid != first.pid
+        assert (second.rest_url, second.grpc_address) == (first.rest_url, first.grpc_address)
+        assert [one for one in bench.outcomes if one[0] > killed and one[1] != "answered"] == []
+        assert [began for began, _ in bench.outcomes if killed < began < bench.running[1]]
+        ours = listening_inodes(second.pid)
+        assert len(ours) == 3
+        # Whoever held one would keep the port open after the engine's end.
+        state = json.loads((await supervisor._call(second, "GET", "/control/state", 30)).body)
+        worker = state["models"][0]["versions"][0]["pid"]
+        fork_server = psutil.Process(worker).parent()
+        assert "forkserver" in str(fork_server.cmdline())
+        assert not (inherited(worker) | inherited(fork_server.pid)) & ours
+    finally:
+        bench.stop.set()
+        await asyncio.gather(*load, return_exceptions=True)
+        await supervisor.stop()
+        launched.close()
+    for url in (first.rest_url.partition("//")[2], first.grpc_address):
+        host, _, port = url.partition(":")
+        assert is_refused((host, int(port)))
