@@ -59,6 +59,7 @@ class TlsAccepting:
     def __init__(
         self, listening: socket.socket, make: Make, owner: Owner, timeout_s: float, tls: ssl.SSLContext
     ) -> None:
+        listening.setblocking(False)
         self._listening = listening
         self._make = make
         self._owner = owner

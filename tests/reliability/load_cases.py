@@ -22,6 +22,7 @@ CASES = (
         (
             "dataplane/test_http_server.py::test_idle_connection_is_closed",
             "dataplane/test_http_server.py::test_connections_over_the_limit_are_refused_at_once",
+            "dataplane/test_accepting.py::test_handshakes_take_places_of_connections_until_their_time_is_over",
             "reliability/test_connections.py::test_idle_connections_cost_little_and_hurt_nobody",
         ),
     ),
