@@ -14,7 +14,7 @@ from jupyter_tfserve.batching.lane import BatchLane, BatchObserver
 from jupyter_tfserve.batching.planner import BatchPlanner
 from jupyter_tfserve.batching.rules import BatchFault, align, check_outputs
 from jupyter_tfserve.batching.task import BatchTask
-from jupyter_tfserve.errors import ServingError
+from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import BatchOptions
 from jupyter_tfserve.types import Tensor, Tensors
 
@@ -31,7 +31,8 @@ def _goes_on() -> None:
 class BatchExecution:
     """Runs batches and answers their tasks; counts what was run.
 
-    `tensor_name` gives an input's own name by (signature, alias), for strict batching's errors.
+    `tensor_name` gives an input's own name by (signature, alias), for strict batching's errors. `on_overrun` is called
+    after a run that was not over when the last of its callers' time was, whether the model was ended or not.
     """
 
     def __init__(
@@ -41,14 +42,16 @@ class BatchExecution:
         observer: BatchObserver | None,
         tensor_name: Callable[[str, str], str],
         planner: BatchPlanner,
+        on_overrun: Callable[[], None] = lambda: None,
     ) -> None:
         self._options = options
         self._planner = planner
         self._clock = clock
         self._observer = observer
         self._tensor_name = tensor_name
+        self._on_overrun = on_overrun
         self._to_verify: dict[tuple[str, tuple[str, ...]], int] = {}
-        self.batches = self.tasks = self.rows = self.padding_rows = 0
+        self.batches = self.tasks = self.rows = self.padding_rows = self.overruns = 0
 
     def is_unmergeable(self, task: BatchTask) -> bool:
         """Whether a batch of the task's signature and outputs has told that its rows are not independent."""
@@ -95,7 +98,8 @@ class BatchExecution:
             for task in batch:
                 _fail(task, fault)
             return None
-        except ServingError:
+        except ServingError as error:
+            self._note_failure(error)
             # One bad row fails only its own caller, and with its own error text.
             return await self._run_each(lane, batch)
         answers = split(outputs, batch, rows)
@@ -136,6 +140,7 @@ class BatchExecution:
         try:
             outputs, rows = await self._execute(lane, [task])
         except ServingError as error:
+            self._note_failure(error)
             computed()
             _fail(task, error)
             return None
@@ -171,10 +176,13 @@ class BatchExecution:
             inputs = merge(batch, padded)
             began = self._clock()
             outputs = await lane.run_batch(first.signature, inputs, first.outputs, timeout_s)
+            took_s = self._clock() - began
+            if timeout_s is not None and took_s > timeout_s:
+                self._overran()
             if rows:
-                self._planner.learn(first.signature, padded, self._clock() - began)
+                self._planner.learn(first.signature, padded, took_s)
             else:
-                self._planner.learn_alone(first.signature, self._clock() - began)
+                self._planner.learn_alone(first.signature, took_s)
             if watched:
                 _note_compute(watched, lane)
             return outputs, padded
@@ -184,10 +192,22 @@ class BatchExecution:
             return align(name, parts, options.pad_variable_length_inputs)
 
         inputs = merge(batch, padded, aligned)
+        began = self._clock()
         outputs = await lane.run_batch(first.signature, inputs, first.outputs, timeout_s)
+        if timeout_s is not None and self._clock() - began > timeout_s:
+            self._overran()
         _note_compute(watched, lane)
         check_outputs(outputs, next(iter(inputs.values())).shape[0])
         return outputs, padded
+
+    def _note_failure(self, error: ServingError) -> None:
+        # What TensorFlow says of a run that it has ended: no caller had time left.
+        if error.code is Code.DEADLINE_EXCEEDED:
+            self._overran()
+
+    def _overran(self) -> None:
+        self.overruns += 1
+        self._on_overrun()
 
     def _remaining(self, batch: list[BatchTask]) -> float | None:
         """The longest time that any caller of the batch still has."""

@@ -11,8 +11,9 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from jupyter_tfserve.batching.batch_statistics import BatchStatistics
 from jupyter_tfserve.batching.caller import QUEUE_CALLER
 from jupyter_tfserve.batching.execution import BatchExecution
 from jupyter_tfserve.batching.free_lanes import take_least_loaded
@@ -41,20 +42,6 @@ MAX_PIECES = 256
 """A request of more rows than a batch is run in at most so many pieces."""
 
 
-@dataclass(frozen=True, slots=True)
-class BatchStatistics:
-    """What the scheduler has done and holds. `padding_rows` were computed for nobody."""
-
-    lanes: int
-    busy_lanes: int
-    waiting_tasks: int
-    waiting_rows: int
-    batches: int
-    tasks: int
-    rows: int
-    padding_rows: int
-
-
 class BatchScheduler:
     """The queue and the lanes of one loaded version."""
 
@@ -67,18 +54,20 @@ class BatchScheduler:
         on_stuck: Callable[[], None] = lambda: None,
         cpu_s: Callable[[], float] = lambda: 0.0,
         refusal: Refusal = refuse_nothing,
+        on_overrun: Callable[[], None] = lambda: None,
     ) -> None:
         """`tensor_name` gives an input's own name by (signature, alias), for strict batching's errors.
 
         `on_stuck` is called when requests wait while every lane computes for nobody, and far too long (`stuck`):
         callers gave up, the model did not. `cpu_s` is the processor time that the model's process has used.
-        `refusal` is asked when a worker has died, about what it ran and what waits.
+        `refusal` is asked when a worker has died, about what it ran and what waits. `on_overrun` is called after a batch
+        that was not over when the last of its callers' time was.
         """
         self._options = options
         self._planner = BatchPlanner(options)
         self._overlap = LaneOverlap(cpu_s, self._present_rows)
         self._stuck = StuckLanes(self._planner)
-        self._execution = BatchExecution(options, clock, observer, tensor_name, self._planner)
+        self._execution = BatchExecution(options, clock, observer, tensor_name, self._planner, on_overrun)
         self._observer = observer
         self._clock = clock
         self._queue = BatchQueue(options, self._planner)
@@ -271,6 +260,7 @@ class BatchScheduler:
             tasks=self._execution.tasks,
             rows=self._execution.rows,
             padding_rows=self._execution.padding_rows,
+            overruns=self._execution.overruns,
         )
 
     def _must_run_alone(self, task: BatchTask) -> bool:

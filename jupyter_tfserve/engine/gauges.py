@@ -82,6 +82,9 @@ _GAUGES: Final = (
     _Gauge("batched_rows_total", "Rows in the batches run", _statistic("rows"), _COUNTER),
     _Gauge("padding_rows_total", "Rows computed for nobody", _statistic("padding_rows"), _COUNTER),
     _Gauge(
+        "overruns_total", "Batches not over at their callers' deadlines", _statistic("overruns"), _COUNTER
+    ),
+    _Gauge(
         "worker_restarts_total",
         "Deaths of the version's processes",
         lambda served: served.loader.restarts,

@@ -28,6 +28,7 @@ from jupyter_tfserve.dataplane.traffic import Traffic
 from jupyter_tfserve.engine.live_batching import LiveBatching
 from jupyter_tfserve.engine.live_replicas import LiveReplicas
 from jupyter_tfserve.engine.lone_worker import LoneWorker
+from jupyter_tfserve.engine.overruns import overruns_told
 from jupyter_tfserve.engine.replicas import ReplicaSet
 from jupyter_tfserve.engine.version_options import batch_options, session_config
 from jupyter_tfserve.engine.warm_sizes import warm_sizes
@@ -231,6 +232,7 @@ class VersionRuntime:
             on_stuck=self._end_stuck_workers,
             cpu_s=self._cpu_s,
             refusal=self._refusal,
+            on_overrun=self._overran,
         )
         self._replicas = ReplicaSet(self._scheduler, self)
 
@@ -268,6 +270,12 @@ class VersionRuntime:
         refused = None if signature is None else refusal(inputs, signature)
         self._checks_shapes = self._checks_shapes or refused is not None
         return refused
+
+    def _overran(self) -> None:
+        counts = self._scheduler.statistics()
+        if (told := overruns_told(counts.overruns, counts.batches)) is not None:
+            logger.warning("%s: %s", self._id, told)
+            self._record(EventKind.ERROR, self._id, told)
 
     def _cpu_s(self) -> float:
         """The processor time that the workers have used; 0 while there is none."""

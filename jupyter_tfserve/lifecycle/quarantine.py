@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from jupyter_tfserve.errors import Code, ModelDied, ServingError
+from jupyter_tfserve.lifecycle.read_only import why_read_only
 from jupyter_tfserve.types import ServableId
 
 log = logging.getLogger(__name__)
@@ -45,18 +46,27 @@ class Mark:
 
 
 class Quarantine:
-    """The marks of all versions, kept in `state_dir`; None keeps them in memory."""
+    """The marks of all versions, kept in `state_dir`; None keeps them in memory.
+
+    So does a folder that cannot be written from the start, of which `StateStore` tells. One that fails later is told
+    of in the log, once until it can be written again.
+    """
 
     def __init__(self, state_dir: Path | None = None) -> None:
         self._state_dir = state_dir
         self._marks: dict[ServableId, Mark] = {}
         self._saving = asyncio.Lock()
         self._saves: set[asyncio.Task[None]] = set()
+        self._is_failing = False
 
     async def open(self) -> None:
         """Takes up what was saved; a file that cannot be understood is none."""
-        if self._state_dir is not None:
-            self._marks = await asyncio.to_thread(_read, self._state_dir / FILE_NAME)
+        state_dir = self._state_dir
+        if state_dir is None:
+            return
+        self._marks = await asyncio.to_thread(_read, state_dir / FILE_NAME)
+        if await asyncio.to_thread(why_read_only, state_dir) is not None:
+            self._state_dir = None
 
     async def close(self) -> None:
         """Returns when all is saved."""
@@ -132,9 +142,12 @@ class Quarantine:
             ]
             try:
                 await asyncio.to_thread(_write, state_dir, entries)
+                self._is_failing = False
             except OSError as error:
                 # A full disk must not keep a good model from being loaded.
-                log.warning("the quarantine cannot be saved: %s", error.strerror)
+                if not self._is_failing:
+                    log.warning("the quarantine cannot be saved: %s", error.strerror)
+                self._is_failing = True
 
 
 class Deaths:

@@ -27,6 +27,8 @@ from jupyter_tfserve.lifecycle.read_only import why_read_only
 FILE_NAME: Final = "models.json"
 FORMAT: Final = 1
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_HINT: Final = "See that the server may read and write its state folder, then try again."
+_HINT_FULL: Final = "Make room on the disk of the server's state folder, then try again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class StateStore:
     def save(self, state: DesiredState) -> None:
         """Returns when `state` is on disk for good; otherwise the state before is still there.
 
-        RESOURCE_EXHAUSTED if the disk is full, FAILED_PRECONDITION if it cannot be written, with the reason.
+        FAILED_PRECONDITION if it cannot be written, with the reason.
         """
         if self.state_dir is None or not self._is_kept:
             return
@@ -174,6 +176,9 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _refusal(verb: str, error: OSError) -> ServingError:
-    code = Code.RESOURCE_EXHAUSTED if error.errno in _FULL else Code.FAILED_PRECONDITION
+    """FAILED_PRECONDITION for a full disk too: no repetition helps before somebody has made room, and what
+    RESOURCE_EXHAUSTED is over HTTP, 429, has clients repeat it by themselves.
+    """
     reason = os.strerror(error.errno) if error.errno else type(error).__name__
-    return ServingError(code, f"The server's state cannot be {verb}: {reason}")
+    hint = _HINT_FULL if error.errno in _FULL else _HINT
+    return ServingError(Code.FAILED_PRECONDITION, f"The server's state cannot be {verb}: {reason}", hint)

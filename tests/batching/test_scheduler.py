@@ -194,6 +194,40 @@ async def test_running_request_gets_deadline_exceeded_when_the_model_hangs() -> 
     lane.gate.set()
 
 
+@pytest.mark.parametrize("is_ended", [True, False], ids=["ended by TensorFlow", "never ended"])
+@pytest.mark.parametrize("rows", [1, 2])
+async def test_run_that_is_not_over_in_time_is_counted_and_told(is_ended: bool, rows: int) -> None:
+    now, told = [0.0], []
+    scheduler = BatchScheduler(
+        BatchOptions(verify=False), clock=lambda: now[0], on_overrun=lambda: told.append(now[0])
+    )
+
+    def late(inputs: Tensors) -> Tensors:
+        if is_ended:
+            raise ServingError(Code.DEADLINE_EXCEEDED, "Timed out waiting for notification")
+        return echo(inputs)
+
+    lane = HeldLane(late)
+    scheduler.add_lane(lane)
+    asked = [ask(scheduler, row, timeout_s=0.5) for row in range(rows)]
+    await turns()
+    now[0] = 1.0
+    for one in asked:
+        with pytest.raises(ServingError):
+            await asyncio.wait_for(one, 5)
+    lane.gate.set()
+    await turns()
+    assert (scheduler.statistics().overruns, told) == (1, [1.0])
+
+
+async def test_run_is_no_overrun_when_it_is_over_in_time_or_nobody_set_one() -> None:
+    scheduler, lane = plain(), HeldLane(held=False)
+    scheduler.add_lane(lane)
+    await ask(scheduler, 1, timeout_s=60)
+    await ask(scheduler, 2)
+    assert scheduler.statistics().overruns == 0
+
+
 async def test_full_queue_refuses_with_unavailable() -> None:
     scheduler, lane = plain(max_enqueued_rows=2), HeldLane()
     scheduler.add_lane(lane)

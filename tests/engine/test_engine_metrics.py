@@ -24,8 +24,8 @@ PATH = "/monitoring/prometheus/metrics"
 PREFIX = ":tensorflow:serving:"
 OURS = [
     "batched_requests_total", "batched_rows_total", "batches_total", "build_info", "engine_resident_memory_bytes",
-    "event_loop_lag_seconds", "lanes", "lanes_busy", "open_connections", "padding_rows_total", "queue_rows",
-    "queue_tasks", "replicas", "requests_in_flight", "version_state", "worker_resident_memory_bytes",
+    "event_loop_lag_seconds", "lanes", "lanes_busy", "open_connections", "overruns_total", "padding_rows_total",
+    "queue_rows", "queue_tasks", "replicas", "requests_in_flight", "version_state", "worker_resident_memory_bytes",
     "worker_restarts_total",
 ]  # fmt: skip
 

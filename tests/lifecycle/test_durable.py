@@ -14,7 +14,7 @@ from jupyter_tfserve.lifecycle.keys import PredictKey
 from jupyter_tfserve.lifecycle.store import LoadedState
 
 KEYS = tuple(PredictKey(name, "digest", ("*",)) for name in ("a", "b"))
-FULL = ServingError(Code.RESOURCE_EXHAUSTED, "No space left on device")
+FULL = ServingError(Code.FAILED_PRECONDITION, "No space left on device")
 
 
 class Disk:

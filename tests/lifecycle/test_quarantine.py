@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jupyter_tfserve.errors import Code, ModelDied, ModelHung, ServingError
+from jupyter_tfserve.lifecycle import quarantine as quarantine_module
 from jupyter_tfserve.lifecycle.quarantine import FILE_NAME, Deaths, Quarantine
 from jupyter_tfserve.types import ServableId
 
@@ -117,6 +118,31 @@ async def test_load_goes_on_when_the_mark_cannot_be_saved(tmp_path, caplog):
     quarantine = Quarantine(tmp_path / "file" / "state")
     assert await quarantine.load_begins(TWO, "f") is None
     assert "the quarantine cannot be saved" in caplog.text
+
+
+async def test_folder_that_cannot_be_written_is_told_once_until_it_can_be(tmp_path, caplog):
+    parent = tmp_path / "file"
+    quarantine = Quarantine(parent / "state")
+    for _ in range(2):
+        parent.write_text("")
+        for _ in range(3):
+            assert await quarantine.load_begins(TWO, "f") is None
+        parent.unlink()
+        assert await quarantine.load_begins(TWO, "f") is None
+    assert caplog.text.count("the quarantine cannot be saved") == 2
+
+
+async def test_deaths_count_and_nothing_is_logged_when_the_folder_is_read_only_from_the_start(
+    tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(quarantine_module, "why_read_only", lambda _: "Read-only file system")
+    quarantine = Quarantine(tmp_path)
+    await quarantine.open()
+    for _ in range(2):
+        error = await die_while_loading(quarantine)
+    assert error.message.startswith("Quarantined after 2 deaths")
+    assert caplog.text == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -322,6 +323,26 @@ def test_half_copied_version_is_never_aspired_while_it_is_copied(tmp_path, make_
         now += 0.75
         assert versions(source, now=now) == []
     assert versions(source, now=now + 1.0) == [1]
+
+
+@given(
+    order=st.permutations(
+        ["saved_model.pb", "fingerprint.pb", "variables.data-00000-of-00001", "variables.index"]
+    ),
+    pauses=st.lists(st.floats(0, 0.99), min_size=4, max_size=4),
+    extra=st.floats(0, 1),
+)
+def test_half_copied_version_is_never_aspired_whatever_the_order_and_the_pauses(order, pauses, extra):
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = source_of("m", folder, Latest(), settle_s=1.0), Path(folder) / "1"
+        target.mkdir()
+        now = 0.0
+        for name, pause in zip(order, pauses, strict=True):
+            (target / name).write_bytes(b"x")
+            assert versions(source, now=now) == []
+            assert versions(source, now=now + extra * pause) == []
+            now += pause
+        assert versions(source, now=now - pauses[-1] + 1.01) == [1]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.reliability.case import Case
+from tests.reliability.case import Case, Told
 
 CASES = (
     Case(
@@ -13,6 +13,11 @@ CASES = (
             "engine/test_engine_load.py::test_version_switches_lose_and_mix_nothing_under_load",
             "engine/test_engine_load.py::test_label_moves_are_seen_by_every_later_request",
             "engine/test_engine_load.py::test_new_version_in_the_folder_takes_over_and_a_broken_one_does_not",
+        ),
+        told=(
+            Told("requests failed", at_most=0),
+            Told("p99 during the switches", times=2, than="p99 before them"),
+            Told("switches a minute"),
         ),
     ),
     Case(
@@ -25,6 +30,10 @@ CASES = (
             "dataplane/test_accepting.py::test_handshakes_take_places_of_connections_until_their_time_is_over",
             "reliability/test_connections.py::test_idle_connections_cost_little_and_hurt_nobody",
         ),
+        told=(
+            Told("memory of an idle connection", at_most=64),
+            Told("p99 of others meanwhile", at_most=50),
+        ),
     ),
     Case(
         "L3",
@@ -34,6 +43,7 @@ CASES = (
             "dataplane/test_http_server.py::test_slow_sender_is_answered_408_and_closed",
             "reliability/test_connections.py::test_slow_clients_hurt_nobody",
         ),
+        told=(Told("p99 of others beside 500 slow ones", at_most=50),),
     ),
     Case(
         "L4",
@@ -44,6 +54,7 @@ CASES = (
             "dataplane/test_http_server.py::test_refusal_reaches_a_client_that_is_still_sending",
             "reliability/test_hostile_http.py::test_huge_bodies_cost_no_memory",
         ),
+        told=(Told("memory after", at_most=16),),
     ),
     Case(
         "L5",
@@ -53,6 +64,7 @@ CASES = (
             "dataplane/test_rest_properties.py::test_deep_bodies_are_answered",
             "reliability/test_hostile_http.py::test_nested_bodies_are_refused_quickly",
         ),
+        told=(Told("slowest refusal", at_most=5),),
     ),
     Case(
         "L6",
@@ -61,6 +73,12 @@ CASES = (
         (
             "reliability/test_hostile_http.py::test_large_lists_are_answered_right",
             "notebook/test_jupyter_under_load.py::test_jupyter_answers_meanwhile_when_its_proxy_is_loaded",
+        ),
+        told=(
+            Told("p99 of three numbers meanwhile", at_most=50),
+            Told("p99 of them while its proxy carries", at_most=50),
+            Told("memory kept after", at_most=64),
+            Told("1,000,000 numbers as"),
         ),
     ),
     Case(
@@ -83,6 +101,10 @@ CASES = (
             "dataplane/test_rest_properties.py::test_any_body_is_answered",
             "reliability/test_fuzz.py::test_parsers_raise_only_their_errors_when_fuzzed",
         ),
+        told=(
+            Told("crashes of", at_most=0),
+            Told("the engine's memory after", at_most=16),
+        ),
     ),
     Case(
         "L9",
@@ -91,6 +113,10 @@ CASES = (
         (
             "dataplane/test_http_server.py::test_hostile_request_is_refused_with_its_status",
             "reliability/test_hostile_http.py::test_hostile_headers_are_answered",
+        ),
+        told=(
+            Told("slowest refusal"),
+            Told("twice the headers take", at_most=2.3),
         ),
     ),
     Case(
@@ -131,6 +157,12 @@ CASES = (
             "reliability/test_overload.py::test_goodput_holds_by_default_at_ten_times_the_capacity",
         ),
         "an open loop from other machines: client and server share two cores here",
+        told=(
+            Told("answered", at_least=85),
+            Told("a refusal, p99", at_most=5),
+            Told("a refusal by default, p99", at_most=5),
+            Told("an answer of the full line, p99"),
+        ),
     ),
     Case(
         "L14",
@@ -142,6 +174,7 @@ CASES = (
             "batching/test_adaptive_scheduler.py::test_request_is_not_run_when_its_time_is_up_between_two_sweeps",
             "reliability/test_storms.py::test_deadlines_are_kept_over_a_full_queue",
         ),
+        told=(Told("latest news of a deadline that passed", at_most=50),),
     ),
     Case(
         "L15",
@@ -164,6 +197,10 @@ CASES = (
             "dataplane/test_http2_limits.py::test_flood_ends_its_connection_and_no_other",
             "dataplane/test_http2_limits.py::test_peer_that_resets_what_it_opens_is_read_slowly_and_keeps_its_calls",
         ),
+        told=(
+            Told("p99 of gRPC calls beside", at_most=50),
+            Told("connections ended by a ping flood"),
+        ),
     ),
     Case(
         "L17",
@@ -173,17 +210,27 @@ CASES = (
             "engine/test_engine_overload.py::test_goodput_holds_and_refusals_are_quick_at_ten_times_the_capacity",
             "reliability/test_overload.py::test_goodput_holds_by_default_at_ten_times_the_capacity",
         ),
+        told=(
+            Told("the neighbour's p99 meanwhile", times=1.2, than="the neighbour's p99 before"),
+            Told("the neighbour's median meanwhile", times=1.2, than="the neighbour's median before"),
+        ),
     ),
     Case(
         "L18",
         "everything at once, for long",
         "memory, descriptors and threads stay",
         ("reliability/test_soak.py::test_nothing_grows_under_a_mixed_load",),
+        told=(
+            Told("engine's memory over", at_most=8),
+            Told("slope of it", at_most=5),
+            Told("most descriptors"),
+        ),
     ),
     Case(
         "M1",
         "a model of 200 MB, loaded and unloaded a hundred times",
         "memory of all processes is back where it was",
         ("reliability/test_soak.py::test_memory_is_back_after_loads_and_unloads",),
+        told=(Told("all processes after", at_most=16),),
     ),
 )

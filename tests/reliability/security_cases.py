@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.reliability.case import Case
+from tests.reliability.case import Case, Told
 
 CASES = (
     Case(
@@ -36,6 +36,7 @@ CASES = (
             "dataplane/test_grpc_door.py::test_revoked_key_is_refused_on_the_open_channel",
             "engine/test_engine_access.py::test_wrong_token_takes_as_long_however_much_of_it_is_right",
         ),
+        told=(Told("Welch's t of a token", at_most=4.5),),
     ),
     Case(
         "S4",

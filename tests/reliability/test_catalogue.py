@@ -7,7 +7,9 @@ import json
 
 import pytest
 
+from tests.reliability.case import Case, Told
 from tests.reliability.catalogue import CASES, CASES_BY_TEST
+from tests.reliability.figure_text import shown_figures
 from tests.reliability.report import BEGIN, END, PAGE, PROMISES, README, ROOT, outcome, promises, read_lines
 
 
@@ -60,6 +62,78 @@ def test_outcome_tells_figures_failures_and_what_was_not_run():
     broken = read_lines([*good, line("F2", third, passed=False)])
     assert outcome(case, broken) == f"**failed in this run**: `{third.partition('::')[2]}`"
     assert outcome(case, read_lines([])) == "not run"
+
+
+def test_outcome_ignores_lines_of_tests_that_the_catalogue_does_not_name():
+    case = next(case for case in CASES if case.id == "F2")
+    first, second, third = case.tests
+    lost = {"what": "states lost", "figure": 7, "unit": "of 9"}
+    gone = line("F2", "reliability/test_gone.py::test_that_had_another_name", passed=False, figures=[lost])
+    params = [line("F2", f"{third}[{number}]") for number in range(4)]
+    told = outcome(case, read_lines([line("F2", first), line("F2", second), *params, gone]))
+    assert told == "holds"
+    assert outcome(case, read_lines([*params, gone])) == "holds as far as run (2 of 3 tests not)"
+
+
+def test_row_tells_the_worst_figure_of_a_kind_beside_its_bound():
+    tests = ("a.py::test_a", "b.py::test_b")
+    told = (Told("p99 of others", at_most=50), Told("answered", at_least=85), Told("longest"))
+    case = Case("L6", "", "", tests, told=told)
+    names = (
+        ("p99 of others (rows)", 27.94),
+        ("p99 of others (columns)", 9.0),
+        ("answered", 97.0),
+        ("noise", 1),
+    )
+    ran = [{"figures": [{"what": what, "figure": figure, "unit": "ms"} for what, figure in names]}]
+    assert [shown.text for shown in shown_figures(case, ran)] == [
+        "p99 of others, worst of 2: 27.9 ms (bound 50)",
+        "answered: 97 ms (bound 85)",
+    ]
+    slow = {"figures": [{"what": "p99 of others (gRPC)", "figure": 51, "unit": "ms"}]}
+    few = {"figures": [{"what": "answered", "figure": 84.9, "unit": "%"}]}
+    shown = shown_figures(case, [*ran, slow, few])
+    assert [one.text for one in shown] == [
+        "p99 of others, worst of 3: 51 ms (bound 50, **missed**)",
+        "answered, worst of 2: 84.9 % (bound 85, **missed**)",
+    ]
+    assert all(one.is_missed for one in shown)
+
+
+def test_bound_may_be_a_figure_of_the_same_test():
+    told = (Told("p99 meanwhile", times=1.2, than="p99 before"),)
+    case = Case("L17", "", "", ("a.py::test_a",), told=told)
+
+    def ran(before, meanwhile):
+        return {
+            "figures": [
+                {"what": "p99 before, by default", "figure": before, "unit": "ms"},
+                {"what": "p99 meanwhile, by default", "figure": meanwhile, "unit": "ms"},
+            ]
+        }
+
+    (kept,) = shown_figures(case, [ran(10, 12)])
+    assert (kept.text, kept.is_missed) == ("p99 meanwhile, by default: 12 ms (bound 1.2 times 10)", False)
+    (worst,) = shown_figures(case, [ran(10, 12), ran(1, 2)])
+    assert worst.text == "p99 meanwhile, worst of 2: 2 ms (bound 1.2 times 1, **missed**)"
+
+
+def test_figures_that_no_case_chooses_are_told_once_each():
+    case = Case("F3", "", "", ("a.py::test_a",))
+    ran = [{"figures": [{"what": "half states", "figure": n, "unit": ""}]} for n in (0, 3)]
+    assert [shown.text for shown in shown_figures(case, ran)] == ["half states, worst of 2: 3"]
+
+
+def test_promise_is_left_out_when_a_bound_is_missed():
+    every = [line(case.id, test) for case in CASES for test in case.tests]
+    slow = {"what": "slowest refusal, whole", "figure": 5.1, "unit": "ms"}
+    test = next(case.tests[0] for case in CASES if case.id == "L5")
+    text = next(text for text, cases in PROMISES if "L5" in cases)
+    lines = read_lines([*every, line("L5", test, figures=[slow])])
+    assert text in promises(read_lines(every))
+    assert text not in promises(lines)
+    case = next(case for case in CASES if case.id == "L5")
+    assert outcome(case, lines).startswith("holds but for a bound; slowest refusal, whole: 5.1 ms (bound 5")
 
 
 def test_promise_is_left_out_when_one_of_its_tests_failed_or_was_not_run():

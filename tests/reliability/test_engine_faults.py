@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import pytest
 
 from tests.engine.test_engine_load import loaded, reached
 from tests.reliability.oracles import GOOD, GOOD_ANSWER
+from tests.reliability.test_connections import tool_running
 
+COPIES = 5
 FLAGS = ("--file_system_poll_wait_seconds=0.2", "--max_num_load_retries=0")
 
 
@@ -88,17 +91,24 @@ def test_version_is_loaded_once_and_whole_when_copied_slowly(
     files = [path.relative_to(base / "1") for path in sorted((base / "1").rglob("*")) if path.is_file()]
     # The model's own file first: what is aspired by its presence alone would be loaded without variables.
     files.sort(key=lambda path: path.name != "saved_model.pb")
-    for file in files:
-        there = base / "2" / file
-        there.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(base / "1" / file, there)
-        assert engine.predict("m", instances=[[3.0]]) == {"predictions": [[3.0]]}
-        assert engine.version_states("m")[1] == "AVAILABLE"
-    eventually(lambda: engine.version_states("m") == {2: "AVAILABLE", 1: "END"})
-    events = engine.call("GET", "/control/history")["events"]
-    false_loads = [event for event in events if event["kind"] == "failed"]
-    record_case("F4", "loads of a half version", len(false_loads), f"of {len(files)} files copied one by one")
-    assert false_loads == []
+    delays = []
+    for version in range(2, 2 + COPIES):
+        for file in files:
+            there = base / str(version) / file
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(base / "1" / file, there)
+            assert engine.predict("m", instances=[[3.0]]) == {"predictions": [[3.0]]}
+            assert engine.version_states("m")[version - 1] == "AVAILABLE"
+        copied = time.monotonic()
+        eventually(lambda version=version: engine.version_states("m").get(version) == "AVAILABLE")
+        delays.append(time.monotonic() - copied)
+    kinds = [event["kind"] for event in engine.call("GET", "/control/history")["events"]]
+    false_loads = kinds.count("error") + kinds.count("crash")
+    count = COPIES * len(files)
+    record_case("F4", "loads of a half version", false_loads, f"of {count} files copied one by one")
+    record_case("F4", "served after its last file, longest", max(delays), "s")
+    assert false_loads == 0
+    assert kinds.count("load") == 1 + COPIES
 
 
 @pytest.mark.nightly
@@ -149,6 +159,31 @@ async def test_requests_go_on_when_the_models_folder_hangs(
     assert engine.version_states("m")[1] == "AVAILABLE"
 
 
+@pytest.mark.nightly
+@pytest.mark.fault
+async def test_requests_go_on_when_folders_cannot_be_listed(
+    base, start_engine, tool, tmp_path, record_case
+) -> None:
+    """Who lists a folder waits ten seconds for the file system: the thread that looks for versions, and no request."""
+    strace, trace = tool("strace"), tmp_path / "trace"
+    engine = await asyncio.to_thread(start_engine, f"--model_base_path={base}", "--model_name=m", *FLAGS)
+    await asyncio.to_thread(engine.wait_version, "m", 1)
+    attached = ("-f", "-p", str(engine.process.pid), "-o", str(trace), "-e", "trace=getdents64")
+    slowest_s, failed = 0.0, 0
+    async with tool_running(strace, *attached, "-e", "inject=getdents64:delay_enter=10000000"):
+        await reached(lambda: trace.exists() and "getdents64(" in trace.read_text())
+        for _ in range(200):
+            began = time.perf_counter()
+            answer = await asyncio.to_thread(
+                engine.rest.post, "/v1/models/m:predict", content='{"instances": [[3.0]]}'
+            )
+            slowest_s = max(slowest_s, time.perf_counter() - began)
+            failed += answer.json() != {"predictions": [[3.0]]}
+    record_case("F18", "requests failed while no folder could be listed", failed, "of 200")
+    record_case("F18", "slowest answer meanwhile", slowest_s * 1000, "ms")
+    assert failed == 0
+
+
 @pytest.mark.fault
 def test_change_is_refused_and_serving_goes_on_when_the_disk_is_full(engine, oracles, record_case) -> None:
     """A limit on the size of files stands for a full disk: the engine's writes fail from now on."""
@@ -160,11 +195,13 @@ def test_change_is_refused_and_serving_goes_on_when_the_disk_is_full(engine, ora
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
     try:
         refused = engine.control.put(f"/control/models/{GOOD}/labels/other", json={"version": 1})
-        assert refused.status_code == 429, refused.text
+        assert refused.status_code == 400, refused.text
+        assert refused.json()["code"] == "FAILED_PRECONDITION"
+        assert refused.json()["hint"].startswith("Make room on the disk")
         assert "The server's state cannot be saved" in refused.json()["error"]
         oracles.check_clean(refused.text)
         revoked = engine.control.delete(f"/control/keys/{key['id']}")
-        assert revoked.status_code == 429, revoked.text
+        assert revoked.status_code == 400, revoked.text
         assert revoked.json()["error"].startswith("The key is revoked now, but not beyond a restart: ")
         oracles.check_clean(revoked.text)
         assert engine.call("GET", "/control/keys")["keys"] == []

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.reliability.neighbour import neighbour
 from tests.reliability.oracles import GOOD, Oracles
 from tests.reliability.test_storms import rows_request
 from tests.reliability.wire import Wire, wires
@@ -110,16 +111,15 @@ async def test_goodput_holds_by_default_at_ten_times_the_capacity(
     # Its first batches are run one by one to compare them: after that is what a server does all day.
     await closed_loop(url, "costly_rows", 64, 2.0)
     peak = await closed_loop(url, "costly_rows", 64, PEAK_S)
+    alone = Outcome(0, await neighbour(url, GOOD, NEIGHBOUR_RATE, PEAK_S))
     begun = time.perf_counter()
-    alone = Outcome(begun)
-    await open_loop(url, GOOD, NEIGHBOUR_RATE, alone, begun + PEAK_S)
-    begun = time.perf_counter()
-    stormy, calm = Outcome(begun + FILLING_S), Outcome(begun + FILLING_S)
-    end = begun + FILLING_S + COUNTED_S
-    await asyncio.gather(
-        open_loop(url, "costly_rows", OVERLOAD * peak, stormy, end),
-        open_loop(url, GOOD, NEIGHBOUR_RATE, calm, end),
+    stormy = Outcome(begun + FILLING_S)
+    storm_s = FILLING_S + COUNTED_S
+    _, answers = await asyncio.gather(
+        open_loop(url, "costly_rows", OVERLOAD * peak, stormy, begun + storm_s),
+        neighbour(url, GOOD, NEIGHBOUR_RATE, storm_s, FILLING_S),
     )
+    calm = Outcome(0, answers)
     good_rate, refused = stormy.count(200) / COUNTED_S, stormy.count(503)
     record_case(
         "L13", "answered by default at ten times the capacity", 100 * good_rate / peak, "% of the peak"

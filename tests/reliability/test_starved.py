@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tests.contract.engines import running_engine
+from tests.reliability.oracles import GOOD
 from tests.reliability.wire import Wire, post
 
 REQUEST = post("/v1/models/half_plus_two:predict", b'{"instances": [1.0, 2.0, 5.0]}')
@@ -40,6 +41,13 @@ async def test_engine_recovers_when_descriptors_ran_out(engine, oracles, record_
         await asyncio.sleep(STARVED_S)
         starved_percent = process.cpu_percent()
         assert (await kept.ask(REQUEST))[0] == 200
+        # No file can be opened to save it in: refused with the reason, and nothing has changed.
+        label = f"/control/models/{GOOD}/labels/starved"
+        refused = await asyncio.to_thread(engine.control.put, label, json={"version": 1})
+        assert (refused.status_code, refused.json()["error"]) == (
+            400,
+            "The server's state cannot be saved: Too many open files",
+        )
     finally:
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, before)
         for wire in held:
@@ -49,6 +57,8 @@ async def test_engine_recovers_when_descriptors_ran_out(engine, oracles, record_
     fresh = await Wire.open(url)
     assert (await fresh.ask(REQUEST))[0] == 200
     fresh.close()
+    models = (await asyncio.to_thread(engine.call, "GET", "/control/state"))["models"]
+    assert not any("starved" in model["labels"] for model in models)
     record_case("F15", "processor time while starved", starved_percent, "% of a core")
     record_case("F15", "answered again after", (time.perf_counter() - began) * 1000, "ms")
     assert starved_percent < 50
