@@ -28,6 +28,8 @@ _NULL: Final = re.compile(rb"null")
 _NUMPY: Final = orjson.OPT_SERIALIZE_NUMPY
 _LAID_OUT_SIZE: Final = 4096
 """Beyond this many numbers white space would cost more than a tenth of the encoding (measured)."""
+_PIECE_SIZE: Final = 2**14
+"""So many numbers at a time: orjson holds the interpreter's lock, for 5 ms at worst with these."""
 _LOOP_TEXTS: Final = {"f": float32_texts, "d": float64_texts}
 
 _ROW_LEVEL: Final = 2
@@ -116,11 +118,27 @@ def _text(name: str, tensor: Tensor, level: int, one_line: bool) -> bytes:
         if one_line and (line := in_line(texts, tensor.shape)) is not None:
             return line
         return nested([text.encode() for text in texts], tensor.shape, level, one_line)
-    numbers = _numbers(tensor)
-    text = _with_tokens(orjson.dumps(numbers if numbers.ndim else numbers.item(), option=_NUMPY), numbers)
     if tensor.size > _LAID_OUT_SIZE:
-        return text
+        return _in_pieces(tensor)
+    text = _dumped(tensor)
     return text.replace(b",", b", ") if one_line else spread(text, tensor.shape, level)
+
+
+def _in_pieces(tensor: Tensor) -> bytes:
+    """`_dumped` of a tensor of any size, of which other threads notice little."""
+    if tensor.size <= _PIECE_SIZE:
+        return _dumped(tensor)
+    step = _PIECE_SIZE * len(tensor) // tensor.size
+    if step == 0:
+        return b"[" + b",".join(map(_in_pieces, tensor)) + b"]"
+    pieces = [_dumped(tensor[at : at + step])[1:-1] for at in range(0, len(tensor), step)]
+    return b"[" + b",".join(pieces) + b"]"
+
+
+def _dumped(tensor: Tensor) -> bytes:
+    """The JSON text of numbers, without white space."""
+    numbers = _numbers(tensor)
+    return _with_tokens(orjson.dumps(numbers if numbers.ndim else numbers.item(), option=_NUMPY), numbers)
 
 
 def _string_texts(name: str, tensor: Tensor, level: int) -> list[bytes]:

@@ -47,6 +47,8 @@ EXPLAINED_IN_THREAD_BYTES: Final = 1 << 13
 """Of a refused body, where it and the signature differ is found in a thread from this size on: up to 50 ms."""
 OFFLOADED_GZIP_BYTES: Final = 4096
 """The same for compressed ones: each of these bytes may become a thousand."""
+NUMBERS_ON_LOOP: Final = 1 << 15
+"""Of one output. More of them are printed in a thread: ten milliseconds at worst, and the loop has others to answer."""
 OFFLOADED_ANSWER_BYTES: Final = 1 << 15
 """Answers from this size on are compressed in a thread, where they are."""
 TIMING_HEADER: Final = "x-tfserve-timing"
@@ -200,7 +202,11 @@ class RestApi:
             if len(body) >= EXPLAINED_IN_THREAD_BYTES:
                 raise await asyncio.to_thread(explained, error, tree, asked) from None
             raise explained(error, tree, asked) from None
-        return encode_predict(prediction.outputs, row_format), prediction
+        outputs = prediction.outputs
+        for tensor in outputs.values():
+            if tensor.size > NUMBERS_ON_LOOP:
+                return await asyncio.to_thread(encode_predict, outputs, row_format), prediction
+        return encode_predict(outputs, row_format), prediction
 
     async def _predict_by_type(
         self, spec: ModelSpec, request: HttpRequest, body: bytes, watch: Stopwatch | None

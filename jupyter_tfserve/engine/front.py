@@ -27,7 +27,7 @@ from jupyter_tfserve.dataplane.metrics import Metrics
 from jupyter_tfserve.dataplane.predict import DataPlane
 from jupyter_tfserve.dataplane.rest import RestApi
 from jupyter_tfserve.dataplane.tls import server_context
-from jupyter_tfserve.engine.event_loop import keep_freed_memory, run_loop, tune_garbage_collection
+from jupyter_tfserve.engine.event_loop import run_loop, tuned
 from jupyter_tfserve.engine.front_link import FrontLink
 from jupyter_tfserve.engine.front_messages import (
     FrontOptions,
@@ -193,9 +193,7 @@ def main(arguments: list[str]) -> None:
     link, *listening = [socket.socket(fileno=int(number)) for number in arguments]
 
     async def run() -> None:
-        tune_garbage_collection()
-        keep_freed_memory()
-        await Front().run(link, listening)
+        await tuned(Front().run(link, listening))
 
     run_loop(run())
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from jupyter_tfserve._version import __version__
-from jupyter_tfserve.engine.event_loop import keep_freed_memory, run_loop, tune_garbage_collection
+from jupyter_tfserve.engine.event_loop import run_loop, tuned
 from jupyter_tfserve.engine.flags import parse_flags, usage
 from jupyter_tfserve.engine.initial_models import initial_models
 from jupyter_tfserve.engine.startup import engine_options
@@ -35,9 +35,7 @@ def serve(arguments: Sequence[str]) -> int:
         from jupyter_tfserve.engine.engine import Engine
 
         async def run() -> None:
-            tune_garbage_collection()
-            keep_freed_memory()
-            await Engine(options, initial).run()
+            await tuned(Engine(options, initial).run())
 
         run_loop(run())
     except ServingError as error:

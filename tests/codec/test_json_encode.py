@@ -162,6 +162,19 @@ def test_large_tensors_have_no_white_space() -> None:
     }
 
 
+@pytest.mark.parametrize("shape", [(40_000,), (1, 40_000), (3, 20_000), (2, 9, 1821), (20_000, 2), (2, 0, 9)])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "?"])
+def test_text_is_the_same_when_it_is_made_in_pieces(shape: tuple[int, ...], dtype: str) -> None:
+    numbers = np.arange(math.prod(shape)) % 1013 / 4
+    if dtype.startswith("f"):
+        numbers[::997] = np.nan
+    tensor = numbers.astype(dtype).reshape(shape)
+    body = json.loads(encode_predict({"y": tensor}, True))
+    np.testing.assert_array_equal(np.array(body["predictions"], dtype).reshape(shape), tensor)
+    # Without white space from the first row's bracket to the last one's.
+    assert tensor.size == 0 or b", " not in encode_predict({"y": tensor}, False)
+
+
 def test_numbers_are_spelled_as_upstream() -> None:
     values = array([9e6, 999999, 0.5, 3e-4, 3e-5, 555557.5, 1e6, 1234567, 123456.7, 1e-5, 1e20, -0.0], "f4")
     doubles = array([1 / 3, 9e6, 1e-5, 0.1, 2.0**53, np.nan, -np.inf], "f8")

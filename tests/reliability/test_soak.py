@@ -26,7 +26,7 @@ CYCLES = 100
 LONG_S = 1800.0
 """From here on warming up is over: a slope says something."""
 WARM_BYTES = 64 * 2**20
-"""What an engine may keep of the bodies that it has had (`engine/event_loop.py`); growth from then on is judged."""
+"""What an engine may keep of the bodies that it has had (`engine/freed_memory.py`); growth from then on is judged."""
 BIG_BYTES = 200 * 2**20
 MAKE_BIG = """
 import sys, tensorflow as tf
