@@ -48,7 +48,7 @@ def jupyter_server(kernel_home, models_folder, monkeypatch):
 
 
 @pytest.mark.slow
-def test_kernel_uses_its_jupyter_servers_engine_when_there_is_one(jupyter_server, models_folder):
+def test_kernel_uses_its_jupyter_servers_engine_when_there_is_one(jupyter_server, kernel_home, models_folder):
     server = connect(models_folder / "version", discovery=Discovery())
     status = server.status()
     assert status.owner == "the Jupyter server"
@@ -65,6 +65,14 @@ def test_kernel_uses_its_jupyter_servers_engine_when_there_is_one(jupyter_server
     headers = {"Authorization": "token hush"}
     assert httpx.post(url, json=body, headers=headers, trust_env=False).json().keys() == {"predictions"}
     assert httpx.post(url, json=body, trust_env=False).status_code in (302, 403)
+
+    # What a notebook is saved with, and may be sent around with, opens neither Jupyter nor the engine.
+    files = (kernel_home / "runtime").glob("tfserve-*.json")
+    secrets = {"hush", *(json.loads(file.read_text())["token"] for file in files)}
+    answers = (server, server.history(), server.doctor(), server.snippets())
+    saved = [str(answer._repr_mimebundle_()) for answer in answers] + [server.logs()]
+    assert len(secrets) == 2
+    assert not [text for text in saved if any(secret in text for secret in secrets)]
 
     server.stop()
     psutil.wait_procs([engine], timeout=20)

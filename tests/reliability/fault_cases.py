@@ -32,6 +32,7 @@ CASES = (
             "lifecycle/test_core.py::test_change_is_refused_and_nothing_changes_when_the_state_cannot_be_saved",
             "reliability/test_state_faults.py::test_old_state_stays_when_any_call_of_a_save_fails",
             "reliability/test_engine_faults.py::test_change_is_refused_and_serving_goes_on_when_the_disk_is_full",
+            "reliability/test_read_only.py::test_changes_are_refused_whole_while_a_disk_is_full_and_made_when_it_is_not",
         ),
     ),
     Case(

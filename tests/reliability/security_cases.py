@@ -83,13 +83,14 @@ CASES = (
     ),
     Case(
         "S8",
-        "tokens and paths in answers, logs, command lines, environments",
+        "tokens and paths in answers, logs, command lines, environments, saved notebooks",
         "absent; files are for their user alone",
         (
             "extension/test_control_handler.py::test_no_answer_holds_the_engines_token",
             "worker/test_worker_pool.py::test_processes_hold_no_secret_when_the_engine_has_some",
             "engine/test_connection.py::test_connection_file_is_private_and_alone_when_written",
             "reliability/test_secrets.py::test_token_is_nowhere_but_in_its_file",
+            "notebook/test_in_jupyter.py::test_kernel_uses_its_jupyter_servers_engine_when_there_is_one",
         ),
     ),
     Case(

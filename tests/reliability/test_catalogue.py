@@ -50,27 +50,27 @@ def test_readme_promises_only_what_is_in_the_list():
 
 
 def test_outcome_tells_figures_failures_and_what_was_not_run():
-    case = next(case for case in CASES if case.id == "F2")
+    case = next(case for case in CASES if case.id == "L12")
     first, second, third = case.tests
     figure = {"what": "states lost", "figure": 0, "unit": "of 9"}
-    good = [line("F2", first), line("F2", second, figures=[figure]), line("F2", third)]
+    good = [line("L12", first), line("L12", second, figures=[figure]), line("L12", third)]
     assert outcome(case, read_lines(good)) == "holds; states lost: 0 of 9"
     assert (
         outcome(case, read_lines(good[:2]))
         == "holds as far as run (1 of 3 tests not)" + "; states lost: 0 of 9"
     )
-    broken = read_lines([*good, line("F2", third, passed=False)])
+    broken = read_lines([*good, line("L12", third, passed=False)])
     assert outcome(case, broken) == f"**failed in this run**: `{third.partition('::')[2]}`"
     assert outcome(case, read_lines([])) == "not run"
 
 
 def test_outcome_ignores_lines_of_tests_that_the_catalogue_does_not_name():
-    case = next(case for case in CASES if case.id == "F2")
+    case = next(case for case in CASES if case.id == "L12")
     first, second, third = case.tests
     lost = {"what": "states lost", "figure": 7, "unit": "of 9"}
-    gone = line("F2", "reliability/test_gone.py::test_that_had_another_name", passed=False, figures=[lost])
-    params = [line("F2", f"{third}[{number}]") for number in range(4)]
-    told = outcome(case, read_lines([line("F2", first), line("F2", second), *params, gone]))
+    gone = line("L12", "reliability/test_gone.py::test_that_had_another_name", passed=False, figures=[lost])
+    params = [line("L12", f"{third}[{number}]") for number in range(4)]
+    told = outcome(case, read_lines([line("L12", first), line("L12", second), *params, gone]))
     assert told == "holds"
     assert outcome(case, read_lines([*params, gone])) == "holds as far as run (2 of 3 tests not)"
 

@@ -1,4 +1,4 @@
-"""F19 on running engines: folders below a read-only mount, which stops root too."""
+"""F19 and F2 on running engines: folders on mounts that are read-only, which stops root too, or full."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ import pytest
 from tests.reliability.oracles import GOOD, GOOD_ANSWER
 
 MOUNTED = """#!/bin/sh
-exec unshare -m sh -c 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"' '{folder}' '{python}' "$@"
+exec unshare -m sh -c '{mount} && exec "$@"' '{folder}' '{python}' "$@"
 """
+READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0"'
+SMALL = 'mount -t tmpfs -o size=1m tmpfs "$0"'
+REFUSALS = 100
 
 
 @pytest.fixture
-def python_beside(tmp_path, tool) -> Callable[[Path], str]:
-    """`python_beside(folder)`: an interpreter for whose processes the folder is read-only."""
+def python_beside(tmp_path, tool) -> Callable[..., str]:
+    """`python_beside(folder)`: an interpreter for whose processes the folder is read-only, or another mount."""
     works = subprocess.run([tool("unshare"), "-m", "true"], capture_output=True, check=False)
     if works.returncode != 0:
         pytest.skip("mounts of one's own take rights")
 
-    def make(folder: Path) -> str:
+    def make(folder: Path, mount: str = READ_ONLY) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         script = tmp_path / "python"
-        script.write_text(MOUNTED.format(folder=folder, python=sys.executable))
+        script.write_text(MOUNTED.format(mount=mount, folder=folder, python=sys.executable))
         script.chmod(0o755)
         return str(script)
 
@@ -61,6 +64,38 @@ def test_engine_serves_from_memory_and_says_so_when_its_state_cannot_be_written(
     record_case(
         "F19", "changes refused with a read-only state folder, which was told at the start", 0, "of 2"
     )
+
+
+@pytest.mark.fault
+def test_changes_are_refused_whole_while_a_disk_is_full_and_made_when_it_is_not(
+    python_beside, tmp_path, saved_models, start_engine, monkeypatch, record_case
+) -> None:
+    """F2 on a file system of its own, which the test sees through the engine's root."""
+    state = tmp_path / "state"
+    monkeypatch.setattr(sys, "executable", python_beside(state, SMALL))
+    flags = (f"--model_base_path={saved_models}/{GOOD}", f"--model_name={GOOD}", f"--state_dir={state}")
+    engine = start_engine(*flags)
+    engine.wait_version(GOOD, 1)
+    engine.call("PUT", f"/control/models/{GOOD}/labels/live", version=1)
+    folder = Path(f"/proc/{engine.process.pid}/root{state}")
+    saved = (folder / "models.json").read_bytes()
+    with pytest.raises(OSError, match="No space left"):
+        (folder / "filler").write_bytes(bytes(2 * 2**20))
+    lost = 0
+    for number in range(REFUSALS):
+        label = f"/control/models/{GOOD}/labels/l{number}"
+        refused = engine.control.put(label, json={"version": 1})
+        assert refused.status_code == 400, refused.text
+        assert refused.json()["error"] == "The server's state cannot be saved: No space left on device"
+        lost += (folder / "models.json").read_bytes() != saved
+    assert engine.predict(GOOD, instances=[1.0, 2.0, 5.0]) == {"predictions": GOOD_ANSWER}
+    (folder / "filler").unlink()
+    engine.call("PUT", f"/control/models/{GOOD}/labels/later", version=1)
+    (model,) = engine.call("GET", "/control/state")["models"]
+    record_case("F2", "states lost or half saved on a full disk", lost, f"of {REFUSALS} changes")
+    assert lost == 0
+    assert model["labels"] == {"live": 1, "later": 1}
+    assert b"later" in (folder / "models.json").read_bytes()
 
 
 @pytest.mark.fault
