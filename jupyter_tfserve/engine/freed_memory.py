@@ -20,20 +20,28 @@ STEADY_LOOKS: Final = 3
 STEADY_BYTES: Final = 8 * 2**20
 """So many looks that differ by no more: nobody uses that memory now. Bodies that keep coming move by more than that."""
 _M_TRIM_THRESHOLD: Final = -1
+_M_TOP_PAD: Final = -2
 _M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
 _LARGEST_KEPT_BLOCK: Final = 32 * 2**20
 """The most that glibc takes for it."""
+_LEFT_BYTES: Final = 48 * 2**20
+"""What stays when more than `KEPT_BYTES` became free at once: with nothing left, a body of 6 MB fetches all its pages."""
 _STATM: Final = Path("/proc/self/statm")
 
 
 def keep_freed_memory() -> None:
     """Up to 64 MiB of what requests have freed stay with the process: glibc gives the buffers of a large body back after
     each request, and fetching and clearing their pages again for the next costs as much as parsing it.
+
+    In one heap for all threads: what is free at the end of another one's, up to 64 MiB each, is never given back.
     """
     with contextlib.suppress(OSError, AttributeError):  # another C library, which has its own ways
         allocator = ctypes.CDLL(None)
         allocator.mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
+        allocator.mallopt(_M_TOP_PAD, _LEFT_BYTES)
         allocator.mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BLOCK)
+        allocator.mallopt(_M_ARENA_MAX, 1)
 
 
 async def give_back_freed_memory(look_s: float = LOOK_S) -> None:

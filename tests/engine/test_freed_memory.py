@@ -28,22 +28,21 @@ PINNED = """
 import asyncio, time
 from jupyter_tfserve.engine.freed_memory import KEPT_BYTES, give_back_freed_memory, keep_freed_memory, resident_bytes
 
-keep_freed_memory()
-before = resident_bytes()
-blocks = [b"x" * (1 << 20) for _ in range(200)]
-pin = b"x" * 100_000
-del blocks
-held = resident_bytes()
-
-async def wait():
+async def held_and_left():
     giving_back = asyncio.ensure_future(give_back_freed_memory(look_s=0.01))
-    end = time.monotonic() + 60
+    await asyncio.sleep(0.001)
+    before, end = resident_bytes(), time.monotonic() + 60
+    blocks = [b"x" * (1 << 20) for _ in range(200)]
+    pin = b"x" * 100_000
+    del blocks
+    held = resident_bytes()
     while resident_bytes() > before + KEPT_BYTES and time.monotonic() < end:
         await asyncio.sleep(0.01)
     giving_back.cancel()
+    print(held - before, resident_bytes() - before)
 
-asyncio.run(wait())
-print(held - before, resident_bytes() - before)
+keep_freed_memory()
+asyncio.run(held_and_left())
 """
 """What is free lies below a block that is not."""
 GLIBC = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library's allocator")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from jupyter_tfserve.errors import Code, ModelDied, ModelHung, ServingError
@@ -123,12 +125,19 @@ async def test_load_goes_on_when_the_mark_cannot_be_saved(tmp_path, caplog):
 async def test_folder_that_cannot_be_written_is_told_once_until_it_can_be(tmp_path, caplog):
     parent = tmp_path / "file"
     quarantine = Quarantine(parent / "state")
+
+    async def load() -> None:
+        assert await quarantine.load_begins(TWO, "f") is None
+        quarantine.load_ended(TWO, is_good=True)
+        await quarantine.close()
+
     for _ in range(2):
         parent.write_text("")
         for _ in range(3):
-            assert await quarantine.load_begins(TWO, "f") is None
+            await load()
         parent.unlink()
-        assert await quarantine.load_begins(TWO, "f") is None
+        await load()
+        shutil.rmtree(parent)
     assert caplog.text.count("the quarantine cannot be saved") == 2
 
 
