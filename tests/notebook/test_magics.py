@@ -219,7 +219,7 @@ def test_status_lists_versions_when_asked(started):
         ("%tfserve label production=9", "9"),
         ("%tfserve label production=1 --model nobody", "Served: version."),
         ("%tfserve save missing", "name 'missing' is not defined"),
-        ("%tfserve save 3", "no model that can be served"),
+        ("%tfserve save 3", "not a model that can be served"),
         ("%tfserve start ./saved_models/version/1/saved_model.pb", "saved_model.pb"),
         ("%tfserve versions newest", "invalid choice"),
         ("%tfserve query version", "%%tfserve query MODEL"),
