@@ -95,17 +95,19 @@ class WorkerPool:
         await asyncio.to_thread(check_fits, servable, path, self._options.memory_estimate_factor)
         # TensorFlow's own import, seconds from a cold disk, does not count as the model's time.
         await self._launcher.ready()
-        gpus = await self._gpus.found()
-        gpu = choose_gpu(gpus, self._occupants, servable)
-        order = self._order(
-            path, self._options.session_config if session_config is None else session_config, gpu
-        )
+        gpu = choose_gpu(await self._gpus.found(), self._occupants, servable)
+        session = self._options.session_config if session_config is None else session_config
+        order = self._order(path, session, gpu)
         order = replace(order, is_gentle=bool(self._workers) and not is_replacement)
         task = asyncio.get_running_loop().create_task(self._spawn(servable, path, order, gpu))
         if gpu is not None:
             self._occupy(gpu, servable, task)
         self._spawning.add(task)
         task.add_done_callback(self._spawning.discard)
+        return await self._spawned_in_time(servable, task)
+
+    async def _spawned_in_time(self, servable: ServableId, task: asyncio.Task[Worker]) -> Worker:
+        """What `task` gives; after `load_timeout_s`, or if its caller is cancelled, the task is given up."""
         try:
             done, _ = await asyncio.wait([task], timeout=self._options.load_timeout_s)
         except asyncio.CancelledError:
