@@ -1,4 +1,4 @@
-"""Which free lane takes the next batch where a version has several replicas: one of the least busy. Pure."""
+"""A version's lanes, and which free one takes the next batch: where there are several replicas, one of the least busy."""
 
 from __future__ import annotations
 
@@ -18,3 +18,46 @@ def take_least_loaded(free: list[BatchLane], replica_of: Mapping[BatchLane, int]
     lane = max(free, key=lambda lane: counts[replica_of[lane]])
     free.remove(lane)
     return lane
+
+
+class FreeLanes:
+    """The lanes that run no batch, by their number, of all that there are."""
+
+    __slots__ = ("_free", "_replica_of")
+
+    def __init__(self) -> None:
+        self._free: list[BatchLane] = []
+        self._replica_of: dict[BatchLane, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._free)
+
+    @property
+    def all(self) -> int:
+        """How many lanes there are, busy ones included."""
+        return len(self._replica_of)
+
+    @property
+    def replicas(self) -> int:
+        """Of how many replicas they are."""
+        return len(set(self._replica_of.values()))
+
+    def add(self, lane: BatchLane, replica: int) -> None:
+        """One more, and it is free."""
+        self._replica_of[lane] = replica
+        self._free.append(lane)
+
+    def remove(self, lane: BatchLane) -> None:
+        """It takes no further batch."""
+        self._replica_of.pop(lane, None)
+        if lane in self._free:
+            self._free.remove(lane)
+
+    def take(self, is_spread: bool) -> BatchLane:
+        """A free one, of the replica that has the least to do if they are `is_spread`. REQUIRES: there is one."""
+        return take_least_loaded(self._free, self._replica_of) if is_spread else self._free.pop()
+
+    def give_back(self, lane: BatchLane) -> None:
+        """It is free again, unless it was removed meanwhile."""
+        if lane in self._replica_of:
+            self._free.append(lane)

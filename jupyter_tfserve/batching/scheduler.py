@@ -2,7 +2,7 @@
 
 So nothing waits when the model is idle and batches are full when it is loaded, without a timeout to tune
 (`batch_timeout_micros` adds one where asked for). One event loop owns the scheduler. A caller's fate is its
-own future: cancelling it drops the task from the queue, or, once it runs, only stops the waiting.
+own `Waiter`: one that is done drops the task from the queue, or, once it runs, only stops the waiting.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from jupyter_tfserve.batching.batch_statistics import BatchStatistics
 from jupyter_tfserve.batching.caller import QUEUE_CALLER
 from jupyter_tfserve.batching.execution import BatchExecution
-from jupyter_tfserve.batching.free_lanes import take_least_loaded
+from jupyter_tfserve.batching.free_lanes import FreeLanes
 from jupyter_tfserve.batching.lane import BatchLane, BatchObserver, LaneGone
 from jupyter_tfserve.batching.lost import Refusal, refuse_nothing, refuse_waiting, take_lost
 from jupyter_tfserve.batching.overlap import LaneOverlap, Turns
+from jupyter_tfserve.batching.pieces import Pieces, in_pieces
 from jupyter_tfserve.batching.planner import BatchPlanner, LearnedBatching
 from jupyter_tfserve.batching.queue import BatchQueue, expire
-from jupyter_tfserve.batching.rules import checked_rows, join_rows, split_rows
+from jupyter_tfserve.batching.rules import checked_rows, split_rows
 from jupyter_tfserve.batching.running import RunningBatch, expected
 from jupyter_tfserve.batching.stopwatch import Stopwatch
 from jupyter_tfserve.batching.stuck import StuckLanes
-from jupyter_tfserve.batching.task import BatchTask, batch_rows, size_bytes
+from jupyter_tfserve.batching.task import BatchTask, Waiter, batch_rows, size_bytes
 from jupyter_tfserve.batching.waiting import check_wait
 from jupyter_tfserve.errand import Errand
 from jupyter_tfserve.errors import Code, ServingError
@@ -71,8 +71,7 @@ class BatchScheduler:
         self._observer = observer
         self._clock = clock
         self._queue = BatchQueue(options, self._planner)
-        self._free: list[BatchLane] = []
-        self._replica_of: dict[BatchLane, int] = {}
+        self._free = FreeLanes()
         self._running: dict[BatchLane, RunningBatch] = {}
         self._dispatching = False
         self._may_overtake = True
@@ -85,21 +84,18 @@ class BatchScheduler:
 
     def add_lane(self, lane: BatchLane, replica: int = 0) -> None:
         """The lane takes batches from now on; batches go to the replica that has the least to do."""
-        self._replica_of[lane] = replica
-        self._free.append(lane)
+        self._free.add(lane, replica)
         self._overlap.is_spread = self._are_lanes_spread()
         self._schedule()
 
     def remove_lane(self, lane: BatchLane) -> None:
         """The lane gets no further batch."""
-        self._replica_of.pop(lane, None)
-        if lane in self._free:
-            self._free.remove(lane)
+        self._free.remove(lane)
         self._overlap.is_spread = self._are_lanes_spread()
 
     def _are_lanes_spread(self) -> bool:
         # By TensorFlow Serving's rules there are as many batches at once as somebody asked for.
-        return self._options.strict or len(set(self._replica_of.values())) > 1
+        return self._options.strict or self._free.replicas > 1
 
     async def submit(
         self,
@@ -110,59 +106,64 @@ class BatchScheduler:
         batchable: bool = True,
         watch: Stopwatch | None = None,
     ) -> Tensors:
-        """This request's outputs by alias, views into the batch's. `batchable` is `is_batchable` of the signature.
+        """This request's outputs by alias, views into the batch's; errors as `begin` has them, or tells them.
 
-        `watch` is told how long the request waited and the model computed.
-
-        DEADLINE_EXCEEDED after `timeout_s`, UNAVAILABLE when the queue is full or too long (`max_queue_wait_ms`), the
-        scheduler is closed, or the model's process died twice under this request; after one death what `refusal`
-        says; otherwise the model's own error. Cancelling leaves the queue.
+        Cancelling leaves the queue.
         """
-        if self._closed is not None:
-            raise self._closed
-        if self._options.strict:
-            return await self._submit_strictly(signature, inputs, outputs, timeout_s, batchable, watch)
-        rows = batch_rows(inputs) if batchable else 0
-        task = self._task(signature, inputs, outputs, timeout_s, rows)
-        task.watch = watch
-        if self._lone_batches >= LONE_BATCHES and self._may_go_at_once(task):
-            self._send([task], task.enqueued)
-            if task.deadline is not None:
-                self._start_sweep()
-            return await task.future
-        if self._queue.rows:
-            self._queue.check_bounds(rows, task.size_bytes)
-            if self._options.max_queue_wait_ms:
-                lanes = len(self._replica_of) if self._overlap.turns is Turns.SIDE_BY_SIDE else 1
-                check_wait(task, self._queue, self._planner, lanes, self._options.max_queue_wait_ms)
-        if task.alone and rows > 1 and self._execution.is_proven(signature, outputs):
-            size = max(self._planner.limit(signature), -(-rows // MAX_PIECES))
-            if rows > size:
-                pieces = split_rows(inputs, rows, size)
-                return await self._join([self._piece(task, piece) for piece in pieces])
-        self._enqueue(task)
-        return await task.future
+        future: asyncio.Future[Tensors] = asyncio.get_running_loop().create_future()
+        self.begin(signature, inputs, outputs, timeout_s, batchable, future, watch)
+        return await future
 
-    def _piece(self, task: BatchTask, inputs: Tensors) -> BatchTask:
-        return replace(
-            task,
-            inputs=inputs,
-            # One connection's large request would be everybody's on this machine, who are one caller.
-            caller=task if task.caller is None else task.caller,
-            rows=batch_rows(inputs),
-            size_bytes=size_bytes(inputs),
-            future=asyncio.get_running_loop().create_future(),
-        )
-
-    async def _submit_strictly(
+    def begin(
         self,
         signature: str,
         inputs: Tensors,
         outputs: tuple[str, ...],
         timeout_s: float | None,
         batchable: bool,
+        waiter: Waiter,
+        watch: Stopwatch | None = None,
+    ) -> None:
+        """Queues a request; `waiter` is told its outputs. `batchable` is `is_batchable` of the signature.
+
+        `watch` is told how long the request waited and the model computed.
+
+        Raises UNAVAILABLE when the queue is full or too long (`max_queue_wait_ms`) or the scheduler is closed, and what
+        is wrong by TensorFlow Serving's rules. `waiter` is told DEADLINE_EXCEEDED after `timeout_s`; UNAVAILABLE when the
+        model's process died twice under this request, after one death what `refusal` says; else the model's own error.
+        """
+        if self._closed is not None:
+            raise self._closed
+        if self._options.strict:
+            self._begin_strictly(signature, inputs, outputs, timeout_s, batchable, waiter, watch)
+            return
+        rows = batch_rows(inputs) if batchable else 0
+        task = self._task(signature, inputs, outputs, timeout_s, rows, waiter, watch)
+        if self._lone_batches >= LONE_BATCHES and self._may_go_at_once(task):
+            self._send([task], task.enqueued)
+            return
+        if self._queue.rows:
+            self._queue.check_bounds(rows, task.size_bytes)
+            if self._options.max_queue_wait_ms:
+                lanes = self._free.all if self._overlap.turns is Turns.SIDE_BY_SIDE else 1
+                check_wait(task, self._queue, self._planner, lanes, self._options.max_queue_wait_ms)
+        if task.alone and rows > 1 and self._execution.is_proven(signature, outputs):
+            size = max(self._planner.limit(signature), -(-rows // MAX_PIECES))
+            if rows > size:
+                self._enqueue_all(*in_pieces(task, size))
+                return
+        self._enqueue(task)
+
+    def _begin_strictly(
+        self,
+        signature: str,
+        inputs: Tensors,
+        outputs: tuple[str, ...],
+        timeout_s: float | None,
+        batchable: bool,
+        waiter: Waiter,
         watch: Stopwatch | None,
-    ) -> Tensors:
+    ) -> None:
         """By TensorFlow Serving's rules, split where that is asked for."""
         options = self._planner.options(signature)
         rows = checked_rows(inputs, options.max_batch_size)
@@ -170,31 +171,39 @@ class BatchScheduler:
         if batchable and rows > options.execution_size:
             open_room = self._queue.open_room((signature, outputs))
             parts = split_rows(inputs, rows, options.execution_size, open_room)
+        pieces = Pieces(waiter, len(parts))
         tasks = [
-            self._task(signature, part, outputs, timeout_s, batch_rows(part) if batchable else 0)
-            for part in parts
+            self._task(
+                signature,
+                part,
+                outputs,
+                timeout_s,
+                batch_rows(part) if batchable else 0,
+                waiter if len(parts) == 1 else pieces.waiter(place),
+                watch,
+            )
+            for place, part in enumerate(parts)
         ]
-        for task in tasks:
-            task.watch = watch
         self._queue.check_room(tasks, len(self._free))
-        if len(tasks) == 1:
-            self._enqueue(tasks[0])
-            return await tasks[0].future
-        return await self._join(tasks)
+        self._enqueue_all(tasks, pieces)
 
-    async def _join(self, tasks: list[BatchTask]) -> Tensors:
-        """A request's answer from those of its pieces."""
+    def _enqueue_all(self, tasks: list[BatchTask], pieces: Pieces) -> None:
         try:
             for task in tasks:
                 self._enqueue(task)
-            return join_rows(await asyncio.gather(*(task.future for task in tasks)))
-        finally:
-            # A piece that failed or was refused, or a caller that left: nobody waits for the others.
-            for task in tasks:
-                task.future.cancel()
+        except ServingError:
+            pieces.give_up()
+            raise
 
     def _task(
-        self, signature: str, inputs: Tensors, outputs: tuple[str, ...], timeout_s: float | None, rows: int
+        self,
+        signature: str,
+        inputs: Tensors,
+        outputs: tuple[str, ...],
+        timeout_s: float | None,
+        rows: int,
+        waiter: Waiter,
+        watch: Stopwatch | None,
     ) -> BatchTask:
         now = self._clock()
         # Without names, which would take as long as all the rest.
@@ -206,11 +215,14 @@ class BatchScheduler:
             size_bytes(inputs),
             now,
             None if timeout_s is None else now + timeout_s,
-            asyncio.get_running_loop().create_future(),
+            waiter,
         )
+        task.watch = watch
         if not self._options.strict:
             task.caller = QUEUE_CALLER.get()
         task.alone = self._must_run_alone(task)
+        if timeout_s is not None:
+            self._start_sweep()
         return task
 
     def _enqueue(self, task: BatchTask) -> None:
@@ -218,8 +230,6 @@ class BatchScheduler:
             self._queue.check_bounds(task.rows, task.size_bytes)
         self._queue.add(task)
         self._schedule()
-        if task.deadline is not None:
-            self._start_sweep()
 
     def close(self, error: ServingError) -> None:
         """Refuses new tasks and fails those that still wait. Running batches end as they end."""
@@ -252,7 +262,7 @@ class BatchScheduler:
     def statistics(self) -> BatchStatistics:
         """A snapshot."""
         return BatchStatistics(
-            lanes=len(self._replica_of),
+            lanes=self._free.all,
             busy_lanes=len(self._running),
             waiting_tasks=len(self._queue),
             waiting_rows=self._queue.rows,
@@ -310,9 +320,7 @@ class BatchScheduler:
         self._lone_batches = self._lone_batches + 1 if len(batch) == 1 else 0
         if self._observer is not None:
             self._observer.dequeued(batch, now)
-        lane = (
-            take_least_loaded(self._free, self._replica_of) if self._overlap.is_spread else self._free.pop()
-        )
+        lane = self._free.take(self._overlap.is_spread)
         mark = self._overlap.began(now, batch[0].enqueued)
         running = self._running[lane] = RunningBatch(batch, lane, now, mark)
         if self._overlap.turns is Turns.GATHERING:
@@ -361,8 +369,7 @@ class BatchScheduler:
         if self._running.get(lane) is not running:
             return
         del self._running[lane]
-        if lane in self._replica_of:
-            self._free.append(lane)
+        self._free.give_back(lane)
         self._overlap.ended(self._clock(), running)
         if self._overlap.turns is Turns.ONE_AT_A_TIME and self._may_overtake and self._queue.rows:
             self._dispatch()

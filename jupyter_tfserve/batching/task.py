@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Protocol
 
 from jupyter_tfserve.batching.stopwatch import Stopwatch
+from jupyter_tfserve.errors import ServingError
 from jupyter_tfserve.types import Signature, Tensors
+
+
+class Waiter(Protocol):
+    """Who waits for a task's outputs: a future, or whoever needs none. Told once, unless `done`.
+
+    Outputs are told while a batch is answered, so `set_result` raises nothing, and it may ask the scheduler for more; an
+    error is found in the middle of the queue, so `set_exception` leaves all that to a later turn of the loop.
+    """
+
+    def done(self) -> bool:
+        """Whether nobody waits any more."""
+
+    def set_result(self, outputs: Tensors, /) -> None:
+        """The outputs are there."""
+
+    def set_exception(self, error: ServingError, /) -> None:
+        """There will be none."""
 
 
 @dataclass(slots=True, eq=False)
 class BatchTask:
-    """Rows of one caller. The future is the caller's: done means that nobody waits any more.
+    """Rows of one caller, who is told by `future`.
 
     `rows` is 0 for a task that can't share a batch. `enqueued` and `deadline` are on the
     scheduler's clock.
@@ -25,7 +43,7 @@ class BatchTask:
     size_bytes: int
     enqueued: float
     deadline: float | None
-    future: asyncio.Future[Tensors]
+    future: Waiter
     alone: bool = False
     """Run without batch mates: the task can't be merged, or its batch failed or lost its worker."""
     caller: Hashable = None

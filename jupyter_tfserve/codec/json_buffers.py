@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -37,6 +38,9 @@ KEPT_PARSER_BYTES: Final = 4 * 2**20
 body) are half of what parsing costs where they must be fetched from the system anew."""
 _spare: Final[list[simdjson.Parser]] = []
 
+_KEPT_PATTERN_SIZE: Final = 2**18
+"""A model's callers send the same shape again: the skeletons of the last ones up to so many numbers are kept."""
+
 _KINDS: Final = (("i", np.int64), ("u", np.uint64), ("d", np.float64))
 _AFTER_FLOAT: Final = _KINDS[2:]
 """What an array may be whose first number is none of the others: each kind that fails costs 5 µs."""
@@ -64,7 +68,7 @@ def read_buffers(body: bytes) -> dict[str, JsonTree] | None:
         _spare.append(parser)
     if tree is None or copier.array_budget == budget:
         return None
-    return tree if b"".join(copier.skeleton) == body.translate(None, _DELETED) else None
+    return tree if _is_made_of(copier.skeleton, body.translate(None, _DELETED)) else None
 
 
 def _copied(parser: simdjson.Parser, body: bytes, copier: _Copier) -> dict[str, JsonTree] | None:
@@ -136,11 +140,30 @@ class _Copier:
         # The product first: a short text can claim a shape whose skeleton would fill the memory.
         if math.prod(shape) != numbers.size:
             raise _Irregular
-        pattern = b""
-        for size in reversed(shape):
-            pattern = b"[" + (pattern + b",") * (size - 1) + pattern + b"]"
-        self.skeleton.append(pattern)
+        make = _kept_pattern if numbers.size <= _KEPT_PATTERN_SIZE else _pattern
+        self.skeleton.append(make(tuple(shape)))
         return numbers.reshape(shape)
+
+
+def _pattern(shape: tuple[int, ...]) -> bytes:
+    """The brackets and commas of an array."""
+    pattern = b""
+    for size in reversed(shape):
+        pattern = b"[" + (pattern + b",") * (size - 1) + pattern + b"]"
+    return pattern
+
+
+_kept_pattern = lru_cache(maxsize=4)(_pattern)
+
+
+def _is_made_of(parts: Sequence[bytes], text: bytes) -> bool:
+    """Whether the text is these parts, one after another."""
+    end = 0
+    for part in parts:
+        if not text.startswith(part, end):
+            return False
+        end += len(part)
+    return end == len(text)
 
 
 def _shape(value: Any) -> tuple[list[int], Any]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
+
+from jupyter_tfserve.codec.json_models import encode_error
+
+logger = logging.getLogger(__name__)
 
 JSON: Final = "application/json"
 HTML: Final = "text/html"
@@ -38,6 +43,21 @@ class HttpResponse:
 HttpHandler: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponse]]
 """Answers one request. Runs on the server's loop; cancelled when the peer goes away."""
 
+Reply: TypeAlias = Callable[[HttpResponse], None]
+"""Takes the answer to one request, once."""
+
+
+class Begun(Protocol):
+    """A request whose answer somebody is waiting for."""
+
+    def cancel(self) -> object:
+        """The peer has gone away: no answer is wanted."""
+
+
+HttpBeginner: TypeAlias = Callable[[HttpRequest, Reply], "Begun | None"]
+"""Begins to answer without a coroutine, and replies in a later turn of the loop; None, and nothing has happened, for a
+request that the handler is to answer. Raises nothing."""
+
 HeadDoor: TypeAlias = Callable[[str, str, Mapping[str, str]], "HttpResponse | None"]
 """The refusal of a request whose head (method, target, headers) is enough to refuse it, or None."""
 
@@ -68,24 +88,28 @@ def is_request_line(text: bytes) -> bool:
     return _REQUEST_LINE.match(text) is not None
 
 
-def response_head(response: HttpResponse, date: bytes, keep_alive: bool) -> bytes:
-    """Status line and headers, with the empty line that ends them."""
-    lines = [
-        STATUS_LINES[response.status],
-        b"Content-Type: ",
-        response.content_type.encode("latin-1"),
-        b"\r\nDate: ",
-        date,
-        b"\r\nContent-Length: ",
-        str(len(response.body)).encode(),
-        b"\r\n",
-    ]
-    for name, value in response.headers.items():
-        lines.append(f"{name}: {value}\r\n".encode("latin-1"))
-    if not keep_alive:
-        lines.append(b"Connection: close\r\n")
-    lines.append(b"\r\n")
-    return b"".join(lines)
+def head_lines(status: int, content_type: str, date: bytes) -> bytes:
+    """The begin of a response's head, up to its length: what answers of one second have in common."""
+    kind = content_type.encode("latin-1")
+    return b"%bContent-Type: %b\r\nDate: %b\r\nContent-Length: " % (STATUS_LINES[status], kind, date)
+
+
+def response_head(response: HttpResponse, lines: bytes, keep_alive: bool) -> bytes:
+    """Status line and headers, with the empty line that ends them. `lines` are its `head_lines`."""
+    if keep_alive and not response.headers:
+        return b"%b%d\r\n\r\n" % (lines, len(response.body))
+    more = "".join([f"{name}: {value}\r\n" for name, value in response.headers.items()])
+    end = b"\r\n" if keep_alive else b"Connection: close\r\n\r\n"
+    return b"%b%d\r\n%b%b" % (lines, len(response.body), more.encode("latin-1"), end)
+
+
+def internal_error(request: HttpRequest) -> HttpResponse:
+    """The answer to a request whose handler failed unexpectedly, the exception that is being handled logged.
+
+    REQUIRES: called where that is caught.
+    """
+    logger.exception("The handler of %s failed", request.method)
+    return HttpResponse(500, encode_error("Internal error; the server's log has the details"))
 
 
 def error_page(status: int) -> HttpResponse:

@@ -1,15 +1,14 @@
 """HTTP/1.1 on one connection: bytes to requests to bytes, on httptools (the parser that Node.js uses).
 
 Written here because the limits are part of the promise: a peer is answered 408, 413 or 431 before it can cost
-memory or time, and a request costs no more than parsing, one task and one write (an ASGI server on the same
+memory or time, and a request costs no more than parsing and one write (an ASGI server on the same
 parser answered less than half as many; docs/decisions.md). Requests of one connection are answered in order.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import re
+import contextvars
 import time
 from collections import deque
 from typing import cast
@@ -18,26 +17,23 @@ import httptools
 
 from jupyter_tfserve.batching.caller import QUEUE_CALLER
 from jupyter_tfserve.codec.json_models import encode_error
+from jupyter_tfserve.dataplane.http_head import KnownHead, known_head, other_host
 from jupyter_tfserve.dataplane.http_large_body import LARGE_BODY_BYTES, LargeBody
 from jupyter_tfserve.dataplane.http_message import (
-    HeadDoor,
+    Begun,
     HttpRequest,
     HttpResponse,
     error_page,
+    internal_error,
     is_request_line,
     origin_form,
-    response_head,
 )
 from jupyter_tfserve.dataplane.http_service import HttpService
 from jupyter_tfserve.dataplane.pace import FullBuffer
 from jupyter_tfserve.dataplane.write_parts import write_parts
 
-logger = logging.getLogger(__name__)
-
 _PIPELINE_HIGH_WATER = 16
 _LINGER_S = 2.0
-_LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", ""})
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([^/@:\[\]]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -50,9 +46,13 @@ class HttpProtocol(asyncio.Protocol):
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         # Kept: until Python 3.12 asking for it asks the system for the process's number each time.
         self._loop = asyncio.get_running_loop()
+        self._context = contextvars.copy_context()
         self._waiting: deque[tuple[HttpRequest, bool]] = deque()
-        self._task: asyncio.Task[None] | None = None
-        self._peer: str | None = None
+        self._under_way: Begun | None = None
+        self._keep_alive = True
+        self._head_only = False
+        self._last: HttpRequest | None = None
+        self._known: KnownHead | None = None
         self._closing = False
         self._full_buffer: FullBuffer | None = None
         self._linger_since: float | None = None
@@ -66,7 +66,8 @@ class HttpProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._peer = _other_host(transport)
+        if (peer := other_host(transport)) is not None:
+            self._context.run(QUEUE_CALLER.set, peer)
         if self._service.draining or len(self._service.connections) >= self._limits.max_connections:
             # Closed at once: a connection over the limit must not linger, and no sweep would find it.
             message = f"Too many connections; the limit is {self._limits.max_connections}"
@@ -78,26 +79,35 @@ class HttpProtocol(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._closing = True
         self._waiting.clear()
-        if self._task is not None:
-            self._task.cancel()
+        if self._under_way is not None:
+            self._under_way.cancel()
         self._service.closed(self)
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
             return
+        known = None if self._in_message else self._known
+        if known is not None and (request := known.again(data)) is not None:
+            self._take_known(request)
+            return
         in_head = self._in_message and not self._head_done
-        if not self._in_message:
+        is_new = not self._in_message
+        if is_new:
             self._since = time.monotonic()
             self._in_message = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             # We speak no other protocol; the request was answered as HTTP/1.1, nothing after it is read.
-            self._close_after_answers()
+            self.close_when_idle()
         except httptools.HttpParserInvalidMethodError:
             self._refuse_page(501 if is_request_line(data) else 400)
         except httptools.HttpParserError:
             self._refuse_page(400)
+        else:
+            if is_new and self._last is not None:
+                self._known = known_head(data, self._last)
+        self._last = None
         if in_head and not self._head_done:
             # The parser keeps an unfinished header line to itself: count what goes into it.
             self._unfinished_bytes += len(data)
@@ -145,13 +155,9 @@ class HttpProtocol(asyncio.Protocol):
         size = int(length) if length.isdigit() else 0
         if size > self._limits.max_body_bytes:
             self._refuse_body()
-        elif self._service.local_only and _host_name(headers.get("host", "")) not in _LOCAL_HOSTS:
-            self._refuse(
-                403, "The Host header names no local address, and this port serves only this machine"
-            )
-        elif "origin" in headers and not self._service.foreign_pages and self._is_foreign(headers["origin"]):
-            self._refuse(403, "The Origin header names a page of another machine, and CORS is not enabled")
-        elif self._service.door is not None and (refusal := self._refusal(self._service.door)) is not None:
+        elif (
+            refusal := self._service.refusal(self._method(), self._target.decode("latin-1"), headers)
+        ) is not None:
             self._last_answer(refusal)
         elif "expect" in headers:
             self._expect(headers["expect"])
@@ -173,18 +179,41 @@ class HttpProtocol(asyncio.Protocol):
             return
         self._in_message = False
         self._since = time.monotonic()
-        parser = self._parser
         request = HttpRequest(
-            parser.get_method().decode("latin-1"),
+            self._method(),
             self._target.decode("latin-1"),
             self._headers,
             bytes(self._body) if self._large is None else self._large.content(),
         )
+        keep_alive = self._parser.should_keep_alive()
+        if not keep_alive:
+            # The parser takes nothing more.
+            self._known = None
+        elif self._large is None:
+            self._last = request
         self._large = None
-        self._waiting.append((request, parser.should_keep_alive()))
+        self._body.clear()
+        self._take(request, keep_alive)
+
+    def _take_known(self, request: HttpRequest) -> None:
+        """Takes a request that its connection's parser, which is between two messages, has not seen."""
+        door = self._service.door
+        if (
+            door is not None
+            and (refusal := door(request.method, request.target, request.headers)) is not None
+        ):
+            self._last_answer(refusal)
+            return
+        self._since = time.monotonic()
+        self._take(request, True)
+
+    def _take(self, request: HttpRequest, keep_alive: bool) -> None:
+        if self._under_way is None and self._full_buffer is None and not self._waiting:
+            self._begin(request, keep_alive)
+            return
+        self._waiting.append((request, keep_alive))
         if len(self._waiting) >= _PIPELINE_HIGH_WATER:
             self._transport.pause_reading()
-        self._next_request()
 
     # The large body's side
 
@@ -211,45 +240,61 @@ class HttpProtocol(asyncio.Protocol):
 
     @property
     def _busy(self) -> bool:
-        return self._task is not None or bool(self._waiting)
+        return self._under_way is not None or bool(self._waiting)
 
     def _next_request(self) -> None:
-        if self._task is not None or self._full_buffer is not None or not self._waiting:
+        if self._under_way is not None or self._full_buffer is not None or not self._waiting:
             return
         request, keep_alive = self._waiting.popleft()
         if len(self._waiting) == _PIPELINE_HIGH_WATER - 1:
             self._transport.resume_reading()
-        self._task = self._loop.create_task(self._answer(request, keep_alive))
+        self._begin(request, keep_alive)
 
-    async def _answer(self, request: HttpRequest, keep_alive: bool) -> None:
-        if self._peer is not None:
-            QUEUE_CALLER.set(self._peer)
+    def _begin(self, request: HttpRequest, keep_alive: bool) -> None:
+        self._keep_alive = keep_alive
+        self._head_only = request.method == "HEAD"
+        beginner, context = self._service.beginner, self._context
+        if beginner is not None:
+            try:
+                self._under_way = context.run(beginner, request, self._reply)
+            except Exception:
+                # The request edge: whatever went wrong costs this request only.
+                self._reply(internal_error(request))
+                return
+        if self._under_way is None:
+            self._under_way = context.run(self._loop.create_task, self._handle(request))
+
+    async def _handle(self, request: HttpRequest) -> None:
         try:
             response = await self._service.handler(request)
         except Exception:
-            # The request edge: whatever went wrong costs this request only.
-            logger.exception("The handler of %s failed", request.method)
-            response = HttpResponse(500, encode_error("Internal error; the server's log has the details"))
-        keep_alive = keep_alive and not self._service.draining
-        self._write(response, keep_alive, request.method == "HEAD")
-        self._task = None
+            # The request edge, as above.
+            response = internal_error(request)
+        self._reply(response)
+
+    def _reply(self, response: HttpResponse) -> None:
+        keep_alive = self._keep_alive and not self._service.draining
+        self._write(response, keep_alive, self._head_only)
+        self._under_way = None
         if not keep_alive:
             self._close()
         elif self._waiting:
-            self._next_request()
+            # Not here: who replies may be answering others.
+            self._loop.call_soon(self._next_request)
         elif self._closing:
             self._transport.close()
 
     def _write(self, response: HttpResponse, keep_alive: bool, head_only: bool = False) -> None:
-        if self._transport.is_closing():
+        transport = self._transport
+        if transport.is_closing() or self._linger_since is not None:
             return
-        head = response_head(response, self._service.date, keep_alive)
+        head = self._service.head(response, keep_alive)
         if head_only:
-            self._transport.write(head)
+            transport.write(head)
         elif len(response.body) < 16_384:
-            self._transport.write(head + response.body)
+            transport.write(head + response.body)
         else:
-            write_parts(self._transport, (head, response.body))
+            write_parts(transport, (head, response.body))
 
     # Limits
 
@@ -291,6 +336,9 @@ class HttpProtocol(asyncio.Protocol):
         self._closing = True
         self._transport.abort()
 
+    def _method(self) -> str:
+        return str(self._parser.get_method(), "latin-1")
+
     def _count_head(self, size: int) -> None:
         self._head_bytes += size
         self._check_head(self._head_bytes)
@@ -299,16 +347,6 @@ class HttpProtocol(asyncio.Protocol):
         limit = self._limits.max_header_bytes
         if size > limit:
             self._refuse(431, f"The request's header is too large; the limit is {limit} bytes")
-
-    def _is_foreign(self, origin: str) -> bool:
-        # OPTIONS asks what is allowed; a page that is not answered with permission keeps away by itself.
-        is_question = self._parser.get_method() == b"OPTIONS"
-        match = _ORIGIN.fullmatch(origin)
-        return not is_question and (match is None or _host_name(match[1]) not in _LOCAL_HOSTS)
-
-    def _refusal(self, door: HeadDoor) -> HttpResponse | None:
-        method, target = self._parser.get_method().decode("latin-1"), self._target.decode("latin-1")
-        return door(method, target, self._headers)
 
     def _refuse_body(self) -> None:
         limit = self._limits.max_body_bytes
@@ -341,11 +379,6 @@ class HttpProtocol(asyncio.Protocol):
         else:
             self._transport.close()
 
-    def _close_after_answers(self) -> None:
-        self._closing = True
-        if not self._busy:
-            self._transport.close()
-
     def _close(self) -> None:
         self._closing = True
         self._waiting.clear()
@@ -360,15 +393,3 @@ class HttpProtocol(asyncio.Protocol):
         self._unfinished_bytes = 0
         self._head_done = False
         self._in_message = False
-
-
-def _host_name(host: str) -> str:
-    name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
-    return "localhost" if name.lower().endswith(".localhost") else name.lower()
-
-
-def _other_host(transport: asyncio.BaseTransport) -> str | None:
-    """The peer's address; None if that is this machine."""
-    peer = transport.get_extra_info("peername")
-    host = str(peer[0]) if isinstance(peer, tuple) else None
-    return None if host is None or host.startswith("127.") or host == "::1" else host

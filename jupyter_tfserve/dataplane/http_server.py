@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from email.utils import formatdate
 
 from jupyter_tfserve.dataplane.accepting import Accepting, accept_from
-from jupyter_tfserve.dataplane.http_message import HeadDoor, HttpHandler
+from jupyter_tfserve.dataplane.http_message import HeadDoor, HttpBeginner, HttpHandler
 from jupyter_tfserve.dataplane.http_protocol import HttpProtocol
 from jupyter_tfserve.dataplane.http_service import HttpService
 from jupyter_tfserve.dataplane.listening import BACKLOG, end_listening
@@ -82,10 +82,14 @@ class HttpServer:
         await self._service.drain(grace_s)
         self._servers = []
 
-    def put_before(self, handler: HttpHandler, door: HeadDoor | None) -> None:
-        """`handler` answers from the next request on; `door` may refuse one by its head, before the body is read."""
+    def put_before(
+        self, handler: HttpHandler, door: HeadDoor | None, beginner: HttpBeginner | None = None
+    ) -> None:
+        """`handler` answers from the next request on, what `beginner` leaves to it; `door` may refuse one by its head,
+        before the body is read."""
         self._service.handler = handler
         self._service.door = door
+        self._service.beginner = beginner
 
     @property
     def handler(self) -> HttpHandler:
@@ -98,7 +102,7 @@ class HttpServer:
         return len(self._service.connections)
 
     def _sweep(self) -> None:
-        self._service.date = formatdate(usegmt=True).encode()
+        self._service.set_date(formatdate(usegmt=True).encode())
         self._service.sweep(time.monotonic())
         loop = asyncio.get_running_loop()
         self._sweep_handle = loop.call_later(SWEEP_INTERVAL_S, self._sweep)

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Protocol
 
-from jupyter_tfserve.dataplane.http_message import HeadDoor, HttpHandler
+from jupyter_tfserve.codec.json_models import encode_error
+from jupyter_tfserve.dataplane.http_head import is_foreign, is_local
+from jupyter_tfserve.dataplane.http_message import (
+    HeadDoor,
+    HttpBeginner,
+    HttpHandler,
+    HttpResponse,
+    head_lines,
+    response_head,
+)
 from jupyter_tfserve.options import LimitOptions
 
 
@@ -23,10 +33,14 @@ class HttpConnection(Protocol):
 
 
 class HttpService:
-    """What all connections of a server share: handler, limits, the open connections, the Date header."""
+    """What all connections of a server share: handler, limits, the open connections, the heads of answers.
+
+    `beginner`, if there is one, is asked before the handler.
+    """
 
     def __init__(self, handler: HttpHandler, limits: LimitOptions, local_only: bool) -> None:
         self.handler = handler
+        self.beginner: HttpBeginner | None = None
         self.door: HeadDoor | None = None
         self.foreign_pages = True
         """Whether a request may come from a web page of another machine."""
@@ -35,14 +49,45 @@ class HttpService:
         self.connections: set[HttpConnection] = set()
         self.handshakes = 0
         """TLS connections that are not ready yet."""
-        self.date = b""
         self.draining = False
+        self._date = b""
+        self._heads: dict[tuple[int, str], bytes] = {}
         self._empty: asyncio.Future[None] | None = None
 
     @property
     def is_full(self) -> bool:
         """Whether there are as many connections and handshakes as there may be."""
         return len(self.connections) + self.handshakes >= self.limits.max_connections
+
+    def set_date(self, date: bytes) -> None:
+        """The Date header of answers from now on."""
+        self._date = date
+        self._heads.clear()
+
+    def head(self, response: HttpResponse, keep_alive: bool) -> bytes:
+        """Status line and headers, with the empty line that ends them."""
+        # Of a second's answers nearly all have the same.
+        kind = response.status, response.content_type
+        lines = self._heads.get(kind)
+        if lines is None:
+            lines = self._heads[kind] = head_lines(*kind, self._date)
+        return response_head(response, lines, keep_alive)
+
+    def refusal(self, method: str, target: str, headers: Mapping[str, str]) -> HttpResponse | None:
+        """The answer to who is refused by the head of their request; None for everyone else."""
+        if self.local_only and not is_local(headers.get("host", "")):
+            return _forbidden(
+                "The Host header names no local address, and this port serves only this machine"
+            )
+        # OPTIONS asks what is allowed; a page that is not answered with permission keeps away by itself.
+        if (
+            "origin" in headers
+            and not self.foreign_pages
+            and method != "OPTIONS"
+            and is_foreign(headers["origin"])
+        ):
+            return _forbidden("The Origin header names a page of another machine, and CORS is not enabled")
+        return None if self.door is None else self.door(method, target, headers)
 
     def sweep(self, now: float) -> None:
         """Ends connections that are slower than the limits allow."""
@@ -65,3 +110,7 @@ class HttpService:
             await asyncio.wait([self._empty], timeout=grace_s)
         for connection in list(self.connections):
             connection.abort()
+
+
+def _forbidden(message: str) -> HttpResponse:
+    return HttpResponse(403, encode_error(message))

@@ -11,7 +11,7 @@ from typing import Final
 from jupyter_tfserve.batching.caller import QUEUE_CALLER
 from jupyter_tfserve.dataplane.auth import CALLER, Caller, KeyRing
 from jupyter_tfserve.dataplane.http_message import HttpHandler, HttpRequest, HttpResponse
-from jupyter_tfserve.dataplane.rest import error_response
+from jupyter_tfserve.dataplane.rest_answers import error_response
 from jupyter_tfserve.dataplane.rest_routes import METHODS, find_route
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.lifecycle.keys import ALL_MODELS

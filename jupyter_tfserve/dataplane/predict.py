@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any, Protocol, TypeAlias
 
 from jupyter_tfserve.batching.stopwatch import Stopwatch
+from jupyter_tfserve.batching.task import Waiter
 from jupyter_tfserve.codec.prediction_log import Exchange, LogKind, SignatureRun
 from jupyter_tfserve.dataplane.admission import ModelFlows
 from jupyter_tfserve.dataplane.auth import CALLER
@@ -54,6 +55,17 @@ class Servable(Protocol):
         watch: Stopwatch | None = None,
     ) -> Tensors:
         """The outputs by alias; `watch` is told where the time goes."""
+
+    def begin(
+        self,
+        key: str,
+        inputs: Tensors,
+        outputs: tuple[str, ...],
+        timeout_s: float | None,
+        waiter: Waiter,
+        watch: Stopwatch | None = None,
+    ) -> None:
+        """The same for who is told, in a later turn of the loop; raises the ServingError of what is refused at once."""
 
 
 class SignatureNotFound(ServingError):
@@ -102,6 +114,62 @@ class Run(Protocol):
     @property
     def traffic(self) -> Traffic | None:
         """None if no model was asked."""
+
+
+class Asker(Protocol):
+    """Who has a request begun: binds it, and is told once what came of it, unless it was cancelled.
+
+    Raises nothing when it is told.
+    """
+
+    def bind(self, signature: Signature, key: str, /) -> tuple[Tensors, tuple[str, ...]]:
+        """As `Bind`."""
+
+    def answered(self, prediction: Prediction, /) -> None:
+        """There is an answer, and its version stays loaded until this returns."""
+
+    def failed(self, error: ServingError, /) -> None:
+        """There is none."""
+
+
+class Ongoing:
+    """A request that was begun: its hold on one version until somebody was told, or nobody waits. A `Waiter`."""
+
+    __slots__ = ("_asker", "_began", "_handle", "_is_over", "_key")
+
+    def __init__(self, asker: Asker, handle: ServableHandle[Any], key: str) -> None:
+        self._asker = asker
+        self._handle = handle
+        self._key = key
+        self._is_over = False
+        self._began = perf_counter()
+
+    def done(self) -> bool:
+        """Whether it is over."""
+        return self._is_over
+
+    def set_result(self, outputs: Tensors, /) -> None:
+        """Tells the answer."""
+        self._is_over = True
+        run_s = perf_counter() - self._began
+        handle = self._handle
+        servable = handle.id
+        self._asker.answered(
+            Prediction(servable.name, servable.version, self._key, outputs, run_s, handle.loader.traffic)
+        )
+        handle.release()
+
+    def set_exception(self, error: ServingError, /) -> None:
+        """Tells the error, in the next turn of the loop."""
+        self.cancel()
+        asyncio.get_running_loop().call_soon(self._asker.failed, error)
+
+    def cancel(self) -> None:
+        """Nobody waits any more: the request leaves its queue. Counts as an error; does nothing once it is over."""
+        if not self._is_over:
+            self._is_over = True
+            self._handle.loader.traffic.errors += 1
+            self._handle.release()
 
 
 class RequestLog(Protocol):
@@ -181,6 +249,35 @@ class DataPlane:
         finally:
             if flow is not None:
                 flow.finish_request()
+
+    def begin(self, spec: ModelSpec, asker: Asker, timeout_s: float | None) -> Ongoing | None:
+        """`predict` of who has no time for a coroutine: `asker` is told, in a later turn of the loop.
+
+        None, and nothing has happened, if it has to wait for more than its batch, if requests are limited or logged, and
+        for all that is wrong with it before it is run: `predict` tells.
+        """
+        if self.flows is not None or self.request_log is not None or self._core.first_load_pending(spec):
+            return None
+        key = spec.signature_name or DEFAULT_SIGNATURE
+        try:
+            handle = self._core.serving_map.lookup(spec)
+        except ServingError:
+            return None
+        servable: Servable = handle.loader
+        signature = servable.signatures.get(key)
+        ongoing = None
+        try:
+            if signature is not None:
+                inputs, outputs = asker.bind(signature, key)
+                ongoing = Ongoing(asker, handle, key)
+                servable.begin(key, inputs, outputs, timeout_s, ongoing)
+        except ServingError as error:
+            if ongoing is not None:
+                ongoing.set_exception(error)
+        finally:
+            if ongoing is None:
+                handle.release()
+        return ongoing
 
     @contextlib.asynccontextmanager
     async def held(self, spec: ModelSpec, timeout_s: float | None) -> AsyncIterator[ServableHandle[Any]]:

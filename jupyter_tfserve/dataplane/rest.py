@@ -14,43 +14,42 @@ from typing import Final
 import orjson
 
 from jupyter_tfserve.batching.stopwatch import Stopwatch, server_timing
-from jupyter_tfserve.codec.explanation import explained
-from jupyter_tfserve.codec.gzip_answer import MIN_BYTES, deflate
-from jupyter_tfserve.codec.gzip_body import BodyTooLarge, inflate
+from jupyter_tfserve.codec.gzip_answer import MIN_BYTES
+from jupyter_tfserve.codec.gzip_body import inflate
 from jupyter_tfserve.codec.json_examples import (
     ExampleDocument,
     encode_classify,
     encode_regress,
     parse_examples,
 )
-from jupyter_tfserve.codec.json_models import encode_error, encode_metadata, encode_status
-from jupyter_tfserve.codec.json_predict import bind_buffers, bind_predict, encode_predict, parse_predict
-from jupyter_tfserve.codec.media_types import Media, accepts_gzip, exchanged_media
+from jupyter_tfserve.codec.json_models import encode_metadata, encode_status
+from jupyter_tfserve.codec.media_types import Media, exchanged_media
 from jupyter_tfserve.codec.protos import SignatureDefMap
-from jupyter_tfserve.codec.signatures import check_predict_method
-from jupyter_tfserve.dataplane.admission import retry_after_seconds
 from jupyter_tfserve.dataplane.bodies import PredictBodies
-from jupyter_tfserve.dataplane.http_message import HTML, JSON, HttpRequest, HttpResponse, error_page
+from jupyter_tfserve.dataplane.http_message import (
+    HTML,
+    JSON,
+    Begun,
+    HttpRequest,
+    HttpResponse,
+    Reply,
+    error_page,
+)
 from jupyter_tfserve.dataplane.inference import InferenceOptions, classify, regress
-from jupyter_tfserve.dataplane.json_turns import OWN_TURN_BYTES, JsonTurns
 from jupyter_tfserve.dataplane.metrics import RequestMetrics
 from jupyter_tfserve.dataplane.openapi import OpenApiDocuments
-from jupyter_tfserve.dataplane.predict import DataPlane, Prediction, Rebind, Run, SignatureNotFound
+from jupyter_tfserve.dataplane.predict import DataPlane, Prediction, Run, SignatureNotFound
+from jupyter_tfserve.dataplane.rest_answers import NO_HEADERS, compressed, error_response
+from jupyter_tfserve.dataplane.rest_predict import JsonPredictions, no_signature, with_signature
 from jupyter_tfserve.dataplane.rest_routes import METHODS, Route, Verb, allowed_methods, find_route
-from jupyter_tfserve.errors import HTTP_STATUS, Code, Overloaded, ServingError, invalid_argument
+from jupyter_tfserve.errors import ServingError
 from jupyter_tfserve.options import LimitOptions
-from jupyter_tfserve.types import ModelSpec, Signature, Tensors
+from jupyter_tfserve.types import ModelSpec
 
 OFFLOADED_BODY_BYTES: Final = 1 << 18
 """Bodies of Examples from this size on are decoded in a thread: the loop goes on answering others."""
-EXPLAINED_IN_THREAD_BYTES: Final = 1 << 13
-"""Of a refused body, where it and the signature differ is found in a thread from this size on: up to 50 ms."""
 OFFLOADED_GZIP_BYTES: Final = 4096
 """The same for compressed ones: each of these bytes may become a thousand."""
-NUMBERS_ON_LOOP: Final = 1 << 15
-"""Of one output. More of them are printed in a thread: ten milliseconds at worst, and the loop has others to answer."""
-OFFLOADED_ANSWER_BYTES: Final = 1 << 15
-"""Answers from this size on are compressed in a thread, where they are."""
 TIMING_HEADER: Final = "x-tfserve-timing"
 """Who sends it gets a prediction's times in the answer's Server-Timing."""
 
@@ -59,7 +58,6 @@ _CORS_HEADERS: Final[Mapping[str, str]] = {
     "Access-Control-Allow-Methods": "POST, GET",
     "Access-Control-Allow-Headers": "Content-Type",
 }
-_NO_HEADERS: Final[Mapping[str, str]] = {}
 _JSON_ONLY: Final = ((Media.JSON, None), (Media.JSON, Media.JSON))
 _NO_RUN: Final = Prediction("", 0, "", {})
 """Of routes that ask no model."""
@@ -85,15 +83,17 @@ class RestApi:
     ) -> None:
         self._data_plane = data_plane
         self._limits = limits
-        self._turns = JsonTurns(limits)
         self._timeout_s = timeout_ms / 1000 if timeout_ms > 0 else None
         self._list_models = list_models
         self._is_ready = is_ready
-        self._headers = _CORS_HEADERS if enable_cors else _NO_HEADERS
+        self._headers = _CORS_HEADERS if enable_cors else NO_HEADERS
         self._check_method_names = check_method_names
         self._bodies = PredictBodies(data_plane, limits, check_method_names)
         self._inference_options = InferenceOptions(limits, check_method_names)
         self._metrics = metrics or RequestMetrics("REST")
+        self._json = JsonPredictions(
+            data_plane, limits, self._timeout_s, check_method_names, self._metrics, self._headers
+        )
         self._documents = OpenApiDocuments()
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
@@ -122,7 +122,7 @@ class RestApi:
                 content_type, accept = sent.get("content-type"), sent.get("accept")
                 # What nearly everyone sends, told by comparisons: a look-up in a set would cost twice as much.
                 if (content_type is None or content_type == JSON) and (accept is None or accept == "*/*"):
-                    answer, run = await self._predict(route.spec, body, watch)
+                    answer, run = await self._json.predict(route.spec, body, watch)
                 else:
                     answer, media_type, run = await self._predict_by_type(route.spec, request, body, watch)
                 self._metrics.succeeded(model, "predict", began, run.run_s, run.traffic)
@@ -133,7 +133,7 @@ class RestApi:
                 api = route.verb.value if method == "POST" else ""
                 self._metrics.succeeded(model, api, began, run.run_s, run.traffic)
             if len(answer) >= MIN_BYTES and "accept-encoding" in request.headers:
-                answer, headers = await _compressed(answer, request.headers["accept-encoding"], headers)
+                answer, headers = await compressed(answer, request.headers["accept-encoding"], headers)
             return HttpResponse(200, answer, media_type, headers)
         except ServingError as error:
             self._metrics.failed(model, error)
@@ -142,6 +142,20 @@ class RestApi:
             # Not for us to answer; counted here, where the model is known.
             self._metrics.failed(model, error)
             raise
+
+    def begin(self, request: HttpRequest, reply: Reply) -> Begun | None:
+        """Begins to answer what most senders ask, without a coroutine; `reply` is told in a later turn of the loop.
+
+        None, and nothing has happened, for all that is to be left to `handle`.
+        """
+        target, sent = request.target, request.headers
+        if request.method != "POST" or not target.isascii() or not _asks_for_json_alone(sent):
+            return None
+        try:
+            route = find_route("POST", target)
+        except ServingError:
+            return None
+        return self._json.begin(route.spec, request, reply) if route.verb is Verb.PREDICT else None
 
     async def _answer(self, route: Route, body: bytes) -> tuple[bytes, Run]:
         """The body, and what a model did for it, as every route below tells it."""
@@ -159,71 +173,22 @@ class RestApi:
             case _:
                 return orjson.dumps(self._list_models()), _NO_RUN
 
-    async def _predict(
-        self, spec: ModelSpec, body: bytes, watch: Stopwatch | None
-    ) -> tuple[bytes, Prediction]:
-        limits = self._limits
-        offload, is_large = False, len(body) >= OWN_TURN_BYTES
-        if is_large:
-            document, offload = await self._turns.parse(body)
-        else:
-            document = parse_predict(body, limits)
-        row_format = False
-        asked: Signature | None = None
-
-        def bind(signature: Signature, key: str) -> tuple[Tensors, tuple[str, ...]]:
-            nonlocal row_format, asked
-            asked = signature
-            if self._check_method_names:
-                check_predict_method(signature)
-            if is_large and not offload:
-                bound = bind_buffers(document, signature, limits)
-                if bound is None:
-                    raise Rebind
-            else:
-                bound = bind_predict(document, signature, limits)
-            inputs, row_format = bound
-            return inputs, tuple(signature.outputs)
-
-        if document.signature_name:
-            spec = _with_signature(spec, document.signature_name)
-        try:
-            try:
-                prediction = await self._data_plane.predict(spec, bind, self._timeout_s, offload, watch=watch)
-            except Rebind:
-                offload = True
-                prediction = await self._data_plane.predict(spec, bind, self._timeout_s, offload, watch=watch)
-        except SignatureNotFound as error:
-            raise _no_signature(error) from None
-        except ServingError as error:
-            if asked is None:
-                raise
-            tree = document.document.tree
-            if len(body) >= EXPLAINED_IN_THREAD_BYTES:
-                raise await asyncio.to_thread(explained, error, tree, asked) from None
-            raise explained(error, tree, asked) from None
-        outputs = prediction.outputs
-        for tensor in outputs.values():
-            if tensor.size > NUMBERS_ON_LOOP:
-                return await asyncio.to_thread(encode_predict, outputs, row_format), prediction
-        return encode_predict(outputs, row_format), prediction
-
     async def _predict_by_type(
         self, spec: ModelSpec, request: HttpRequest, body: bytes, watch: Stopwatch | None
     ) -> tuple[bytes, str, Prediction]:
         """The same for who names the types of the bodies: the answer, its type, and what the model did."""
         media = exchanged_media(request.headers.get("content-type"), request.headers.get("accept"))
         if media in _JSON_ONLY:
-            answer, prediction = await self._predict(spec, body, watch)
+            answer, prediction = await self._json.predict(spec, body, watch)
             return answer, JSON, prediction
         try:
             return await self._bodies.predict(spec, request.target, media, body, self._timeout_s, watch)
         except SignatureNotFound as error:
-            raise _no_signature(error) from None
+            raise no_signature(error) from None
 
     async def _classify(self, spec: ModelSpec, body: bytes) -> tuple[bytes, Run]:
         document = await self._examples(body)
-        spec = _with_signature(spec, document.signature_name)
+        spec = with_signature(spec, document.signature_name)
         answer = await classify(
             self._data_plane, spec, document.input, self._inference_options, self._timeout_s
         )
@@ -231,7 +196,7 @@ class RestApi:
 
     async def _regress(self, spec: ModelSpec, body: bytes) -> tuple[bytes, Run]:
         document = await self._examples(body)
-        spec = _with_signature(spec, document.signature_name)
+        spec = with_signature(spec, document.signature_name)
         answer = await regress(
             self._data_plane, spec, document.input, self._inference_options, self._timeout_s
         )
@@ -282,35 +247,13 @@ class RestApi:
         return error_page(404)
 
 
-def error_response(error: ServingError, headers: Mapping[str, str] = _NO_HEADERS) -> HttpResponse:
-    """The error as TensorFlow Serving's JSON body, its hint beside it."""
-    status = 413 if isinstance(error, BodyTooLarge) else HTTP_STATUS[error.code]
-    if isinstance(error, Overloaded):
-        headers = {**headers, "Retry-After": retry_after_seconds(error)}
-    elif error.code is Code.UNAVAILABLE:
-        headers = {**headers, "Retry-After": "1"}
-    return HttpResponse(status, encode_error(error.message, error.hint), JSON, headers)
-
-
-def _no_signature(error: SignatureNotFound) -> ServingError:
-    """REST has a text and a code of its own for it."""
-    message = f'Serving signature name: "{error.key}" not found in signature def'
-    return invalid_argument(message, error.hint)
-
-
-async def _compressed(
-    answer: bytes, accept_encoding: str, headers: Mapping[str, str]
-) -> tuple[bytes, Mapping[str, str]]:
-    """The answer and its headers, as gzip if that is what the sender asks for."""
-    headers = {**headers, "Vary": "Accept-Encoding"}
-    if not accepts_gzip(accept_encoding):
-        return answer, headers
-    if len(answer) >= OFFLOADED_ANSWER_BYTES:
-        answer = await asyncio.to_thread(deflate, answer)
-    else:
-        answer = deflate(answer)
-    return answer, {**headers, "Content-Encoding": "gzip"}
-
-
-def _with_signature(spec: ModelSpec, signature_name: str) -> ModelSpec:
-    return ModelSpec(spec.name, spec.version, spec.label, signature_name)
+def _asks_for_json_alone(sent: Mapping[str, str]) -> bool:
+    """Whether the headers say what nearly everyone's do: JSON as it is, and nothing told of its times."""
+    # Told by comparisons: a look-up in a set would cost twice as much.
+    content_type, accept = sent.get("content-type"), sent.get("accept")
+    return (
+        (content_type is None or content_type == JSON)
+        and (accept is None or accept == "*/*")
+        and "content-encoding" not in sent
+        and TIMING_HEADER not in sent
+    )

@@ -26,7 +26,7 @@ from jupyter_tfserve.codec.protos import SESSION_SERVICE
 from jupyter_tfserve.dataplane.admission import ModelFlows
 from jupyter_tfserve.dataplane.auth import KeyRing
 from jupyter_tfserve.dataplane.grpc_server import GrpcServer
-from jupyter_tfserve.dataplane.http_message import HttpHandler, HttpRequest, HttpResponse
+from jupyter_tfserve.dataplane.http_message import HttpBeginner, HttpHandler, HttpRequest, HttpResponse
 from jupyter_tfserve.dataplane.http_server import HttpServer
 from jupyter_tfserve.dataplane.key_door import KeyDoor
 from jupyter_tfserve.dataplane.metrics import Metrics
@@ -140,7 +140,7 @@ class Engine:
         context = server_context(tls) if tls else None
         # A page may make its visitor's browser ask; it cannot read the answer without CORS, but the model runs.
         self._rest = HttpServer(handler, limits, local_only, context, listen.rest_enable_cors)
-        self._admit_by_state(data_plane, handler)
+        self._admit_by_state(data_plane, handler, rest.begin)
         router = calls.router()
         BatchingCalls(self._core, self._history, self._options.batching).add_routes(router)
         ReplicaCalls(self._core, self._history).add_routes(router)
@@ -150,7 +150,7 @@ class Engine:
         self._grpc = self._make_grpc(data_plane)
         self._fronts = self._make_fronts(data_plane) if self._options.front_processes > 1 else None
 
-    def _admit_by_state(self, data_plane: DataPlane, rest: HttpHandler) -> None:
+    def _admit_by_state(self, data_plane: DataPlane, rest: HttpHandler, begin: HttpBeginner) -> None:
         """Keys and limits are in the way of requests only while there are any."""
         door = KeyDoor(self._keys, rest)
 
@@ -162,7 +162,7 @@ class Engine:
             if self._keys.is_used:
                 self._rest.put_before(door.handle, door.refusal_of_head)
             else:
-                self._rest.put_before(rest, None)
+                self._rest.put_before(rest, None, begin)
 
         self._core.add_state_listener(configure)
 

@@ -16,11 +16,12 @@ from typing import TypeAlias
 
 import psutil
 
+from jupyter_tfserve.batching.batch_statistics import BatchStatistics
 from jupyter_tfserve.batching.overlap import Turns
 from jupyter_tfserve.batching.planner import LearnedBatching
-from jupyter_tfserve.batching.scheduler import BatchScheduler, BatchStatistics
+from jupyter_tfserve.batching.scheduler import BatchScheduler
 from jupyter_tfserve.batching.stopwatch import Stopwatch
-from jupyter_tfserve.batching.task import is_batchable
+from jupyter_tfserve.batching.task import Waiter, is_batchable
 from jupyter_tfserve.codec.contradiction import refusal
 from jupyter_tfserve.codec.signatures import parse_signatures
 from jupyter_tfserve.dataplane.metrics import Metrics
@@ -259,10 +260,24 @@ class VersionRuntime:
         timeout_s: float | None,
         watch: Stopwatch | None = None,
     ) -> Tensors:
-        """The outputs by alias; errors as `BatchScheduler.submit` has them."""
+        """The outputs by alias; errors as `BatchScheduler.begin` has them, or tells them."""
+        future: asyncio.Future[Tensors] = asyncio.get_running_loop().create_future()
+        self.begin(key, inputs, outputs, timeout_s, future, watch)
+        return await future
+
+    def begin(
+        self,
+        key: str,
+        inputs: Tensors,
+        outputs: tuple[str, ...],
+        timeout_s: float | None,
+        waiter: Waiter,
+        watch: Stopwatch | None = None,
+    ) -> None:
+        """See `Servable`; errors as `BatchScheduler.begin` has them."""
         if self._checks_shapes and (refused := self._refusal(key, inputs)) is not None:
             raise refused
-        return await self._scheduler.submit(key, inputs, outputs, timeout_s, key in self._batchable, watch)
+        self._scheduler.begin(key, inputs, outputs, timeout_s, key in self._batchable, waiter, watch)
 
     def _refusal(self, key: str, inputs: Tensors) -> ServingError | None:
         """Asked when a request has ended a worker. If its shapes are why, no other of the kind ends the next one."""

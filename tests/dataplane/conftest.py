@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from jupyter_tfserve.batching.stopwatch import Stopwatch
+from jupyter_tfserve.batching.task import Waiter
 from jupyter_tfserve.codec.protos import Example, SignatureDefMap
 from jupyter_tfserve.dataplane.http_message import HttpRequest, HttpResponse
 from jupyter_tfserve.dataplane.predict import DataPlane
@@ -82,6 +83,28 @@ class FakeVersion:
         if watch is not None:
             watch.queue_s, watch.compute_s = 1e-9, 2e-9
         self._models.timeouts.append(timeout_s)
+        return self._answer(key, inputs, outputs)
+
+    def begin(
+        self,
+        key: str,
+        inputs: Tensors,
+        outputs: tuple[str, ...],
+        timeout_s: float | None,
+        waiter: Waiter,
+        watch: Stopwatch | None = None,
+    ) -> None:
+        if self._models.refusal is not None:
+            raise self._models.refusal
+        try:
+            answer = self._answer(key, inputs, outputs)
+        except ServingError as error:
+            waiter.set_exception(error)
+        else:
+            self._models.begun.append(waiter)
+            asyncio.get_running_loop().call_soon(lambda: None if waiter.done() else waiter.set_result(answer))
+
+    def _answer(self, key: str, inputs: Tensors, outputs: tuple[str, ...]) -> Tensors:
         if key == "fails":
             raise self._models.error
         if "inputs" in inputs:
@@ -107,6 +130,8 @@ class FakeModels:
     error: ServingError = field(default_factory=lambda: ServingError(Code.INTERNAL, "it broke"))
     loaded: asyncio.Event = field(default_factory=asyncio.Event)
     timeouts: list[float | None] = field(default_factory=list)
+    begun: list[Waiter] = field(default_factory=list)
+    refusal: ServingError | None = None
 
     def __call__(self, servable: ServableId, path: Path) -> FakeVersion:
         return FakeVersion(servable, self)
@@ -119,10 +144,24 @@ class Rest:
     api: RestApi
     core: ServerCore[FakeVersion]
     models: FakeModels
+    plane: DataPlane
+    asks_twice: bool = True
+    """What can be begun without a coroutine is asked both ways."""
 
     async def ask(self, method: str, target: str, body: bytes = b"", **headers: str) -> HttpResponse:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.api.handle(HttpRequest(method, target, named, body))
+        request = HttpRequest(method, target, named, body)
+        response = await self.api.handle(request)
+        begun = await self.begin(request) if self.asks_twice else None
+        assert begun is None or begun == response
+        return response
+
+    async def begin(self, request: HttpRequest) -> HttpResponse | None:
+        """What is replied to it; None if it is left to the handler."""
+        replied: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
+        if self.api.begin(request, replied.set_result) is None:
+            return None
+        return await asyncio.wait_for(replied, 10)
 
     async def predict(self, body: bytes, model: str = "m", **headers: str) -> HttpResponse:
         return await self.ask("POST", f"/v1/models/{model}:predict", body, **headers)
@@ -164,7 +203,7 @@ async def serving_rest(
     limits: LimitOptions | None = None,
     is_loaded: bool = True,
     timeout_ms: int = 30_000,
-    **options: bool,
+    **options: Any,
 ) -> AsyncIterator[Rest]:
     """As the fixture says."""
     for version in (1, 2):
@@ -178,15 +217,16 @@ async def serving_rest(
         if is_loaded:
             models.loaded.set()
             await label_versions(core)
+        plane = DataPlane(core)
         api = RestApi(
-            DataPlane(core),
+            plane,
             limits or LimitOptions(),
             timeout_ms,
             lambda: {"models": ["m"]},
             lambda: is_loaded,
             **options,
         )
-        yield Rest(api, core, models)
+        yield Rest(api, core, models, plane)
     finally:
         models.loaded.set()
         await core.close(drain_timeout_s=1)

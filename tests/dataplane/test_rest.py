@@ -370,12 +370,13 @@ async def test_large_bodies_mean_the_same_wherever_they_are_decoded(
 ) -> None:
     async with serving_rest(LimitOptions()) as rest:
         answer = await rest.predict(body)
-        monkeypatch.setattr("jupyter_tfserve.dataplane.rest.OWN_TURN_BYTES", 2**40)
+        monkeypatch.setattr("jupyter_tfserve.dataplane.rest_predict.OWN_TURN_BYTES", 2**40)
         assert (answer.status, answer.body) == (status, (await rest.predict(body)).body)
 
 
 async def test_answers_and_refusals_are_counted_by_the_version_that_was_asked(serving_rest):
     async with serving_rest() as rest:
+        rest.asks_twice = False
         for _ in range(3):
             await rest.predict(b'{"instances": [1.0]}')
         await rest.ask("POST", "/v1/models/m/versions/1:predict", b'{"instances": [1.0]}')
