@@ -162,9 +162,12 @@ class BatchPlanner:
         learned.batches += 1
         if seconds < QUICK_S and learned.batches > TRY_LARGER_EVERY and learned.batches % QUICK_EVERY != 1:
             return
+        is_largest = rows > learned.curve.largest_rows
         learned.curve.learn(rows, seconds)
-        if learned.batches < LEARN_EVERY or learned.batches % LEARN_EVERY == 1:
-            learned.row_s = learned.curve.row_seconds(learned.limit)
+        if is_largest or learned.batches < LEARN_EVERY or learned.batches % LEARN_EVERY == 1:
+            # Of sizes that are only being tried nothing is believed: whoever was admitted for it would wait too long.
+            believed = min(learned.limit, max(START_ROWS, int(learned.curve.largest_rows)))
+            learned.row_s = learned.curve.row_seconds(believed)
         if learned.shapes.compared < COMPARED_SHAPES:
             learned.shapes.learn(rows, seconds)
         if learned.batches % LEARN_EVERY == 1:

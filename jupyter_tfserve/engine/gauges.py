@@ -166,8 +166,8 @@ def _sum(numbers: Iterable[int | None]) -> int | None:
 
 
 def _resident_bytes(pid: int) -> int | None:
-    """The resident memory of a process; None for one that is gone."""
+    """The resident memory of a process; None for one that is gone, and where it cannot be read."""
     try:
         return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return None

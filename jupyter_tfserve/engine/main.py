@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from jupyter_tfserve._version import __version__
+from jupyter_tfserve.engine.descriptors import with_room_for_files
 from jupyter_tfserve.engine.event_loop import run_loop, tuned
 from jupyter_tfserve.engine.flags import parse_flags, usage
 from jupyter_tfserve.engine.initial_models import initial_models
@@ -29,8 +31,10 @@ def serve(arguments: Sequence[str]) -> int:
             print(_versions())
             return 0
         options, more = engine_options(values)
+        limits, few = with_room_for_files(options.limits)
+        options = replace(options, limits=limits)
         initial = initial_models(options)
-        for note in (*notes, *more, *initial.notes):
+        for note in (*notes, *more, *few, *initial.notes):
             print(note, file=sys.stderr, flush=True)
         from jupyter_tfserve.engine.engine import Engine
 

@@ -293,10 +293,10 @@ class VersionRuntime:
             self._record(EventKind.ERROR, self._id, told)
 
     def _cpu_s(self) -> float:
-        """The processor time that the workers have used; 0 while there is none."""
+        """The processor time that the workers have used; 0 while there is none, or no file may be opened to read it."""
         try:
             times = [psutil.Process(worker.pid).cpu_times() for worker in self.workers]
-        except psutil.Error:
+        except (psutil.Error, OSError):
             return 0.0
         return float(sum(each.user + each.system for each in times))
 

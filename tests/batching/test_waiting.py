@@ -115,6 +115,26 @@ async def test_larger_batches_than_any_seen_are_believed_quick_until_they_are_se
     assert not is_admitted(planner, line(planner, *(task() for _ in range(300))), task())
 
 
+async def test_size_that_is_to_be_tried_next_makes_no_line_longer():
+    """Batches of 64 take 0.64 s and gained from growing, so 128 come next: rows still take 10 ms each, 1 s is 100."""
+    planner = BatchPlanner(BatchOptions())
+    for _ in range(40):
+        planner.learn("s", 32, 0.4)
+        planner.learn("s", 64, 0.64)
+    assert planner.limit("s") == 128
+    assert is_admitted(planner, line(planner, *(task() for _ in range(95))), task())
+    assert not is_admitted(planner, line(planner, *(task() for _ in range(105))), task())
+
+
+async def test_line_is_judged_by_the_first_large_batch_as_soon_as_it_is_over():
+    planner = BatchPlanner(BatchOptions())
+    for _ in range(40):
+        planner.learn("s", 1, 0.01)
+    assert is_admitted(planner, line(planner, *(task() for _ in range(150))), task())
+    planner.learn("s", 60, 0.6)
+    assert not is_admitted(planner, line(planner, *(task() for _ in range(150))), task())
+
+
 class Lane:
     """Takes as long for a row as the test's clock is told."""
 
