@@ -23,12 +23,14 @@ from jupyter_tfserve.notebook.placement import choose_model, place_version
 from jupyter_tfserve.notebook.progress import Say
 from jupyter_tfserve.notebook.save import folder_bytes, save_version, withdraw_version
 from jupyter_tfserve.notebook.verify import Check, check_version
-from jupyter_tfserve.notebook.waiting import RECENT_EVENTS, LoadFailed, await_version
+from jupyter_tfserve.notebook.waiting import LoadFailed, await_version
 from jupyter_tfserve.notebook.warmup_records import WarmUp
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, Signature, TensorSpec
 
 NO_EXAMPLE: Final = "give example rows with --like, for example --like x_train[:4]"
 SWITCHED_OFF: Final = "no, as you said"
+RECENT_EVENTS: Final = 200
+"""Among which the replay of a version that was just loaded must be."""
 
 
 @dataclass(frozen=True, slots=True)

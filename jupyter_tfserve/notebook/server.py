@@ -88,7 +88,7 @@ class Server(ServerHandle):
 
     def status(self) -> Status:
         """What runs now, for reading: models, versions, labels, addresses, and a command for each model."""
-        state = with_failures(self.client, self.client.state())
+        state = with_failures(self.client.state())
         figures = self.figures().models
         models = [
             model_view(

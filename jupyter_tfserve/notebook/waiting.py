@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,6 @@ POLL_S: Final = 0.1
 COMING: Final = ("START", "LOADING")
 MOVING: Final = (*COMING, "UNLOADING")
 """A version that is wanted again while it unloads comes back only after its end."""
-RECENT_EVENTS: Final = 200
 
 
 class LoadFailed(ServingError):
@@ -60,7 +59,7 @@ def settle(client: ControlClient, names: Iterable[str], timeout_s: float, say: S
     deadline = time.monotonic() + timeout_s
     wanted = set(names)
     while True:
-        state = with_failures(client, client.state())
+        state = with_failures(client.state())
         moving = _versions_in(MOVING, state, wanted)
         if not moving:
             # Files that were written this second are looked at once more before they count.
@@ -118,32 +117,25 @@ def _wait_a_step(client: ControlClient, model: str, version: int, deadline: floa
     except ServingError as error:
         if error.code is not Code.DEADLINE_EXCEEDED:
             raise
-    return _find(with_failures(client, client.state()), model, version)
+    return _find(with_failures(client.state()), model, version)
 
 
-def with_failures(client: ControlClient, state: State) -> State:
+def with_failures(state: State) -> State:
     """The state, where a version that failed to load and will be tried again carries its last error.
 
     The engine tries a failed load again for minutes, as TensorFlow Serving does, and says LOADING meanwhile.
     """
-    if not _versions_in(COMING, state, {model.name for model in state.models}):
-        return state
-    errors: dict[tuple[str, int], str] = {}
-    for event in client.history(RECENT_EVENTS):
-        # Newest first; what an earlier run of the engine wrote is about other loads.
-        if event["kind"] == "error" and event["time"] >= state.engine.started:
-            errors.setdefault((event["model"], event["version"]), event["detail"])
-    models = (replace(model, versions=_with_errors(model, errors)) for model in state.models)
+    models = (
+        replace(model, versions=tuple(_with_error(version) for version in model.versions))
+        for model in state.models
+    )
     return replace(state, models=tuple(models))
 
 
-def _with_errors(model: ModelState, errors: Mapping[tuple[str, int], str]) -> tuple[VersionState, ...]:
-    return tuple(
-        replace(version, error_code=Code.UNKNOWN.name, error_message=errors[model.name, version.version])
-        if version.state in COMING and (model.name, version.version) in errors
-        else version
-        for version in model.versions
-    )
+def _with_error(version: VersionState) -> VersionState:
+    if version.state not in COMING or not version.last_error:
+        return version
+    return replace(version, error_code=Code.UNKNOWN.name, error_message=version.last_error)
 
 
 def _find(state: State, model: str, version: int) -> VersionState | None:

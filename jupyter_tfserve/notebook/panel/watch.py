@@ -66,7 +66,7 @@ class EngineWatch:
     def _look(self, wants_log: bool) -> Snapshot:
         self._follow()
         client = self._handle.client
-        state = with_failures(client, client.state(REPLY_TIMEOUT_S))
+        state = with_failures(client.state(REPLY_TIMEOUT_S))
         return Snapshot(
             time=time.time(),
             state=state,
