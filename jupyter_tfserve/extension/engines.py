@@ -137,7 +137,7 @@ class Engines:
             if status is None or status.state in _ENDED:
                 await self._prepare_again(engine, request)
             elif _differ(request, engine.request):
-                engine.notes = ("it runs already; stop it first to change its ports",)
+                engine.notes = ("The server runs already; stop it first to change its ports.",)
             else:
                 engine.notes = self._launched(engine).notes
             try:

@@ -150,7 +150,8 @@ def check_cpus(facts: Surroundings) -> Iterator[Finding]:
     quota, seen = facts.cpu_quota, facts.cpu_count
     threads = allowed_cpus(seen, quota)
     if quota is not None and threads < seen:
-        text = f"the container may use {quota:g} of the {seen} CPUs; the server keeps to that, TensorFlow in a kernel does not"
+        allowed = f"the container may use {quota:g} of the {seen} CPUs"
+        text = f"{allowed}; the server keeps to that, TensorFlow in a kernel does not"
         fix = f"tf.config.threading.set_intra_op_parallelism_threads({threads}) before the kernel's first operation"
         yield Finding(Health.NOTE, "CPUs", text, fix)
     else:
