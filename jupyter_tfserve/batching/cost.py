@@ -6,6 +6,7 @@ shape is assumed: a call's fixed cost, a cache that overflows and a plateau are 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -17,11 +18,15 @@ OUTLIER: Final = 3.0
 """A run that took so many times what is known counts as this much: the machine was busy with something else."""
 BATCH_OVERHEAD_S: Final = 100e-6
 """What each batch costs beside its run, in merging, framing and splitting."""
-PLATEAU: Final = 0.97
-"""A smaller size that reaches this share of the best throughput is as good, and its callers wait less."""
-MUCH_BETTER: Final = 1.1
-WORTH_MORE: Final = 1.05
+WORTH_IT: Final = 1.03
+"""A doubling that gains less throughput is not worth the longer wait of its callers."""
+WORTH_TRYING: Final = 1.05
 """Doubling must have gained so much for the next doubling to be tried."""
+LONG_S: Final = 0.1
+WORTH_LONG: Final = 1.25
+"""What a doubling must gain whose batch takes longer: everybody waits for it, and a machine that others use measures
+gains of a few per cent that are none."""
+MUCH_BETTER: Final = 1.1
 
 
 @dataclass(slots=True)
@@ -83,10 +88,14 @@ class CostCurve:
     def row_seconds(self, size: int) -> float:
         """What a row takes in batches of `size`. REQUIRES: something is known.
 
-        A larger batch than any that was seen is taken for no slower than the largest, until it is seen.
+        Beyond the largest batch that was seen it goes on as from the smallest to the largest; if all had one size, a
+        larger one is taken for no slower, until it is seen.
         """
-        largest = max(self._buckets.values(), key=lambda each: each.rows).rows
-        seconds = self.seconds(min(size, int(largest))) or 0.0
+        points = self._points(0.0)
+        (low, low_s), (high, high_s) = points[0], points[-1]
+        seconds = self.seconds(min(size, int(high))) or 0.0
+        if size > high > low:
+            seconds += (high_s - low_s) / (high - low) * (size - high)
         return (seconds + BATCH_OVERHEAD_S) / size
 
     def rows_within(self, budget_s: float, deviations: float = 0.0) -> int | None:
@@ -109,19 +118,29 @@ class CostCurve:
         Sizes up to `start` are allowed untried, and given up only for a much better one; larger ones are tried
         one doubling at a time, as long as each gains more than a little.
         """
-        rates = {1 << i: b.rate for i, b in sorted(self._buckets.items()) if b.count >= SETTLED_AFTER}
-        small = {size: rate for size, rate in rates.items() if size < start}
-        large = {size: rate for size, rate in rates.items() if size >= start}
+        known = {1 << i: b for i, b in sorted(self._buckets.items()) if b.count >= SETTLED_AFTER}
+        large = [size for size in known if size >= start]
         if not large:
             return min(start, limit)
-        best_rate = max(large.values())
-        size = next(size for size, rate in large.items() if rate >= PLATEAU * best_rate)
-        if small and max(small.values()) > MUCH_BETTER * best_rate:
-            return min(max(small, key=lambda each: small[each]), limit)
-        half = rates.get(size // 2)
-        if size == max(large) and (half is None or large[size] > WORTH_MORE * half):
+        quickest = max(known, key=lambda size: known[size].rate)
+        if known[quickest].rate > MUCH_BETTER * max(known[size].rate for size in large):
+            return min(quickest, limit)
+        size = large[0]
+        for larger in large[1:]:
+            if _gain(known, size, larger) >= (WORTH_LONG if known[larger].seconds > LONG_S else WORTH_IT):
+                size = larger
+        if size == large[-1] and self._is_worth_trying(known, size):
             size *= 2
         return min(size, limit)
+
+    @staticmethod
+    def _is_worth_trying(known: Mapping[int, _Bucket], size: int) -> bool:
+        """Whether twice as many rows may gain something, going by what the last doubling did."""
+        is_long = 2 * known[size].seconds > LONG_S
+        smaller = max((each for each in known if each < size), default=None)
+        if smaller is None or (not is_long and smaller < size // 2):
+            return not is_long
+        return _gain(known, smaller, size) > (WORTH_LONG if is_long else WORTH_TRYING)
 
     @property
     def largest_rows(self) -> float:
@@ -140,3 +159,10 @@ class CostCurve:
             highest = max(highest, bucket.seconds + deviations * bucket.deviation)
             points.append((bucket.rows, highest))
         return points
+
+
+def _gain(known: Mapping[int, _Bucket], smaller: int, larger: int) -> float:
+    """How many times the throughput each doubling from the one size to the other has brought."""
+    doublings = (larger // smaller).bit_length() - 1
+    gain: float = (known[larger].rate / known[smaller].rate) ** (1 / doublings)
+    return gain

@@ -22,6 +22,8 @@ LEARN_EVERY: Final = 16
 TRY_LARGER_EVERY: Final = 64
 """One batch of so many may be twice as large as the best: what was worse once may be better now. A multiple of
 `QUICK_EVERY` and `LEARN_EVERY`, so that it is learned from."""
+SLOW_S: Final = 1e-2
+"""Of slow batches, which are few, each is looked at."""
 QUICK_S: Final = 1e-3
 QUICK_EVERY: Final = 4
 """Of quick batches, which are many, one of so many is learned from."""
@@ -81,6 +83,8 @@ class ShapeCost:
 @dataclass(slots=True)
 class _Learned:
     curve: CostCurve = field(default_factory=CostCurve)
+    """Of batches as they run now, side by side or not: what takes twice as long beside another is no larger for it."""
+    other_curve: CostCurve = field(default_factory=CostCurve)
     shapes: ShapeCost = field(default_factory=ShapeCost)
     batches: int = 0
     limit: int = START_ROWS
@@ -106,6 +110,16 @@ class BatchPlanner:
         self._by_signature: Mapping[str, BatchOptions] = signature_options or {}
         self._learned: dict[str, _Learned] = {}
         self._alone_s: dict[str, float] = {}
+        self._side_by_side = True
+
+    def take_turns(self, side_by_side: bool) -> None:
+        """Whether batches run side by side from now on; what they take is learned of each way apart."""
+        if side_by_side is self._side_by_side:
+            return
+        self._side_by_side = side_by_side
+        for signature, learned in self._learned.items():
+            learned.curve, learned.other_curve = learned.other_curve, learned.curve
+            self._look(signature, learned)
 
     def configure(self, options: BatchOptions, signature_options: Mapping[str, BatchOptions]) -> None:
         """Other options from now on; what was learned of the model stays true."""
@@ -164,14 +178,11 @@ class BatchPlanner:
             return
         is_largest = rows > learned.curve.largest_rows
         learned.curve.learn(rows, seconds)
-        if is_largest or learned.batches < LEARN_EVERY or learned.batches % LEARN_EVERY == 1:
-            # Of sizes that are only being tried nothing is believed: whoever was admitted for it would wait too long.
-            believed = min(learned.limit, max(START_ROWS, int(learned.curve.largest_rows)))
-            learned.row_s = learned.curve.row_seconds(believed)
         if learned.shapes.compared < COMPARED_SHAPES:
             learned.shapes.learn(rows, seconds)
-        if learned.batches % LEARN_EVERY == 1:
-            learned.limit = self._best(signature, learned)
+        is_turn = learned.batches < LEARN_EVERY or learned.batches % LEARN_EVERY == 1
+        if is_turn or is_largest or seconds >= SLOW_S:
+            self._look(signature, learned)
 
     def learn_alone(self, signature: str, seconds: float) -> None:
         """A run that could not share a batch took so long."""
@@ -210,6 +221,13 @@ class BatchPlanner:
     @staticmethod
     def _pads(options: BatchOptions, learned: _Learned | None) -> bool:
         return options.pad_to_powers_of_two or (learned is not None and learned.shapes.is_dear)
+
+    def _look(self, signature: str, learned: _Learned) -> None:
+        learned.limit = self._best(signature, learned)
+        largest = int(learned.curve.largest_rows)
+        if largest:
+            # Of sizes that are only being tried nothing is believed: whoever was admitted for it would wait too long.
+            learned.row_s = learned.curve.row_seconds(min(learned.limit, max(START_ROWS, largest)))
 
     def _best(self, signature: str, learned: _Learned) -> int:
         return learned.curve.best_rows(START_ROWS, self.options(signature).max_batch_size)

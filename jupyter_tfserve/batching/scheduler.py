@@ -371,6 +371,7 @@ class BatchScheduler:
         del self._running[lane]
         self._free.give_back(lane)
         self._overlap.ended(self._clock(), running)
+        self._planner.take_turns(self._overlap.turns is Turns.SIDE_BY_SIDE)
         if self._overlap.turns is Turns.ONE_AT_A_TIME and self._may_overtake and self._queue.rows:
             self._dispatch()
         else:

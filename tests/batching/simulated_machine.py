@@ -18,6 +18,7 @@ import numpy as np
 
 from jupyter_tfserve.batching.overlap import Turns
 from jupyter_tfserve.batching.scheduler import BatchScheduler
+from jupyter_tfserve.errors import Overloaded
 from jupyter_tfserve.options import BatchOptions
 from jupyter_tfserve.types import Tensors
 
@@ -223,6 +224,7 @@ class Simulation:
         self.scheduler = BatchScheduler(
             options or BatchOptions(verify=False), lambda: self.machine.now, cpu_s=lambda: self.machine.cpu_s
         )
+        self.refused = 0
         self._lanes = lanes
         self._row = {"x": np.zeros((1, 1), np.float32)}
 
@@ -254,7 +256,11 @@ class Simulation:
 
     async def _request(self, due: float) -> None:
         self.machine.burn(self.machine.costs.before_s)
-        await self.scheduler.submit("s", self._row, ("y",))
+        try:
+            await self.scheduler.submit("s", self._row, ("y",))
+        except Overloaded:
+            self.refused += 1
+            return
         self.machine.burn(self.machine.costs.after_s)
         self.machine.latencies.append((due, self.machine.now - due))
 

@@ -86,3 +86,24 @@ def test_larger_sizes_are_tried_while_they_pay() -> None:
     assert learned(cost, [1, 32, 64]).best_rows(64, 1000) == 128
     assert learned(cost, [1, 32, 64, 128]).best_rows(64, 1000) == 256
     assert learned(cost, [1, 32, 64, 128]).best_rows(64, 200) == 200
+
+
+def test_long_batches_grow_for_a_clear_gain_only() -> None:
+    """64 rows in 0.4 s: twice as many would have everybody wait for 0.8 s, so 10 % more throughput are not enough."""
+
+    def cost(n: int) -> float:
+        return 0.08 + 0.005 * n
+
+    assert learned(cost, [16, 32, 64]).best_rows(64, 1000) == 64
+    assert learned(cost, [16, 32, 64, 128, 256]).best_rows(64, 1000) == 64
+    # The same shape at a hundredth of the time.
+    assert learned(lambda n: cost(n) / 100, [16, 32, 64]).best_rows(64, 1000) == 128
+
+
+def test_long_batches_grow_where_rows_cost_next_to_nothing() -> None:
+    assert learned(lambda n: 0.3 + 1e-4 * n, [16, 32, 64]).best_rows(64, 1000) == 128
+
+
+def test_rows_beyond_what_was_seen_cost_what_rows_have_cost_so_far() -> None:
+    assert learned(lambda n: 0.01 * n, [1, 8]).row_seconds(64) == pytest.approx(0.01, rel=0.05)
+    assert learned(lambda n: 0.01 * n, [8]).row_seconds(64) == pytest.approx(0.08 / 64, rel=0.05)

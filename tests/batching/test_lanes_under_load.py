@@ -89,3 +89,15 @@ def test_as_many_batches_run_at_once_as_were_asked_for_by_upstreams_rules() -> N
     simulation.closed(64, 0.5)
     assert {batch.turns for batch in simulation.machine.ran} == {Turns.SIDE_BY_SIDE}
     assert max(batch.others for batch in simulation.machine.ran) == 1
+
+
+def test_ten_times_the_load_makes_neither_batches_nor_the_line_grow() -> None:
+    """8 ms for each row, whatever its company: a second of waiting is 125 rows, and no batch needs more than 64."""
+    options = BatchOptions(verify=False, max_queue_wait_ms=1000)
+    costs = Costs(lambda rows: 0.008 * rows, threads=2.0, scatter=0.3)
+    simulation = Simulation(costs, cpus=2.0, options=options)
+    simulation.closed(64, 3.0)
+    latencies = simulation.open(1250, 20.0)
+    assert max(batch.rows for batch in simulation.machine.ran) <= 128
+    assert percentile(latencies, 99) < 1.0 + 2 * 128 * 0.008
+    assert len(latencies) > 0.85 * 125 * 20

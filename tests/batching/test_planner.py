@@ -140,3 +140,18 @@ def test_rows_are_padded_from_the_start_when_few_sizes_are_wanted():
         BatchOptions(pad_to_powers_of_two=True, allowed_batch_sizes=(6, 10), max_batch_size=10)
     )
     assert listed.padded("s", 3) == 6
+
+
+def test_batch_that_shared_the_processors_makes_no_larger_one_look_quicker() -> None:
+    """Side by side 32 rows take as long as 64 do alone: that is company, and no gain of the size."""
+    planner = BatchPlanner(BatchOptions())
+    for _ in range(40):
+        planner.learn("s", 32, 0.08)
+    planner.take_turns(side_by_side=False)
+    for _ in range(40):
+        planner.learn("s", 64, 0.08)
+    assert planner.limit("s") <= 64
+    assert planner.row_seconds("s", 1) == pytest.approx(0.08 / 64, rel=0.1)
+    planner.take_turns(side_by_side=True)
+    assert planner.row_seconds("s", 1) == pytest.approx(0.08 / 64, rel=0.1)
+    assert planner.seconds("s", 32) == pytest.approx(0.08)
