@@ -16,6 +16,7 @@ from typing import IO, Any, Final
 import numpy as np
 
 from jupyter_tfserve.errors import Code, ServingError
+from jupyter_tfserve.notebook.bench_view import bench_html, bench_text
 from jupyter_tfserve.notebook.progress import Say
 from jupyter_tfserve.types import Tensor
 
@@ -65,14 +66,9 @@ class Bench:
 
     def __str__(self) -> str:
         """The table that a terminal shows."""
-        # Here, since the view imports this module.
-        from jupyter_tfserve.notebook.bench_view import bench_text
-
         return bench_text(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        from jupyter_tfserve.notebook.bench_view import bench_html
-
         return {"text/plain": str(self), "text/html": bench_html(self)}
 
 

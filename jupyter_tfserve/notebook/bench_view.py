@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from jupyter_tfserve.notebook.bench import Bench, Load
 from jupyter_tfserve.notebook.figures import BLUE, GREY, ORANGE, image_html, new_figure
+
+if TYPE_CHECKING:
+    from jupyter_tfserve.notebook.bench import Bench, Load
 
 HEADS: Final = ("load", "answers/s", "p50 ms", "p90 ms", "p99 ms", "errors")
 _LEFT: Final = "style='text-align:left'"

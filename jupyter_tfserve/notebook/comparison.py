@@ -11,6 +11,7 @@ import numpy as np
 
 from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.notebook.answer_table import is_probabilities
+from jupyter_tfserve.notebook.comparison_view import comparison_html, comparison_text
 from jupyter_tfserve.types import Tensor
 
 WORST_SHOWN: Final = 10
@@ -64,16 +65,16 @@ class Comparison:
         """How many rows were compared."""
         return len(self.differences)
 
+    @property
+    def is_of_classes(self) -> bool:
+        """Whether the answers are classes, not numbers."""
+        return self.kind is Kind.CLASSES
+
     def __str__(self) -> str:
         """The summary that a terminal shows."""
-        # Here, since the view imports this module.
-        from jupyter_tfserve.notebook.comparison_view import comparison_text
-
         return comparison_text(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        from jupyter_tfserve.notebook.comparison_view import comparison_html
-
         return {"text/plain": str(self), "text/html": comparison_html(self)}
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jupyter_tfserve.notebook.answer_table import show_value
-from jupyter_tfserve.notebook.comparison import Comparison, Kind, Side
 from jupyter_tfserve.notebook.figures import BLUE, GREY, ORANGE, image_html, new_figure
+
+if TYPE_CHECKING:
+    from jupyter_tfserve.notebook.comparison import Comparison, Side
 
 _LEFT = "style='text-align:left'"
 
@@ -50,9 +52,9 @@ def draw(comparison: Comparison) -> Any:
 
 
 def _draw_scatter(axis: Any, comparison: Comparison) -> None:
-    x, y = (_plotted(side, comparison.kind) for side in (comparison.a, comparison.b))
+    x, y = (_plotted(side, comparison.is_of_classes) for side in (comparison.a, comparison.b))
     differs = np.zeros(len(x), bool)
-    if comparison.kind is Kind.CLASSES:
+    if comparison.is_of_classes:
         differs = np.asarray(comparison.a.choices != comparison.b.choices, bool)
     axis.scatter(x[~differs], y[~differs], s=10, color=BLUE, alpha=0.5, label="same class")
     axis.scatter(x[differs], y[differs], s=14, color=ORANGE, label="other class", marker="x")
@@ -61,15 +63,15 @@ def _draw_scatter(axis: Any, comparison: Comparison) -> None:
     if finite.size:
         ends = [finite.min(), finite.max()]
         axis.plot(ends, ends, color=GREY, linewidth=1, zorder=0)
-    word = "largest score" if comparison.kind is Kind.CLASSES else "answer"
+    word = "largest score" if comparison.is_of_classes else "answer"
     axis.set_xlabel(f"{word} of {comparison.a.target}", parse_math=False)
     axis.set_ylabel(f"{word} of {comparison.b.target}", parse_math=False)
     if differs.any():
         axis.legend(frameon=False)
 
 
-def _plotted(side: Side, kind: Kind) -> Any:
-    if kind is Kind.NUMBERS:
+def _plotted(side: Side, are_classes: bool) -> Any:
+    if not are_classes:
         return side.answers.astype(np.float64).ravel()
     if side.answers.dtype.kind in "fiu":
         return side.answers.astype(np.float64).reshape(len(side.answers), -1).max(axis=1)
@@ -92,7 +94,7 @@ def _draw_latencies(axis: Any, comparison: Comparison) -> None:
 
 def _headline(comparison: Comparison) -> str:
     rows = f"{comparison.rows} row{'' if comparison.rows == 1 else 's'}"
-    what = "name the same class" if comparison.kind is Kind.CLASSES else "agree within 1 % of the range"
+    what = "name the same class" if comparison.is_of_classes else "agree within 1 % of the range"
     a, b = comparison.a.target, comparison.b.target
     return f"{a} and {b}: {comparison.agreement:.1%} of {rows} {what}"
 

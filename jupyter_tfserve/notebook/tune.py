@@ -14,6 +14,7 @@ from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.notebook.batching import NAMES, with_changes
 from jupyter_tfserve.notebook.bench import OPEN_CONNECTIONS, Load, check_answered, load_process
 from jupyter_tfserve.notebook.progress import Say
+from jupyter_tfserve.notebook.tune_view import tuning_html, tuning_text
 
 TUNE_S: Final = 30.0
 MIN_PHASE_S: Final = 0.2
@@ -88,14 +89,9 @@ class Tuning:
 
     def __str__(self) -> str:
         """The table that a terminal shows."""
-        # Here, since the view imports this module.
-        from jupyter_tfserve.notebook.tune_view import tuning_text
-
         return tuning_text(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        from jupyter_tfserve.notebook.tune_view import tuning_html
-
         return {"text/plain": str(self), "text/html": tuning_html(self)}
 
 

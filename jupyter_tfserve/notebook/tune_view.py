@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from jupyter_tfserve.notebook.batching import describe_settings
 from jupyter_tfserve.notebook.figures import BLUE, GREY, ORANGE, image_html, new_figure
-from jupyter_tfserve.notebook.tune import Tuning
+
+if TYPE_CHECKING:
+    from jupyter_tfserve.notebook.tune import Tuning
 
 _LEFT: Final = "style='text-align:left'"
 _RIGHT: Final = "style='text-align:right'"
