@@ -73,17 +73,14 @@ class _Piece:
         self._pieces.whole.set_exception(error)
 
 
-def in_pieces(task: BatchTask, size: int) -> tuple[list[BatchTask], Pieces]:
-    """The tasks of at most `size` rows that a task is run as."""
-    parts = split_rows(task.inputs, task.rows, size)
+def in_pieces(task: BatchTask, size: int, first: int = 0) -> tuple[list[BatchTask], Pieces]:
+    """The tasks of at most `size` rows that a task is run as, before them one of `first` rows, unless 0."""
+    parts = split_rows(task.inputs, task.rows, size, first)
     pieces = Pieces(task.future, len(parts))
-    # One connection's large request would be everybody's on this machine, who are one caller.
-    caller = task if task.caller is None else task.caller
     tasks = [
         replace(
             task,
             inputs=part,
-            caller=caller,
             rows=batch_rows(part),
             size_bytes=size_bytes(part),
             future=pieces.waiter(place),

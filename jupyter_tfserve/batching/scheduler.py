@@ -22,7 +22,7 @@ from jupyter_tfserve.batching.overlap import LaneOverlap, Turns
 from jupyter_tfserve.batching.pieces import Pieces, in_pieces
 from jupyter_tfserve.batching.planner import BatchPlanner, LearnedBatching
 from jupyter_tfserve.batching.queue import BatchQueue, expire
-from jupyter_tfserve.batching.rules import checked_rows, split_rows
+from jupyter_tfserve.batching.rules import checked_rows
 from jupyter_tfserve.batching.running import RunningBatch, expected
 from jupyter_tfserve.batching.stopwatch import Stopwatch
 from jupyter_tfserve.batching.stuck import StuckLanes
@@ -150,6 +150,8 @@ class BatchScheduler:
         if task.alone and rows > 1 and self._execution.is_proven(signature, outputs):
             size = max(self._planner.limit(signature), -(-rows // MAX_PIECES))
             if rows > size:
+                # One connection's large request would be everybody's on this machine, who are one caller.
+                task.caller = task if task.caller is None else task.caller
                 self._enqueue_all(*in_pieces(task, size))
                 return
         self._enqueue(task)
@@ -166,33 +168,24 @@ class BatchScheduler:
     ) -> None:
         """By TensorFlow Serving's rules, split where that is asked for."""
         options = self._planner.options(signature)
-        rows = checked_rows(inputs, options.max_batch_size)
-        parts = [inputs]
-        if batchable and rows > options.execution_size:
-            open_room = self._queue.open_room((signature, outputs))
-            parts = split_rows(inputs, rows, options.execution_size, open_room)
-        pieces = Pieces(waiter, len(parts))
-        tasks = [
-            self._task(
-                signature,
-                part,
-                outputs,
-                timeout_s,
-                batch_rows(part) if batchable else 0,
-                waiter if len(parts) == 1 else pieces.waiter(place),
-                watch,
-            )
-            for place, part in enumerate(parts)
-        ]
+        checked_rows(inputs, options.max_batch_size)
+        rows = batch_rows(inputs) if batchable else 0
+        task = self._task(signature, inputs, outputs, timeout_s, rows, waiter, watch)
+        tasks, pieces = [task], None
+        if rows > options.execution_size:
+            tasks, pieces = in_pieces(task, options.execution_size, self._queue.open_room(task.queue))
+            for piece in tasks:
+                piece.alone = self._must_run_alone(piece)
         self._queue.check_room(tasks, len(self._free))
         self._enqueue_all(tasks, pieces)
 
-    def _enqueue_all(self, tasks: list[BatchTask], pieces: Pieces) -> None:
+    def _enqueue_all(self, tasks: list[BatchTask], pieces: Pieces | None) -> None:
         try:
             for task in tasks:
                 self._enqueue(task)
         except ServingError:
-            pieces.give_up()
+            if pieces is not None:
+                pieces.give_up()
             raise
 
     def _task(
@@ -297,7 +290,15 @@ class BatchScheduler:
         # One turn of the loop later: every request that the loop is about to read joins the same batch.
         if self._free and not self._dispatching and self._queue.rows:
             self._dispatching = True
+            asyncio.get_running_loop().call_soon(self._look, self._queue.rows)
+
+    def _look(self, seen_rows: int) -> None:
+        # One turn more if this one has brought others: more are on their way then, and share what a batch costs.
+        rows = self._queue.rows
+        if rows > seen_rows and rows < self._planner.limit(self._queue.first_signature):
             asyncio.get_running_loop().call_soon(self._dispatch)
+        else:
+            self._dispatch()
 
     def _dispatch(self) -> None:
         self._dispatching = False

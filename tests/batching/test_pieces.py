@@ -75,16 +75,14 @@ def test_request_fails_when_its_pieces_answers_have_different_shapes() -> None:
     assert error.code is Code.INTERNAL
 
 
-def test_pieces_have_their_own_rows_and_their_request_for_a_caller_when_that_has_none() -> None:
+def test_request_is_answered_in_order_when_its_pieces_are_answered_in_any() -> None:
     whole = Whole()
     task = BatchTask("s", rows(1, 2, 3), ("y",), 3, 12, 0.0, 5.0, whole)
     tasks, _ = in_pieces(task, 2)
     assert [(piece.rows, piece.size_bytes, piece.deadline) for piece in tasks] == [(2, 8, 5.0), (1, 4, 5.0)]
-    assert all(piece.caller is task for piece in tasks)
     for piece in reversed(tasks):
         piece.future.set_result(piece.inputs)
     (answer,) = whole.told
     assert isinstance(answer, dict)
     assert answer["y"].tolist() == [1, 2, 3]
-    task.caller = "somebody"
-    assert {piece.caller for piece in in_pieces(task, 1)[0]} == {"somebody"}
+    assert [piece.rows for piece in in_pieces(task, 2, first=1)[0]] == [1, 2]

@@ -73,6 +73,28 @@ async def test_requests_of_one_turn_share_a_batch_when_a_lane_is_free() -> None:
     assert [float(answer["y"][0]) for answer in answers] == [0, 10, 20, 30, 40]
 
 
+async def test_requests_of_the_next_turn_join_the_batch_when_others_came_together() -> None:
+    scheduler, lane = plain(), HeldLane(held=False)
+    scheduler.add_lane(lane)
+    loop = asyncio.get_running_loop()
+
+    def begin(value: float) -> asyncio.Future[Tensors]:
+        future: asyncio.Future[Tensors] = loop.create_future()
+        rows = {"x": np.array([value], np.float32)}
+        scheduler.begin("serving_default", rows, ("y",), None, True, future)
+        return future
+
+    together = [begin(1), begin(2)]
+    await asyncio.sleep(0)
+    together.append(begin(3))
+    await asyncio.gather(*together)
+    alone = begin(4)
+    await asyncio.sleep(0)
+    later = begin(5)
+    await asyncio.gather(alone, later)
+    assert lane.batches == [[1, 2, 3], [4], [5]]
+
+
 async def test_request_waits_for_no_other_when_those_before_it_came_alone() -> None:
     scheduler, lane = plain(), HeldLane(held=False)
     scheduler.add_lane(lane)
