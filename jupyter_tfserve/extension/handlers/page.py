@@ -19,9 +19,11 @@ from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 from jupyter_tfserve.extension.handlers.base import RESOURCE, TFServeHandler, guarded
 
 FILES: Final[Mapping[str, str]] = {
-    "page.js": "text/javascript; charset=utf-8",
     "ask.js": "text/javascript; charset=utf-8",
     "figures.js": "text/javascript; charset=utf-8",
+    "jupyter.js": "text/javascript; charset=utf-8",
+    "served.js": "text/javascript; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
 }
 MAX_BODY_BYTES: Final = 128 * 2**10
