@@ -134,12 +134,14 @@ class InitialModels:
         return self.names <= {model.config.name for model in core.states()}
 
     async def wait_known(self, core: ServerCore[Any]) -> None:
-        """Returns when `core` knows the models, loaded or not, so that requests for them wait instead of failing;
-        or when that takes too long, as it does for a config that is refused.
+        """Returns when `core` knows the models and their versions, loaded or not, so that requests for them wait
+        and their status is told, instead of failing; or when that takes too long, as it does for a config that is
+        refused.
         """
-
         try:
-            await core.manager.changes.wait_until(lambda: self.is_known(core) or None, KNOWN_TIMEOUT_S)
+            await core.manager.changes.wait_until(
+                lambda: (self.is_known(core) and core.have_looked()) or None, KNOWN_TIMEOUT_S
+            )
         except ServingError:
             logger.warning("The configured models are not known yet")
 

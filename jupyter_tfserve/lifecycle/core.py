@@ -125,6 +125,10 @@ class ServerCore(Generic[LoaderT]):
         """
         return self._fleet.status(spec)
 
+    def have_looked(self) -> bool:
+        """Whether the folder of every served model was looked at, or never will be by itself."""
+        return self._fleet.have_looked(self.desired.by_name)
+
     def first_load_pending(self, spec: ModelSpec) -> bool:
         """Whether what `spec` means is still to load for the first time: the version that it names, by number or
         by label, or, if it names none, any version at all.

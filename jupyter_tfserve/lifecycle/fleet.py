@@ -86,11 +86,13 @@ class ModelFleet(Generic[LoaderT]):
 
     async def wait_looked(self, models: Collection[str]) -> None:
         """Returns when each of `models` was looked at; at once for those that never will be by themselves."""
-        if self._context.period_s >= 0:
-            await self._manager.changes.wait_until(lambda: True if self._have_looked(models) else None)
+        await self._manager.changes.wait_until(lambda: True if self.have_looked(models) else None)
 
-    def _have_looked(self, models: Collection[str]) -> bool:
-        return all(self._watches[name].has_looked for name in models if name in self._watches)
+    def have_looked(self, models: Collection[str]) -> bool:
+        """Whether each of `models` was looked at, or never will be by itself."""
+        return self._context.period_s < 0 or all(
+            self._watches[name].has_looked for name in models if name in self._watches
+        )
 
     def first_load_pending(self, spec: ModelSpec) -> bool:
         """As `ServerCore.first_load_pending`."""

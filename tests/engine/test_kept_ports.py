@@ -181,6 +181,16 @@ async def ask_grpc(address: str) -> str:
     return "answered" if "y" in answer.outputs else str(answer)
 
 
+async def ask_status(url: str) -> str:
+    """Of a model whose folder the next engine has yet to look at."""
+    wire = await Wire.open(url)
+    try:
+        status, body = await wire.ask(b"GET /v1/models/half_plus_two HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    finally:
+        wire.close()
+    return "answered" if (status, b'"1"' in body) == (200, True) else f"{status} {body!r}"
+
+
 def fronts_of(engine: int) -> list[psutil.Process]:
     return [one for one in psutil.Process(engine).children() if "engine.front" in str(one.cmdline())]
 
@@ -228,6 +238,7 @@ async def test_no_new_connection_fails_when_the_engine_is_killed(saved_models, h
         for _ in range(2):
             load.append(bench.keep_connecting(lambda: ask_rest(first.rest_url)))
             load.append(bench.keep_connecting(lambda: ask_grpc(first.grpc_address)))
+            load.append(bench.keep_connecting(lambda: ask_status(first.rest_url)))
         load = [asyncio.ensure_future(one) for one in load]
         await bench.answered(0.0, 20)
         accepting = fronts_of(first.pid)
@@ -238,6 +249,8 @@ async def test_no_new_connection_fails_when_the_engine_is_killed(saved_models, h
             since = time.monotonic()
         await bench.answered(since, 40)
         second = await supervisor.start()
+        bench.stop.set()
+        await asyncio.gather(*load)  # those that wait are answered
         assert second.pid != first.pid
         assert (second.rest_url, second.grpc_address) == (first.rest_url, first.grpc_address)
         failed = [one for one in bench.outcomes if one[0] > killed and one[1] != "answered"]
@@ -246,8 +259,8 @@ async def test_no_new_connection_fails_when_the_engine_is_killed(saved_models, h
         ours = listening_inodes(second.pid)
         assert len(ours) == 3
         # Whoever held one would keep the port open after the engine's end.
-        state = json.loads((await supervisor._call(second, "GET", "/control/state", 30)).body)
-        worker = state["models"][0]["versions"][0]["pid"]
+        path = "/control/models/half_plus_two/versions/1/wait?timeout_s=60"
+        worker = json.loads((await supervisor._call(second, "GET", path, DEADLINE_S)).body)["pid"]
         fork_server = psutil.Process(worker).parent()
         assert "forkserver" in str(fork_server.cmdline())
         assert not (inherited(worker) | inherited(fork_server.pid)) & ours
