@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from jupyter_tfserve.dataplane.listening import end_listening
 from jupyter_tfserve.worker.socket_messages import (
     MAX_ATTACHED,
     OwnerLine,
@@ -59,8 +60,9 @@ class KeptPorts:
         return self._line.open(_counts(self._kept), self._kept.all)
 
     def let_go(self) -> None:
-        """No run follows: connections are refused as soon as no engine holds the sockets either."""
+        """No run follows: connections are refused, also if a process that was forked from this one has the sockets."""
         self._collect()
+        end_listening(self._kept.all)
         self._kept.close()
         self._kept = ListeningSockets()
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from jupyter_tfserve.codec import protos
+from jupyter_tfserve.dataplane.grpc_listen import listen_tcp
 from jupyter_tfserve.dataplane.grpc_server import GrpcOptions, GrpcServer
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import LimitOptions, ListenOptions
@@ -118,6 +119,19 @@ async def test_unix_socket_is_refused_when_its_folder_is_missing(tmp_path):
     with pytest.raises(ServingError) as caught:
         await GrpcServer(FakePredictor(), listen, LimitOptions()).start()
     assert caught.value.code is Code.UNAVAILABLE
+
+
+async def test_connections_are_refused_after_a_stop_when_another_process_holds_the_socket_too():
+    server = GrpcServer(None, ListenOptions(), LimitOptions())
+    listening = listen_tcp("127.0.0.1", 0, reuse_port=False)
+    with listening[0].dup():
+        port = await server.start(listening)
+        assert server.listening == tuple(listening)
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        await server.stop(0)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+        writer.close()
 
 
 async def test_call_in_flight_is_answered_when_the_server_stops_with_grace(client):

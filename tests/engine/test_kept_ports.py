@@ -8,6 +8,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -96,12 +98,46 @@ def test_engine_gets_what_the_one_before_the_last_gave_when_the_last_died_early(
 
 
 def test_connections_are_refused_when_the_owner_has_let_go(kept) -> None:
-    addresses = engine_that_died(kept)
-    assert not any(map(is_refused, addresses))
-    kept.let_go()
-    assert all(map(is_refused, addresses))
+    """Also if somebody has the sockets as well: a process that was forked from a kernel."""
+    with listening() as ours:
+        address = ours.getsockname()
+        with engine_of(kept) as engine:
+            engine.give(ListeningSockets((ours,)))
+        assert not is_refused(address)
+        kept.let_go()
+        assert is_refused(address)
     with engine_of(kept) as engine:
         assert engine.take().all == ()
+
+
+OWNER = """
+import socket, sys
+from jupyter_tfserve.engine.kept_ports import KeptPorts, ListeningSockets, OwnerPorts
+kept = KeptPorts()
+for _ in range(2):  # what the first run gave is kept, what the second one gave is still on its way
+    engine = OwnerPorts(kept.end_for_engine().detach())
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        engine.give(ListeningSockets((listening,)))
+        port = listening.getsockname()[1]
+    engine.close()
+    print(port, flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.fault
+def test_connections_are_refused_when_the_owner_is_killed_between_two_engines() -> None:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", OWNER], stdin=pipe, stdout=pipe, text=True) as owner:
+        ports = [int(owner.stdout.readline())]
+        assert not is_refused(("127.0.0.1", ports[0]))
+        owner.stdin.write("\n")
+        owner.stdin.flush()
+        ports.append(int(owner.stdout.readline()))
+        assert not is_refused(("127.0.0.1", ports[1]))
+        owner.kill()
+        owner.wait()
+        assert [is_refused(("127.0.0.1", port)) for port in ports] == [True, True]
 
 
 def test_next_engine_binds_by_itself_when_the_last_one_ended_in_order(kept) -> None:
