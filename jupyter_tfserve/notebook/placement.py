@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from jupyter_tfserve.engine.client_state import ModelState, State
 from jupyter_tfserve.errors import Code, ServingError, invalid_argument
+from jupyter_tfserve.notebook.whom_to_ask import listed, nearest_first
 
 NEW_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 """Names that are a folder's, a URL's and a shell's plain word at once. A served model may have another."""
@@ -116,8 +117,8 @@ def _models_folder(state: State, root: Path | None) -> Path:
 
 
 def _unknown_model(state: State, name: str | None) -> ServingError:
-    known = sorted(model.name for model in state.models)
-    served = f"Served: {', '.join(known)}." if known else "No model is served yet."
+    known = nearest_first(name or "", (model.name for model in state.models))
+    served = f"Served: {listed(known)}." if known else "No model is served yet."
     if name is None:
         return invalid_argument("Which model? Name it with --model (when saving: --name).", served)
     return ServingError(Code.NOT_FOUND, f"No model {name!r} is served.", served)

@@ -76,7 +76,7 @@ class Questions:
         self, a: str, b: str, on: object, y: object | None, output: str | None, limit: int
     ) -> Comparison:
         """See `Server.compare`."""
-        specs = (parse_target(a), parse_target(b))
+        specs = (self._target(a), self._target(b))
         document = predict_document(on)
         document = cut_rows(document, 0, min(count_rows(document), limit))
         client = self._server.client
@@ -90,7 +90,7 @@ class Questions:
 
     def bench(self, target: str, on: object | None, model: object | None, seconds: float) -> Bench:
         """See `Server.bench`."""
-        spec = parse_target(target)
+        spec = self._target(target)
         url, document, signature = self._measurable(spec, on)
         columns = columns_of_document(document, signature)
         call = None if model is None else direct_call(model, columns, signature)
@@ -100,7 +100,7 @@ class Questions:
 
     def tune(self, target: str, on: object | None, wish: TuneWish) -> Tuning:
         """See `Server.tune`."""
-        spec = parse_target(target)
+        spec = self._target(target)
         url, document, _ = self._measurable(spec, on)
         with cell_progress() as say:
             return tune(self._server.client, spec.name, (url, encode_body(document)), wish, say, target)
@@ -109,7 +109,7 @@ class Questions:
         self, target: str | None, languages: Sequence[str], row: object | None, via: Via | None
     ) -> Snippets:
         """See `Server.snippets`."""
-        spec = ModelSpec(self._server.model(None).name) if target is None else parse_target(target)
+        spec = ModelSpec(self._server.model(None).name) if target is None else self._target(target)
         chosen = self._predicting(spec)
         known = self._last_row.get(spec.name)
         if row is not None:
@@ -131,6 +131,14 @@ class Questions:
         except ServingError:
             # Nothing is loaded, or no such model: what is asked next says so in the data plane's own words.
             return {}
+
+    def _target(self, text: str) -> ModelSpec:
+        """Whom `text` names. NOT_FOUND, with those that are there, if that is nobody."""
+        spec = parse_target(text)
+        missing = whom_to_ask(self._server.client.state(), spec)
+        if missing is not None:
+            raise ServingError(Code.NOT_FOUND, missing)
+        return spec
 
     def _predicting(self, spec: ModelSpec) -> tuple[str, Signature]:
         """The signature that predicts, and its name. FAILED_PRECONDITION when the model has none."""

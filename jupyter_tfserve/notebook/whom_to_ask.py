@@ -18,7 +18,7 @@ def whom_to_ask(state: State, spec: ModelSpec) -> str | None:
         names = [known.name for known in state.models]
         if not names:
             return "No model is served. Serve a folder: `%tfserve start PATH`."
-        return f"There is no model {spec.name!r}; there are {_listed(nearest_first(spec.name, names))}."
+        return f"There is no model {spec.name!r}; there are {listed(nearest_first(spec.name, names))}."
     if spec.label is not None and spec.label not in model.labels:
         return _no_such_label(model, spec.label)
     wanted = spec.version if spec.label is None else model.labels[spec.label]
@@ -27,6 +27,9 @@ def whom_to_ask(state: State, spec: ModelSpec) -> str | None:
 
 def nearest_first(name: str, names: Iterable[str]) -> list[str]:
     """The names: those that begin with `name`, then those that look most like it, then the alphabet's order."""
+
+    if not name:
+        return sorted(names)
 
     def distance(other: str) -> tuple[bool, float]:
         likeness = difflib.SequenceMatcher(None, name.lower(), other.lower()).ratio()
@@ -39,14 +42,14 @@ def _no_such_label(model: ModelState, label: str) -> str:
     if not model.labels:
         return f"Model {model.name} has no labels. Set one: `%tfserve label {label}=VERSION --model {model.name}`."
     labels = [f"{name} ({model.labels[name]})" for name in nearest_first(label, model.labels)]
-    return f"Model {model.name} has no label {label!r}; it has {_listed(labels)}."
+    return f"Model {model.name} has no label {label!r}; it has {listed(labels)}."
 
 
 def _not_served(model: ModelState, wanted: int | None, label: str | None) -> str | None:
     up = [version.version for version in model.versions if version.state == "AVAILABLE"]
     if wanted in up or (wanted is None and up):
         return None
-    served = f"it serves {_listed(map(str, up))}" if up else "none of its versions is up"
+    served = f"it serves {listed(map(str, up))}" if up else "none of its versions is up"
     if wanted is None:
         return f"Model {model.name} cannot be asked: {served}. `%tfserve status` says why."
     if label is not None:
@@ -54,7 +57,8 @@ def _not_served(model: ModelState, wanted: int | None, label: str | None) -> str
     return f"Model {model.name} does not serve version {wanted}; {served}."
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """The first ten, and how many more there are."""
     every = list(names)
     more = f" and {len(every) - MAX_NAMES} more" if len(every) > MAX_NAMES else ""
     return ", ".join(every[:MAX_NAMES]) + more

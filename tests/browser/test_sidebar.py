@@ -268,3 +268,30 @@ def test_loading_version_shows_how_long_and_why_it_is_tried_again(lab, serving, 
     expect(lab.row(2).locator(".jp-tfserve-reason")).to_have_text("Attempt 1 of 6 to load failed: no graph")
     lab.screenshot("sidebar-loading")
     page.unroute_all(behavior="wait")
+
+
+def test_models_are_a_line_each_when_there_are_many(lab, serving, page):
+    def many(route):
+        document = route.fetch().json()
+        (model,) = document["models"]
+        ended = {
+            **model["versions"][0],
+            "state": "END",
+            "error_code": "DATA_LOSS",
+            "error_message": "no graph",
+        }
+        broken = {**model, "name": "broken", "labels": {}, "versions": [ended]}
+        document["models"] = [model, broken, *({**model, "name": f"m{number}" * 20} for number in range(3))]
+        route.fulfill(body=json.dumps(document))
+
+    page.route("**/control/state?*", many)
+    # A fresh page: what was open before stays so.
+    lab.open()
+    expect(lab.panel.locator(".jp-tfserve-Model")).to_have_count(5)
+    expect(lab.panel.locator(".jp-tfserve-Versions")).to_have_count(0)
+    expect(lab.model("version")).to_contain_text("AVAILABLEv2, v1production: 1")
+    expect(lab.model("broken").locator("[data-state='failed']")).to_be_visible()
+    lab.screenshot("sidebar-many")
+    lab.model("version").locator("summary").press("Enter")
+    expect(lab.chip("production", 1)).to_be_visible()
+    page.unroute_all(behavior="wait")

@@ -27,6 +27,13 @@ def test_only_model_is_meant_when_none_is_named():
         ({"a": "/a", "b": "/b"}, None, Code.INVALID_ARGUMENT, "Served: a, b."),
         ({}, None, Code.INVALID_ARGUMENT, "No model is served yet."),
         ({"a": "/a"}, "c", Code.NOT_FOUND, "Served: a."),
+        ({"ab": "/1", "prices": "/2"}, "pirces", Code.NOT_FOUND, "Served: prices, ab."),
+        (
+            {f"m{n}": f"/{n}" for n in range(12)},
+            None,
+            Code.INVALID_ARGUMENT,
+            "Served: m0, m1, m10, m11, m2, m3, m4, m5, m6, m7 and 2 more.",
+        ),
     ],
 )
 def test_models_are_listed_when_none_can_be_meant(models, name, code, hint):

@@ -75,6 +75,7 @@ STYLE: Final = """
   animation: jp-tfserve-silence 0s linear SILENCE_S forwards; }
 @keyframes jp-tfserve-silence { to { visibility: visible; max-height: none; } }
 .R.jupyter-widgets-disconnected .silence { visibility: visible; max-height: none; animation: none; }
+.R.jupyter-widgets-disconnected :is(button, select, input) { opacity: 0.5; pointer-events: none; }
 .R.jupyter-widgets-disconnected::before, .R .jupyter-widgets-disconnected::before { display: none; }
 .R .plots { display: flex; flex-wrap: wrap; gap: 4px 24px; }
 .R figure { margin: 0; flex: 1 1 280px; max-width: 360px; }

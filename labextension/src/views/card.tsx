@@ -4,6 +4,7 @@ import type { IModel } from '../documents';
 import { findEngine } from '../state';
 import { useServing, useServingState } from './context';
 import { Curl } from './curl';
+import { MAX_OPEN_MODELS, ModelFold } from './modelFold';
 import { Button, StateMark } from './parts';
 import { Versions } from './versions';
 
@@ -61,6 +62,7 @@ export function Card(props: ICardProps): React.ReactElement {
           model={model}
           engine={isLive ? card.engine : null}
           restUrl={restUrl}
+          isFirstOpen={models.length <= MAX_OPEN_MODELS}
         />
       ))}
       {models.length === 0 && (
@@ -88,15 +90,17 @@ function CardModel(props: {
   readonly model: IModel;
   readonly engine: string | null;
   readonly restUrl: string | null;
+  readonly isFirstOpen: boolean;
 }): React.ReactElement {
-  const { model, engine, restUrl } = props;
+  const { model, engine, restUrl, isFirstOpen } = props;
   const curl = model.curl ?? '';
   return (
     <div className="jp-tfserve-Model" data-model={model.name}>
-      <h4>{model.name}</h4>
-      <Versions model={model} engine={engine} />
-      {engine !== null && <Curl engine={engine} model={model.name} restUrl={restUrl} />}
-      {engine === null && curl !== '' && <pre>{curl}</pre>}
+      <ModelFold model={model} isFirstOpen={isFirstOpen}>
+        <Versions model={model} engine={engine} />
+        {engine !== null && <Curl engine={engine} model={model.name} restUrl={restUrl} />}
+        {engine === null && curl !== '' && <pre>{curl}</pre>}
+      </ModelFold>
     </div>
   );
 }

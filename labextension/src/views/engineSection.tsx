@@ -5,6 +5,7 @@ import type { IEngineView } from '../state';
 import { useServing } from './context';
 import { History } from './history';
 import { Log } from './log';
+import { MAX_OPEN_MODELS } from './modelFold';
 import { ModelSection } from './modelSection';
 import { Button, ConfirmButton, FailureNote, IconButton, StateMark } from './parts';
 
@@ -46,7 +47,12 @@ export function EngineSection(props: {
         </FailureNote>
       )}
       {models.map(model => (
-        <ModelSection key={model.name} engine={engine} model={model} />
+        <ModelSection
+          key={model.name}
+          engine={engine}
+          model={model}
+          isFirstOpen={models.length <= MAX_OPEN_MODELS}
+        />
       ))}
       {engine.state === 'running' && failure === null && models.length === 0 && (
         <p className="jp-tfserve-hint">{trans.__('It serves no models yet.')}</p>

@@ -3,6 +3,7 @@ import type { IEngine, IModel } from '../documents';
 import { useServing } from './context';
 import { Curl } from './curl';
 import { type ILabelChoice, LabelForm } from './labelForm';
+import { ModelFold } from './modelFold';
 import { Button, ConfirmButton } from './parts';
 import { Policy } from './policy';
 import { Versions } from './versions';
@@ -11,6 +12,7 @@ import { Versions } from './versions';
 export function ModelSection(props: {
   readonly engine: IEngine;
   readonly model: IModel;
+  readonly isFirstOpen: boolean;
 }): React.ReactElement {
   const { model: serving, trans } = useServing();
   const { engine, model } = props;
@@ -29,47 +31,46 @@ export function ModelSection(props: {
       aria-labelledby={id}
       data-model={model.name}
     >
-      <h4 id={id} title={model.base_path}>
-        {model.name}
-      </h4>
-      <Policy engine={engine.name} model={model} />
-      <Versions
-        model={model}
-        engine={engine.name}
-        onLabel={(label, version) => setChoice({ label, version })}
-      />
-      {choice !== null && (
-        <LabelForm
-          key={`${choice.label}/${choice.version ?? ''}`}
-          engine={engine.name}
+      <ModelFold model={model} isFirstOpen={props.isFirstOpen} headingId={id}>
+        <Policy engine={engine.name} model={model} />
+        <Versions
           model={model}
-          choice={choice}
-          onClose={close}
+          engine={engine.name}
+          onLabel={(label, version) => setChoice({ label, version })}
         />
-      )}
-      <div className="jp-tfserve-actions">
-        {model.versions.length > 0 && (
-          <Button
-            action="move-label"
-            expanded={choice !== null}
-            onClick={() => setChoice(choice === null ? firstChoice(model) : null)}
-          >
-            {trans.__('Labels…')}
-          </Button>
+        {choice !== null && (
+          <LabelForm
+            key={`${choice.label}/${choice.version ?? ''}`}
+            engine={engine.name}
+            model={model}
+            choice={choice}
+            onClose={close}
+          />
         )}
-        <ConfirmButton
-          label={trans.__('Remove')}
-          action="unload"
-          question={trans.__(
-            'Remove %1 from the server? Requests for it will fail. Its files stay.',
-            model.name
+        <div className="jp-tfserve-actions">
+          {model.versions.length > 0 && (
+            <Button
+              action="move-label"
+              expanded={choice !== null}
+              onClick={() => setChoice(choice === null ? firstChoice(model) : null)}
+            >
+              {trans.__('Labels…')}
+            </Button>
           )}
-          confirm={trans.__('Remove it')}
-          keep={trans.__('Keep it')}
-          onConfirm={() => void serving.removeModel(engine.name, model.name)}
-        />
-      </div>
-      <Curl engine={engine.name} model={model.name} restUrl={engine.rest_url} />
+          <ConfirmButton
+            label={trans.__('Remove')}
+            action="unload"
+            question={trans.__(
+              'Remove %1 from the server? Requests for it will fail. Its files stay.',
+              model.name
+            )}
+            confirm={trans.__('Remove it')}
+            keep={trans.__('Keep it')}
+            onConfirm={() => void serving.removeModel(engine.name, model.name)}
+          />
+        </div>
+        <Curl engine={engine.name} model={model.name} restUrl={engine.rest_url} />
+      </ModelFold>
     </section>
   );
 }

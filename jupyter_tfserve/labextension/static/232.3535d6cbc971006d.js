@@ -74,14 +74,25 @@
 }
 
 .jp-tfserve-Model {
-  display: flex;
-  flex-direction: column;
-  gap: 6px;
   margin: 6px 0;
   padding: 8px;
   background: var(--jp-layout-color0);
   border: 1px solid var(--jp-border-color2);
   border-radius: 4px;
+}
+
+.jp-tfserve-Fold > :not(summary) {
+  margin-top: 6px;
+}
+
+.jp-tfserve-Fold > summary {
+  cursor: pointer;
+}
+
+/* Long names go on beside the mark that opens them. */
+.jp-tfserve-Fold > summary > h4 {
+  display: inline;
+  word-break: break-all;
 }
 
 .jp-tfserve-hint,
