@@ -117,6 +117,32 @@ def test_figures_and_loads_are_followed_while_the_tables_stay(opened, api):
     page.unroute_all(behavior="wait")
 
 
+def test_models_are_a_line_each_when_there_are_many_and_stay_open(opened):
+    page = opened
+
+    def many(route):
+        document = route.fetch().json()
+        (model,) = document["models"]
+        document["models"] = [{**model, "name": f"m{number}" * 20} for number in range(4)]
+        route.fulfill(body=json.dumps(document))
+
+    page.route("**/control/state", many)
+    expect(page.locator("#engines details")).to_have_count(4)
+    expect(page.locator("#engines table").first).to_be_hidden()
+    page.locator("summary").first.click()
+    expect(page.locator("#engines table").first).to_be_visible()
+    page.set_viewport_size({"width": 420, "height": 900})
+    screenshot(page, "page-narrow")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    # Another state draws it all anew: what was opened stays so.
+    page.unroute("**/control/state")
+    expect(page.locator("#engines details")).to_have_count(0)
+    page.route("**/control/state", many)
+    expect(page.locator("#engines table").first).to_be_visible()
+    expect(page.locator("#engines table").nth(1)).to_be_hidden()
+    page.unroute_all(behavior="wait")
+
+
 def test_choice_counts_at_once_when_its_document_is_late(page, jupyter_url, serving):
     """What is chosen is asked, and what was typed stays, before the choice's document has come and after."""
     held = []

@@ -1,8 +1,13 @@
 // What is served, kept up to date: engines, models, and versions with their figures.
 'use strict';
 
+/** So many models are shown whole. */
+const MAX_WHOLE_MODELS = 3;
+
 let views = [];
 let drawn = '';
+/** The models that somebody opened, among many. */
+const opened = new Set();
 
 async function look() {
   try {
@@ -69,7 +74,22 @@ function drawEngine(view) {
   if (problem) {
     lines.push(make('p', { class: 'problem' }, problem));
   }
-  return make('div', {}, ...lines, ...view.models.map(model => drawModel(engine, model)));
+  const isWhole = view.models.length <= MAX_WHOLE_MODELS;
+  const models = view.models.map(model =>
+    isWhole ? drawModel(engine, model) : drawFold(engine, model)
+  );
+  return make('div', {}, ...lines, ...models);
+}
+
+/** One of many models: a line, until somebody opens it. */
+function drawFold(engine, model) {
+  const key = JSON.stringify([engine.name, model.name]);
+  const line = model.versions.map(one => `${one.version} ${one.state}`).join(', ') || 'no version';
+  const summary = make('summary', { 'data-key': key }, make('strong', {}, model.name), ` ${line}`);
+  const fold = make('details', {}, summary, drawModel(engine, model));
+  fold.open = opened.has(key);
+  fold.addEventListener('toggle', () => (fold.open ? opened.add(key) : opened.delete(key)));
+  return fold;
 }
 
 /** Into the tables as they are: what somebody is about to press must not be replaced every few seconds. */
