@@ -150,4 +150,7 @@ def _bind_exactly(value: JsonValue, signature: Signature, max_bytes: int) -> tup
         return bind_rows(value, signature, max_bytes), True
     if is_columnar:
         return bind_columns(value, signature, max_bytes), False
-    raise invalid_argument("Missing 'inputs' or 'instances' key")
+    raise invalid_argument(
+        "Missing 'inputs' or 'instances' key",
+        'The body is {"instances": [row, …]}, or {"inputs": …} with all rows of each input together.',
+    )

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import difflib
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from jupyter_tfserve.dataplane.auth import Caller
+from jupyter_tfserve.errors import Code
 from jupyter_tfserve.lifecycle.serving_map import ServingMap
+from jupyter_tfserve.lifecycle.states import VersionStatus
 from jupyter_tfserve.types import ModelSpec
 
 MOST_NAMED: Final = 5
@@ -20,9 +22,15 @@ MOST_COMPARED: Final = 64
 LONGEST_NAME: Final = 128
 
 
-def neighbours_hint(serving: ServingMap[Any], spec: ModelSpec, caller: Caller | None) -> str | None:
-    """What there is instead; None if what `spec` names is served, or nothing may be told."""
+def neighbours_hint(
+    serving: ServingMap[Any], spec: ModelSpec, caller: Caller | None, known: Sequence[VersionStatus] = ()
+) -> str | None:
+    """What there is instead; None if what `spec` names is served, or nothing may be told. `known`: the model's versions,
+    of one whose name is right but of which none serves.
+    """
     routes = serving.models.get(spec.name)
+    if known and (routes is None or not routes.versions):
+        return _none_serves(spec.name, known) if caller is None or caller.key.covers(spec.name) else None
     if routes is None:
         names = [name for name in serving.models if caller is None or caller.key.covers(name)]
         return _listed("The models", nearest(spec.name, names)) if spec.name else None
@@ -44,6 +52,18 @@ def nearest(name: str, names: Iterable[str]) -> list[str]:
     compared = heapq.nsmallest(MOST_COMPARED, names, key=lambda each: (abs(len(each) - len(name)), each))
     near = difflib.get_close_matches(name, compared, n=MOST_NAMED)
     return (near + sorted(each for each in compared if each not in near))[: MOST_NAMED + 1]
+
+
+def _none_serves(name: str, known: Sequence[VersionStatus]) -> str:
+    """The codes alone: the words of an error may be for the server's own people."""
+    states = [
+        f"{each.version} is {each.state.name}" + (f" ({each.code.name})" if each.code is not Code.OK else "")
+        for each in known[:MOST_NAMED]
+    ]
+    more = ", …" if len(known) > MOST_NAMED else ""
+    return (
+        f"No version of {name} serves: {', '.join(states)}{more}. Its status says more: GET /v1/models/{name}"
+    )
 
 
 def _listed(what: str, names: list[str]) -> str | None:

@@ -343,7 +343,9 @@ class DataPlane:
     def _name_neighbours(self, error: ServingError, spec: ModelSpec) -> None:
         """Gives the error of a look-up its hint. The error of a model that was found stays as it is."""
         if error.hint is None and error.code in (Code.NOT_FOUND, Code.INVALID_ARGUMENT):
-            error.hint = neighbours_hint(self._core.serving_map, spec, CALLER.get())
+            error.hint = neighbours_hint(
+                self._core.serving_map, spec, CALLER.get(), self._core.manager.aspired_statuses(spec.name)
+            )
 
     async def _wait_first_load(self, spec: ModelSpec, timeout_s: float | None) -> None:
         """A configured model that was never ready yet is waited for: ports are open before models are loaded."""

@@ -73,7 +73,7 @@ def _parse(method: str, target: str) -> Route:
     grammar = _GRAMMARS.get(method)
     match = None if grammar is None else grammar.fullmatch(_path(target))
     if match is None:
-        raise invalid_argument(f"Malformed request: {method} {target}")
+        raise invalid_argument(f"Malformed request: {method} {target}", _fix(method, _path(target)))
     name, version, label, verb = match.group("name", "version", "label", "verb")
     spec = ModelSpec(
         _decoded(name or "", "name"),
@@ -88,6 +88,18 @@ def _parse(method: str, target: str) -> Route:
     if version is None and label is None and verb is None:
         return Route(Verb.MODELS, spec)
     raise invalid_argument("Missing model name in request.")
+
+
+def _fix(method: str, path: str) -> str:
+    """What to send instead."""
+    if _POST.fullmatch(path):
+        return "Send it with POST, and the rows as its body."
+    if _GET.fullmatch(path):
+        return "Ask it with GET; to predict, POST to the same address with :predict behind it."
+    return (
+        "POST /v1/models/MODEL[/versions/N | /labels/LABEL]:predict, :classify or :regress; "
+        "GET the same without a verb for the status, with /metadata for the signatures."
+    )
 
 
 _GRAMMARS: Final[Mapping[str, re.Pattern[str]]] = {"POST": _POST, "GET": _GET, "HEAD": _GET}

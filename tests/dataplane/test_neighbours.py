@@ -6,8 +6,10 @@ import pytest
 
 from jupyter_tfserve.dataplane.auth import Caller
 from jupyter_tfserve.dataplane.neighbours import neighbours_hint
+from jupyter_tfserve.errors import Code
 from jupyter_tfserve.lifecycle.keys import PredictKey, digest_of
 from jupyter_tfserve.lifecycle.serving_map import ServedVersion, ServingMap
+from jupyter_tfserve.lifecycle.states import LifecycleState, VersionStatus
 from jupyter_tfserve.types import ModelSpec, ServableId
 
 
@@ -58,3 +60,16 @@ def test_other_models_are_not_told_when_the_key_is_not_for_them() -> None:
     assert neighbours_hint(TABLE, ModelSpec("minst"), caller("minst")) is None
     assert neighbours_hint(TABLE, ModelSpec("mnist", 3), caller("apple")) is None
     assert neighbours_hint(TABLE, ModelSpec("minst"), caller("*")) == "The models: mnist, apple, zebra"
+
+
+def test_states_are_told_when_the_name_is_right_and_no_version_serves() -> None:
+    known = (
+        VersionStatus(2, LifecycleState.LOADING),
+        VersionStatus(1, LifecycleState.END, Code.DATA_LOSS, "/secret/path"),
+    )
+    hint = "No version of late serves: 2 is LOADING, 1 is END (DATA_LOSS). Its status says more: GET /v1/models/late"
+    assert neighbours_hint(TABLE, ModelSpec("late"), None, known) == hint
+    assert neighbours_hint(TABLE, ModelSpec("late", 1), None, known) == hint
+    assert neighbours_hint(TABLE, ModelSpec("mnist", 3), None, known) == "The versions that serve: 2, 1, 9"
+    key = PredictKey(id="k", digest=digest_of("k"), models=("apple",), created=0.0)
+    assert neighbours_hint(TABLE, ModelSpec("late"), Caller(key, lambda: 0.0), known) is None
