@@ -47,12 +47,10 @@ def test_curl_asks_latest_version_and_label(shell, where: str, slope: float) -> 
 
 
 def test_curl_is_told_what_is_malformed(shell) -> None:
-    assert shell(f"{POST} {MODEL}/1:predict") == {
-        "error": "Malformed request: POST /v1/models/regression_experiments/1:predict"
-    }
-    assert shell(f"{POST} {MODEL}/production:predict") == {
-        "error": "Malformed request: POST /v1/models/regression_experiments/production:predict"
-    }
+    for wrong in ("1", "production"):
+        answer = shell(f"{POST} {MODEL}/{wrong}:predict")
+        assert answer["error"] == f"Malformed request: POST /v1/models/regression_experiments/{wrong}:predict"
+        assert "/versions/N | /labels/LABEL]:predict" in answer["hint"]
 
 
 def test_curl_reads_the_metadata(shell) -> None:
