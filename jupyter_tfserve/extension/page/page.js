@@ -183,7 +183,7 @@ async function writeSnippets() {
     } catch (failure) {
       note = failure.message;
     }
-  } else {
+  } else if (request !== undefined) {
     note = 'The body is too large to be shown as a program.';
   }
   byId('token-note').textContent = note;
