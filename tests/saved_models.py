@@ -24,7 +24,7 @@ from tests.model_writer import build_model, save_model
 
 v1 = tf.compat.v1
 SLOW_STEPS = 12
-COSTLY_STEPS = 12
+COSTLY_STEPS = 36
 
 
 def make_version(base: Path, version: int) -> Path:
@@ -304,7 +304,7 @@ def make_slow(base: Path, version: int) -> Path:
 
 
 def make_costly_rows(base: Path, version: int) -> Path:
-    """x float [-1] -> y = x, with some 10 ms of computing for each row: batches gain nothing."""
+    """x float [-1] -> y = x, with some 15 ms of computing for each row: batches gain nothing."""
     matrix = tf.Variable(np.eye(400, dtype="float32"))
 
     def serve(x: Any) -> Any:

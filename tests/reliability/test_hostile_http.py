@@ -39,6 +39,8 @@ while len(taken) < most if most else not select.select([sys.stdin], [], [], 0.00
     answer.read()
     assert answer.status == 200
     taken.append((time.perf_counter() - began) * 1000)
+    if len(taken) == 1:
+        print("begun", flush=True)
 print(*taken)
 """
 """Until its input ends, or so many."""
@@ -128,8 +130,7 @@ async def test_large_lists_are_answered_right(engine, record_case, count, way) -
     url, numbers = engine.connection.rest_url, [float(n % 1000) for n in range(count)]
     wanted = [x / 2 + 2 for x in numbers]
     member = {"rows": ("instances", "predictions"), "columns": ("inputs", "outputs")}.get(way)
-    is_over = asyncio.Event()
-    control = await waits_of_others(url, asyncio.Event(), CONTROLS)
+    control = await waits_of(await others_asking(url, CONTROLS))
 
     async def over_rest(wire: Wire) -> float:
         body = json.dumps({member[0]: numbers}).encode()
@@ -149,15 +150,14 @@ async def test_large_lists_are_answered_right(engine, record_case, count, way) -
         assert list(read.outputs["y"].float_val) == wanted
         return took
 
-    others = asyncio.ensure_future(waits_of_others(url, is_over))
+    others = await others_asking(url)
     async with (
         wires(url, 1) as (wire,),
         grpc.aio.insecure_channel(engine.connection.grpc_address, options=WIDE) as channel,
     ):
         call = channel.unary_unary(GRPC_PREDICT)
         took = [await (over_rest(wire) if member else over_grpc(call)) for _ in range(REPEATS)]
-    is_over.set()
-    waits = await others
+    waits = await waits_of(others)
     record_case("L6", f"{count:,} numbers as {way}, both ways", statistics.median(took) * 1000, "ms")
     record_case("L6", f"p99 of three numbers meanwhile ({way}, {count:,})", percentile(waits, 99), "ms")
     record_case("L6", "p99 of three numbers alone", percentile(control, 99), "ms")
@@ -167,18 +167,22 @@ async def test_large_lists_are_answered_right(engine, record_case, count, way) -
     )
 
 
-async def waits_of_others(url: str, is_over: asyncio.Event, most: int | None = None) -> list[float]:
-    """Milliseconds that small requests took, each of which must be answered: what the event loop's lag costs others.
+async def others_asking(url: str, most: int = 0) -> asyncio.subprocess.Process:
+    """Somebody who sends small requests, each of which must be answered, and has begun to.
 
-    The engine's loop is what they wait for, so they are asked from a process of their own.
+    The engine's loop is what they wait for, so they are sent from a process of their own.
     """
-    command = [sys.executable, "-c", SMALL_REQUESTS, url, PREDICT, BODY.decode(), str(most or 0)]
+    command = [sys.executable, "-c", SMALL_REQUESTS, url, PREDICT, BODY.decode(), str(most)]
     process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    if most is None:
-        await is_over.wait()
-    # Nothing, and its end.
-    told, _ = await process.communicate(b"")
-    assert process.returncode == 0
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"begun\n"
+    return process
+
+
+async def waits_of(others: asyncio.subprocess.Process) -> list[float]:
+    """Milliseconds that their requests took: what the event loop's lag costs them. They end now, or at their number."""
+    told, _ = await others.communicate(b"")
+    assert others.returncode == 0
     return [float(line) for line in told.split()]
 
 
