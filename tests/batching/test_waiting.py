@@ -126,6 +126,17 @@ async def test_size_that_is_to_be_tried_next_makes_no_line_longer():
     assert not is_admitted(planner, line(planner, *(task() for _ in range(105))), task())
 
 
+async def test_line_becomes_shorter_with_the_next_batches_when_the_model_becomes_slower():
+    """The machine is busy with something else from now on: sixteen batches would be half a minute."""
+    planner = BatchPlanner(BatchOptions())
+    for _ in range(50):
+        planner.learn("s", 64, 0.64)
+    assert is_admitted(planner, line(planner, *(task() for _ in range(90))), task())
+    for _ in range(8):
+        planner.learn("s", 64, 1.9)
+    assert not is_admitted(planner, line(planner, *(task() for _ in range(50))), task())
+
+
 async def test_line_is_judged_by_the_first_large_batch_as_soon_as_it_is_over():
     planner = BatchPlanner(BatchOptions())
     for _ in range(40):
