@@ -1,4 +1,4 @@
-"""One gRPC call: a stream whose request becomes messages, its handler's task, and the answer or the status."""
+"""One gRPC call: a stream whose request becomes messages, what is under way for it, and the answer or the status."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from jupyter_tfserve.batching.caller import QUEUE_CALLER
-from jupyter_tfserve.dataplane.grpc_head import CallHead, Handler, StreamHandler
+from jupyter_tfserve.dataplane.grpc_head import Begun, CallHead, Handler, StreamHandler
 from jupyter_tfserve.dataplane.grpc_inbox import Inbox, not_one
 from jupyter_tfserve.dataplane.grpc_messages import (
     HEAD_BYTES,
@@ -50,7 +50,7 @@ _NOT_ONE: Final = failure_of(not_one())
 
 
 class Call(Stream):
-    """A call, and the context that its handler sees. Cancelled with its task if the caller leaves or is late."""
+    """A call, and the context that its handler sees. What is under way for it ends if the caller leaves or is late."""
 
     __slots__ = (
         "_application",
@@ -63,9 +63,9 @@ class Call(Stream):
         "_reader",
         "_received_bytes",
         "_refusal",
-        "_task",
         "_timer",
         "_trailing",
+        "_under_way",
         "_wrote_headers",
     )
 
@@ -78,7 +78,7 @@ class Call(Stream):
         self._application = application
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._under_way: Begun | None = None
         self._reader: MessageReader | None = None
         self._inbox: Inbox | None = None
         self._messages: list[Message] = []
@@ -154,12 +154,12 @@ class Call(Stream):
             else:
                 self._collect(piece, is_last)
         except ServingError as error:
-            self.fail(failure_of(error))
+            self.fail_by(error)
 
     def gone(self) -> None:
         self._release()
-        if self._task is not None:
-            self._task.cancel()
+        if self._under_way is not None:
+            self._under_way.cancel()
 
     def drained(self) -> None:
         if self._inbox is not None:
@@ -216,11 +216,19 @@ class Call(Stream):
     # The answer
 
     def _begin(self, message: Message) -> None:
-        if (handler := self._head.handler) is not None:
-            self._start(self._answer, handler, message)
+        head = self._head
+        if head.beginner is not None and not message.is_compressed:
+            QUEUE_CALLER.set(self.connection.peer)
+            try:
+                self._under_way = head.beginner(message.body, self)
+            except Exception as error:  # the rim, as below
+                self.fail_by(error)
+                return
+        if self._under_way is None and head.handler is not None:
+            self._start(self._answer, head.handler, message)
 
     def _start(self, answer: Callable[..., Awaitable[None]], *asked: object) -> None:
-        self._task = self._application.create_task(self._run(answer, asked))
+        self._under_way = self._application.create_task(self._run(answer, asked))
 
     async def _run(self, answer: Callable[..., Awaitable[None]], asked: Sequence[object]) -> None:
         """The rim of every method: whatever goes wrong costs this call only."""
@@ -231,7 +239,7 @@ class Call(Stream):
             self.fail(_CANCELLED)
             raise
         except Exception as error:
-            self.fail(failure_of(error))
+            self.fail_by(error)
 
     async def _answer(self, handler: Handler, message: Message) -> None:
         body = message.body
@@ -240,9 +248,7 @@ class Call(Stream):
             self.hold(len(body))
             body = await self._inflated(message)
             self.hold(len(body))
-        answer = await handler(body, self)
-        if self.is_open:
-            self._send_answer(answer)
+        self.answer(await handler(body, self))
 
     async def _inflated(self, message: Message) -> bytes:
         application, encoding = self._application, self._head.encoding
@@ -257,7 +263,10 @@ class Call(Stream):
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(application.inflaters, inflate, message, encoding, limit)
 
-    def _send_answer(self, answer: bytes) -> None:
+    def answer(self, answer: bytes) -> None:
+        """Sends a unary method's answer; nothing if the call is over."""
+        if not self.is_open:
+            return
         out = self.connection.out
         size = len(answer) + HEAD_BYTES
         if len(answer) > self._application.max_send_bytes:
@@ -301,11 +310,15 @@ class Call(Stream):
         """Ends the call with a status; nothing if it has ended."""
         if not self.is_open:
             return
-        task, self._task = self._task, None
+        under_way, self._under_way = self._under_way, None
         self.connection.out.drop(self)
         self.send_headers(failure_block(failure, not self._wrote_headers), is_end=True)
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
+        if under_way is not None and under_way is not asyncio.current_task():
+            under_way.cancel()
+
+    def fail_by(self, error: Exception) -> None:
+        """Ends the call with an error's status."""
+        self.fail(failure_of(error))
 
     def _expire(self) -> None:
         self.fail(_LATE)

@@ -10,11 +10,12 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from jupyter_tfserve.dataplane.auth import CALLER
-from jupyter_tfserve.dataplane.grpc_head import Handler, StreamHandler
+from jupyter_tfserve.dataplane.grpc_head import Beginner, Handler, StreamHandler
 from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.types import ModelSpec
 
 __all__ = [
+    "Beginner",
     "Handler",
     "StreamHandler",
     "named_spec",

@@ -7,7 +7,8 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, Protocol, TypeAlias
 
 from jupyter_tfserve.dataplane.grpc_messages import ENCODINGS
 from jupyter_tfserve.dataplane.http2.header_blocks import Headers, list_bytes
@@ -15,6 +16,19 @@ from jupyter_tfserve.errors import Code, ServingError, invalid_argument
 
 Handler: TypeAlias = Callable[[bytes, Any], Awaitable[bytes]]
 """The serialized answer to a serialized request; its second argument is a `grpc_call.Call`, or as much of one."""
+
+
+class Begun(Protocol):
+    """A call whose answer somebody is waiting for."""
+
+    def cancel(self) -> object:
+        """The caller has gone away: no answer is wanted."""
+
+
+Beginner: TypeAlias = Callable[[bytes, Any], "Begun | None"]
+"""Begins to answer a request without a coroutine, and tells the call (`answer`, `fail_by`) in a later turn of the loop;
+None, and nothing has happened, for a request that the handler is to answer."""
+_NONE: Final[Mapping[str, Beginner]] = MappingProxyType({})
 
 _TIMEOUT: Final = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _SECONDS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
@@ -44,6 +58,8 @@ class CallHead:
 
     path: str = ""
     handler: Handler | None = None
+    beginner: Beginner | None = None
+    """Asked before the handler."""
     stream_handler: StreamHandler | None = None
     timeout_s: float | None = None
     encoding: str = "identity"
@@ -63,8 +79,10 @@ class HeadParser:
         stream_handlers: Mapping[str, StreamHandler],
         max_bytes: int,
         max_headers: int,
+        beginners: Mapping[str, Beginner] = _NONE,
     ) -> None:
         self._handlers = handlers
+        self._beginners = beginners
         self._stream_handlers = stream_handlers
         self._max_bytes = max_bytes
         self._max_headers = max_headers
@@ -86,6 +104,7 @@ class HeadParser:
             return CallHead(
                 path,
                 self._handlers.get(path),
+                self._beginners.get(path),
                 self._stream_handlers.get(path),
                 _timeout_s(by_name.get(b"grpc-timeout")),
                 by_name.get(b"grpc-encoding", b"identity").decode("latin-1"),

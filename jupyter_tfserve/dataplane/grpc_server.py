@@ -13,7 +13,7 @@ from jupyter_tfserve.dataplane.accepting import Accepting, accept_from
 from jupyter_tfserve.dataplane.auth import KeyRing
 from jupyter_tfserve.dataplane.grpc_application import GrpcApplication
 from jupyter_tfserve.dataplane.grpc_door import GrpcKeyDoor, by_path
-from jupyter_tfserve.dataplane.grpc_edge import Handler, StreamHandler
+from jupyter_tfserve.dataplane.grpc_edge import Beginner, Handler, StreamHandler
 from jupyter_tfserve.dataplane.grpc_head import CallHead, HeadParser
 from jupyter_tfserve.dataplane.grpc_health import HEALTH_SERVICE, HealthService
 from jupyter_tfserve.dataplane.grpc_listen import cannot_listen, listen_tcp, listen_unix, remove_unix
@@ -43,6 +43,9 @@ class Services(Protocol):
 
     def methods(self, ring: KeyRing | None) -> dict[str, Handler]:
         """The same by `/service/name`, held to the keys of `ring` as far as that is this process's affair."""
+
+    def beginners(self, ring: KeyRing | None) -> Mapping[str, Beginner]:
+        """Those that need no coroutine by `/service/name`."""
 
 
 class GrpcServer:
@@ -139,7 +142,12 @@ class GrpcServer:
 
     def _make_service(self) -> Http2Service[CallHead]:
         arguments = self._arguments
-        parser = HeadParser(*self._all_methods(), arguments.http2.max_header_bytes, self._limits.max_headers)
+        parser = HeadParser(
+            *self._all_methods(),
+            arguments.http2.max_header_bytes,
+            self._limits.max_headers,
+            self._services.beginners(self._keys),
+        )
         door = None
         if self._keys is not None and self._keys.required:
             # Health tells a load balancer yes or no, and nothing else.

@@ -7,11 +7,8 @@ MultiInference are `grpc_inference`'s.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from jupyter_tfserve.batching.stopwatch import Stopwatch, server_timing
-from jupyter_tfserve.codec.explanation import explained_tensors, look_at_protos
 from jupyter_tfserve.codec.protos import (
     MODEL_SERVICE,
     PREDICTION_SERVICE,
@@ -19,12 +16,10 @@ from jupyter_tfserve.codec.protos import (
     GetModelMetadataResponse,
     GetModelStatusRequest,
     GetModelStatusResponse,
-    PredictRequest,
     ReloadConfigRequest,
     ReloadConfigResponse,
     SignatureDefMap,
 )
-from jupyter_tfserve.codec.signatures import check_predict_method
 from jupyter_tfserve.dataplane.auth import KeyRing
 from jupyter_tfserve.dataplane.grpc_door import by_path
 from jupyter_tfserve.dataplane.grpc_edge import (
@@ -34,21 +29,17 @@ from jupyter_tfserve.dataplane.grpc_edge import (
     requested_spec,
     serialize,
 )
+from jupyter_tfserve.dataplane.grpc_head import Beginner, Begun
 from jupyter_tfserve.dataplane.grpc_inference import ExampleMethods
-from jupyter_tfserve.dataplane.grpc_predict import bind_predict_request, encode_predict_response
+from jupyter_tfserve.dataplane.grpc_predictions import PredictionBeginner, Predictions
 from jupyter_tfserve.dataplane.inference import Predictor as InferencePredictor
 from jupyter_tfserve.dataplane.metrics import Metrics
-from jupyter_tfserve.errors import ServingError, invalid_argument
+from jupyter_tfserve.errors import invalid_argument
 from jupyter_tfserve.options import GrpcOptions, LimitOptions
-from jupyter_tfserve.types import ModelSpec, Signature, Tensors
+from jupyter_tfserve.types import ModelSpec
 
 if TYPE_CHECKING:
     from jupyter_tfserve.lifecycle.states import VersionStatus
-
-
-TIMING_METADATA: Final = "x-tfserve-timing"
-"""Who sends it gets a prediction's times in the trailing metadata, under the name of REST's header."""
-TIMING_TRAILER: Final = "server-timing"
 
 
 class Predictor(InferencePredictor, Protocol):
@@ -68,14 +59,22 @@ class GrpcServices:
     """Both services of one engine. Cancelling a call cancels what the predictor does for it, nothing else."""
 
     def __init__(
-        self, predictor: Predictor, limits: LimitOptions, options: GrpcOptions, metrics: Metrics | None = None
+        self,
+        predictor: Predictor,
+        limits: LimitOptions,
+        options: GrpcOptions,
+        metrics: Metrics | None = None,
+        beginner: PredictionBeginner | None = None,
     ) -> None:
+        """With a `beginner` predictions are begun by it as far as it takes them."""
         self._predictor = predictor
-        self._limits = limits
-        self._as_content = options.enable_serialization_as_tensor_content
-        self._check_method_names = options.enable_signature_method_name_check
         self._metrics = metrics or Metrics()
-        self._examples = ExampleMethods(predictor, limits, self._check_method_names, self._metrics)
+        self._predictions = Predictions(predictor, limits, options, self._metrics.grpc, beginner)
+        self._examples = ExampleMethods(
+            predictor, limits, options.enable_signature_method_name_check, self._metrics
+        )
+        self.predict = self._predictions.predict
+        """PredictionService.Predict."""
 
     def handlers(self) -> dict[str, dict[str, Handler]]:
         """Each service's methods by name."""
@@ -94,37 +93,14 @@ class GrpcServices:
         """The same by `/service/name`, held to the keys of `ring`."""
         return by_path(self.handlers(), ring)
 
-    async def predict(self, body: bytes, context: Any) -> bytes:
-        """PredictionService.Predict."""
-        watch = Stopwatch(perf_counter()) if _is_timing_wanted(context) else None
-        request = parse_message(PredictRequest, body)
-        limits = self._limits
-        asked: Signature | None = None
+    def beginners(self, ring: KeyRing | None) -> dict[str, Beginner]:
+        """Those that need no coroutine by `/service/name`. While there are keys these are the handlers' affair."""
+        begin = self._predictions.begin
 
-        def bind(signature: Signature, _key: str) -> tuple[Tensors, tuple[str, ...]]:
-            nonlocal asked
-            asked = signature
-            if self._check_method_names:
-                check_predict_method(signature)
-            return bind_predict_request(request, signature, limits)
+        def begin_without_keys(body: bytes, context: Any) -> Begun | None:
+            return None if ring is not None and ring.is_used else begin(body, context)
 
-        with self._metrics.grpc.timed(request.model_spec.name, "Predict") as timer:
-            try:
-                answer = await self._predictor.predict(
-                    named_spec(request), bind, context.time_remaining(), watch=watch
-                )
-            except ServingError as error:
-                if asked is None:
-                    raise
-                raise explained_tensors(error, look_at_protos(request.inputs), asked) from None
-            timer.run_s, timer.traffic = answer.run_s, answer.traffic
-            encoded = encode_predict_response(
-                answer.name, answer.version, answer.signature_name, answer.outputs, self._as_content
-            )
-        if watch is not None:
-            told = server_timing(watch, perf_counter())
-            context.set_trailing_metadata(((TIMING_TRAILER, told),))
-        return encoded
+        return {f"/{PREDICTION_SERVICE}/Predict": begin_without_keys}
 
     async def _metadata(self, body: bytes, context: Any) -> bytes:
         request = parse_message(GetModelMetadataRequest, body)
@@ -165,14 +141,6 @@ class GrpcServices:
         for name, value in zip(request.metric_names, before, strict=True):
             response.metric.add(name=name, int64_value_increase=self._metrics.first_value(name) - value)
         return serialize(response)
-
-
-def _is_timing_wanted(context: Any) -> bool:
-    # A loop: making a generator would take as long as looking.
-    for name, _ in context.invocation_metadata() or ():  # noqa: SIM110
-        if name == TIMING_METADATA:
-            return True
-    return False
 
 
 def _check_metadata_fields(fields: Sequence[str]) -> None:

@@ -26,6 +26,7 @@ from jupyter_tfserve.codec.protos import SESSION_SERVICE
 from jupyter_tfserve.dataplane.admission import ModelFlows
 from jupyter_tfserve.dataplane.auth import KeyRing
 from jupyter_tfserve.dataplane.grpc_server import GrpcServer
+from jupyter_tfserve.dataplane.grpc_service import GrpcServices
 from jupyter_tfserve.dataplane.http_message import HttpBeginner, HttpHandler, HttpRequest, HttpResponse
 from jupyter_tfserve.dataplane.http_server import HttpServer
 from jupyter_tfserve.dataplane.key_door import KeyDoor
@@ -201,7 +202,9 @@ class Engine:
         options = self._options
         # The fronts have the TCP port; a Unix socket is served by the engine itself.
         listen = options.listen if options.front_processes == 1 else replace(options.listen, grpc_port=0)
-        server = GrpcServer(data_plane, listen, options.limits, options.grpc, self._metrics, self._keys)
+        limits, grpc, metrics = options.limits, options.grpc, self._metrics
+        services = GrpcServices(data_plane, limits, grpc, metrics, beginner=data_plane)
+        server = GrpcServer(data_plane, listen, limits, grpc, metrics, self._keys, services)
         if options.grpc.enable_profiler:
             server.add_service(PROFILER_SERVICE, ProfilerService(lambda: self._pool.workers).handlers())
         if options.grpc.enable_session_run:

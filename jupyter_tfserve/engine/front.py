@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 from jupyter_tfserve.codec.protos import PREDICTION_SERVICE
 from jupyter_tfserve.dataplane.auth import KeyRing
 from jupyter_tfserve.dataplane.grpc_door import by_path
-from jupyter_tfserve.dataplane.grpc_edge import Handler
+from jupyter_tfserve.dataplane.grpc_edge import Beginner, Handler
 from jupyter_tfserve.dataplane.grpc_server import GrpcServer
 from jupyter_tfserve.dataplane.grpc_service import GrpcServices
 from jupyter_tfserve.dataplane.http_message import HttpHandler, HttpRequest, HttpResponse
@@ -165,6 +165,10 @@ class _Services:
         """The same by path. The engine holds them to its keys; this process only what it answers itself."""
         own = by_path({PREDICTION_SERVICE: {"Predict": self._local.predict}}, ring)
         return {**by_path(self.handlers()), **own}
+
+    def beginners(self, ring: KeyRing | None) -> dict[str, Beginner]:
+        """None: an answer takes the way through the engine."""
+        return {}
 
 
 async def _route(predict: HttpHandler, plane: FrontPlane, request: HttpRequest) -> HttpResponse:

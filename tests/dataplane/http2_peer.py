@@ -169,6 +169,9 @@ class EchoServices:
     def methods(self, ring: object) -> dict[str, Answer]:
         return {ECHO: self._answer}
 
+    def beginners(self, ring: object) -> dict[str, Any]:
+        return {}
+
 
 async def echo(body: bytes, context: Any) -> bytes:
     return body
