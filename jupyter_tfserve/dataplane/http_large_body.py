@@ -43,32 +43,32 @@ class LargeBody(asyncio.BufferedProtocol):
     def __init__(self, owner: BodyOwner, size: int) -> None:
         self._owner = owner
         self._size = size
+        self._parts: list[bytes | memoryview] = []
         self._room = memoryview(b"")
+        self._filled = 0
         self.received = 0
 
     def add(self, data: bytes) -> None:
-        """The next bytes, from the parser."""
-        end = self.received + len(data)
-        if end > len(self._room):
-            self._grow(end)
-        self._room[self.received : end] = data
-        self.received = end
+        """The next bytes, from the parser. REQUIRES: all that came so far did."""
+        self._parts.append(data)
+        self.received += len(data)
 
     def content(self) -> bytes:
         """The whole body. REQUIRES: it is complete."""
-        return self._room.tobytes()
+        return b"".join([*self._parts, self._room])
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes belong; never beyond the body's end."""
-        if self.received == len(self._room):
-            self._grow(self.received)
-        return self._room[self.received :]
+        if self._filled == len(self._room):
+            self._grow()
+        return self._room[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
         """So many bytes were read."""
         if self._owner.is_closing:
             return
         self.received += nbytes
+        self._filled += nbytes
         if self.received == self._size:
             self._owner.large_body_complete()
 
@@ -88,8 +88,10 @@ class LargeBody(asyncio.BufferedProtocol):
         """For the connection."""
         self._owner.connection_lost(exc)
 
-    def _grow(self, needed: int) -> None:
-        """Room for four times what has come, at most for all; pages that nothing is written to cost nothing."""
-        room = np.empty(min(self._size, max(_GROWTH * needed, LARGE_BODY_BYTES)), np.uint8).data
-        room[: self.received] = self._room[: self.received]
-        self._room = room
+    def _grow(self) -> None:
+        """More room: all of it is four times what has come, or all that is to come. Nothing is copied before the end, and
+        pages that nothing is written to cost nothing."""
+        self._parts.append(self._room)
+        size = max((_GROWTH - 1) * self.received, LARGE_BODY_BYTES)
+        self._room = np.empty(min(self._size - self.received, size), np.uint8).data
+        self._filled = 0
