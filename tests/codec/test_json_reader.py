@@ -64,8 +64,10 @@ BODIES = st.lists(
 ).map(lambda members: ("{" + ",".join(f'"{key}"{s}:{s}{v}' for key, s, v in members) + "}").encode())
 
 
-@pytest.fixture(autouse=True)
-def small_bodies_use_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, params=[1, 10**9], ids=["by lengths", "by text"])
+def small_bodies_use_buffers(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Both proofs of a shape are tried on all of them."""
+    monkeypatch.setattr(json_buffers, "_LONG", request.param)
     monkeypatch.setattr(json_reader, "BUFFER_BYTES", 0)
     monkeypatch.setattr(json_reader, "_FEW_QUOTES", 10**9)
     monkeypatch.setattr(json_buffers, "MIN_BYTES_PER_ARRAY", 1)
@@ -144,10 +146,26 @@ def test_read_buffers_takes_a_regular_array_of_numbers(
         "[18446744073709551616]",
         "[1,2",
         '[1],"a":1',
+        "[[1,2],[[3],4]]",
+        "[[1,2],[3,[4]]]",
+        "[[[1,2]],[3,4]]",
+        "[[[1,2]],[[3],[4]]]",
+        "[[[1,2],[3,4]],[[5,6]]]",
+        '[1,[2]],"[":1',
+        '[[1,2],[3]],"b":[4]',
+        '[[1,2],[3]],"b":"["',
     ],
 )
 def test_read_buffers_leaves_the_body_alone_when_irregular(text: str) -> None:
     assert read_buffers(b'{"a":' + text.encode() + b"}") is None
+
+
+@pytest.mark.parametrize("member", ['"[":1', '"b":"[ ["', '"\\u005b":1', '"b":"\\n"', '"b":{"c":[[5],[6]]}'])
+def test_read_buffers_tells_brackets_of_lists_from_those_of_texts(member: str) -> None:
+    tree = read_buffers(b'{"a":[[1,2],[3,4]],' + member.encode() + b"}")
+    if tree is not None:  # the text alone cannot prove names that are spelled with escapes
+        assert tree["a"].tolist() == [[1, 2], [3, 4]]
+        assert plain(tree) == plain(parse_json(b'{"a":[[1,2],[3,4]],' + member.encode() + b"}"))
 
 
 def test_read_buffers_takes_rows_of_arrays_and_scalars() -> None:
