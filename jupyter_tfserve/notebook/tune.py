@@ -156,7 +156,7 @@ def _sweep(
     warming = {**phase, "seconds": max(share_s * WARM_SHARE, MIN_PHASE_S)}
     rate, trials = wish.rate, []
     for number, (name, changes) in enumerate(wanted):
-        say(name, number / len(wanted))
+        say(f"Trying {name}", number / len(wanted))
         settings = with_changes(before, {**dict.fromkeys(NAMES), **changes})
         if not _is_allowed(control, model, settings):
             continue

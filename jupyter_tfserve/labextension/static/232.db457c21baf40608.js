@@ -81,6 +81,12 @@
   border-radius: 4px;
 }
 
+/* Beside the name where there is room. */
+.jp-tfserve-Fold > summary > div {
+  display: inline-flex;
+  margin-left: 10px;
+}
+
 .jp-tfserve-Fold > :not(summary) {
   margin-top: 6px;
 }
