@@ -118,7 +118,7 @@ def test_policy_names_what_loads_and_what_unloads_when_planned():
 @pytest.mark.parametrize(
     ("kind", "numbers", "refusal"),
     [
-        ("all", "", "The choice is all already."),
+        ("all", "", "Nothing changes: `all` is the choice already."),
         ("latest", "x", "'x' is not a whole number."),
         ("latest", "1 2", "are not versions to serve"),
         ("specific", "", "are not versions to serve"),

@@ -122,7 +122,7 @@ def plan_policy(kind: str, numbers: str, model: ModelState, snapshot: Snapshot) 
     except ServingError as error:
         return Plan(refusal=error.message, hint=error.hint or "")
     if policy == model.policy:
-        return Plan(refusal=f"The choice is {describe_policy(policy)} already.")
+        return Plan(refusal=f"Nothing changes: `{describe_policy(policy)}` is the choice already.")
     wanted = _wanted(policy, model, snapshot)
     labelled = set(model.labels.values())
     coming = sorted(wanted - _served(model))
