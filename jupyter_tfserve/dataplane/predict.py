@@ -274,6 +274,10 @@ class DataPlane:
         except ServingError as error:
             if ongoing is not None:
                 ongoing.set_exception(error)
+        except BaseException:
+            if ongoing is not None:
+                ongoing.cancel()
+            raise
         finally:
             if ongoing is None:
                 handle.release()

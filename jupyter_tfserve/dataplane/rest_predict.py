@@ -146,9 +146,14 @@ class JsonPredictions:
         except ServingError:
             return None
         begun = BegunPrediction(self, document, request, reply, spec.name, began)
-        begun.ongoing = self.data_plane.begin(
-            with_signature(spec, document.signature_name), begun, self.timeout_s
-        )
+        try:
+            begun.ongoing = self.data_plane.begin(
+                with_signature(spec, document.signature_name), begun, self.timeout_s
+            )
+        except BaseException as error:
+            # Not for us to answer; counted here, where the model is known.
+            self.metrics.failed(spec.name, error)
+            raise
         return None if begun.ongoing is None else begun
 
 

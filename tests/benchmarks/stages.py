@@ -16,7 +16,7 @@ from jupyter_tfserve.codec.json_predict import bind_predict, encode_predict, par
 from jupyter_tfserve.codec.protos import PredictRequest
 from jupyter_tfserve.dataplane.grpc_edge import parse_message
 from jupyter_tfserve.dataplane.grpc_predict import bind_predict_request, encode_predict_response
-from jupyter_tfserve.dataplane.http_message import HttpResponse, response_head
+from jupyter_tfserve.dataplane.http_message import HttpResponse, head_lines, response_head
 from jupyter_tfserve.dataplane.rest_routes import find_route
 from jupyter_tfserve.options import LimitOptions
 from jupyter_tfserve.types import Signature, Tensors, TensorSpec
@@ -37,6 +37,7 @@ def rest_stages(model: Model) -> dict[str, float]:
     inputs, _ = bind_predict(parse_predict(body, limits), signature, limits)
     outputs = {"y": np.asarray(model.expected, np.float32)}
     answer = HttpResponse(200, encode_predict(outputs, True))
+    lines = head_lines(answer.status, answer.content_type, _DATE)
     parse_us = _microseconds(lambda: parse_predict(body, limits))
 
     def parse_and_bind() -> None:
@@ -48,7 +49,7 @@ def rest_stages(model: Model) -> dict[str, float]:
         "bind": max(0.0, _microseconds(parse_and_bind) - parse_us),
         **_middle_stages(inputs, outputs),
         "encode": _microseconds(lambda: encode_predict(outputs, True)),
-        "write": _microseconds(lambda: response_head(answer, _DATE, True) + answer.body),
+        "write": _microseconds(lambda: response_head(answer, lines, True) + answer.body),
     }
 
 

@@ -131,7 +131,7 @@ class FakeModels:
     loaded: asyncio.Event = field(default_factory=asyncio.Event)
     timeouts: list[float | None] = field(default_factory=list)
     begun: list[Waiter] = field(default_factory=list)
-    refusal: ServingError | None = None
+    refusal: Exception | None = None
 
     def __call__(self, servable: ServableId, path: Path) -> FakeVersion:
         return FakeVersion(servable, self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 from unittest import mock
@@ -135,6 +136,20 @@ async def test_large_answer_is_compressed_when_asked_for(
         assert response == await rest.api.handle(predict(MANY, accept_encoding=accepted))
     assert response is not None
     assert ("Content-Encoding" in response.headers) is is_compressed
+
+
+@pytest.mark.parametrize("place", ["bind_predict", "encode_predict"])
+async def test_version_is_let_go_when_something_fails_unexpectedly(serving_rest, place: str) -> None:
+    metrics = RequestMetrics("REST")
+    async with serving_rest(metrics=metrics) as rest:
+        broken = mock.patch.object(rest_predict, place, side_effect=ZeroDivisionError)
+        with contextlib.suppress(ZeroDivisionError), broken:
+            await rest.begin(predict())
+        rest.models.refusal = ZeroDivisionError()
+        with pytest.raises(ZeroDivisionError):
+            await rest.begin(predict())
+        assert rest.core.serving_map.models["m"].versions[2].in_flight == 0
+    assert counted(metrics) == {"INTERNAL": 2}
 
 
 async def test_large_answer_is_printed_in_a_thread_and_its_caller_may_leave(serving_rest) -> None:
