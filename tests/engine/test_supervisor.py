@@ -17,8 +17,6 @@ import pytest
 
 from jupyter_tfserve.engine import launch
 from jupyter_tfserve.engine.connection import read_connection
-from jupyter_tfserve.engine.engine_process import engine_environment
-from jupyter_tfserve.engine.log_file import bound_log, last_reason, open_log, remove_old_logs, tail_lines
 from jupyter_tfserve.engine.supervisor import (
     RestartRule,
     Supervisor,
@@ -27,7 +25,6 @@ from jupyter_tfserve.engine.supervisor import (
     ThreadedSupervisor,
 )
 from jupyter_tfserve.errors import Code, ServingError
-from jupyter_tfserve.worker.huge_pages import with_huge_pages
 
 STAND_IN = Path(__file__).parents[1] / "extension" / "stand_in_engine.py"
 FAST = SupervisorOptions(ready_timeout_s=20, stop_timeout_s=5, first_delay_s=0.01, max_delay_s=0.05)
@@ -348,102 +345,6 @@ def test_restarts_stay_below_nine_in_five_minutes_by_default():
     assert restarts <= 8
 
 
-def test_log_is_cut_while_a_writer_holds_it(tmp_path):
-    log = tmp_path / "e.log"
-    descriptor = open_log(log)
-    try:
-        os.write(descriptor, b"x" * 5000 + b"\nlast\n")
-        bound_log(log, 1000)
-        os.write(descriptor, b"after\n")
-    finally:
-        os.close(descriptor)
-    assert log.read_bytes() == b"after\n"
-    kept = tmp_path / "e.log.1"
-    assert kept.read_bytes().endswith(b"x\nlast\n")
-    assert kept.stat().st_size == 500
-    assert kept.stat().st_mode & 0o777 == 0o600
-
-
-def test_last_reason_prefers_the_named_one_and_bounds_it(tmp_path):
-    log = tmp_path / "e.log"
-    log.write_text("noise\nFailed to start server. Error: " + "y" * 1000 + "\nlater noise\n")
-    assert last_reason(log, 0) == "y" * 500
-    assert last_reason(log, 6 + 31 + 1001) == "later noise"
-    assert last_reason(tmp_path / "none", 0) is None
-    assert tail_lines(log, 1) == ["later noise"]
-    assert tail_lines(log, 0) == []
-
-
-def test_old_logs_are_removed_and_young_ones_kept(tmp_path):
-    for name in ("tfserve-a.log", "tfserve-a.log.1", "tfserve-b.log", "tfserve-a.json"):
-        (tmp_path / name).write_text("")
-        os.utime(tmp_path / name, (0, 100 if "-a" in name else 1000))
-    remove_old_logs(tmp_path, now=1050, max_age_s=100)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["tfserve-a.json", "tfserve-b.log"]
-
-
-def test_engine_environment_holds_no_jupyter_secret():
-    kept = engine_environment({"PATH": "p", "JUPYTER_TOKEN": "t", "JUPYTERHUB_API_TOKEN": "h"})
-    assert kept == with_huge_pages({"PATH": "p"})
-
-
-@pytest.fixture
-def taken_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        yield listener.getsockname()[1]
-
-
-def test_choose_ports_names_the_port_when_a_named_one_is_taken(taken_port):
-    with pytest.raises(ServingError, match=f"port {taken_port} is taken"):
-        launch.choose_ports(launch.LaunchOptions(rest_port=taken_port))
-
-
-def test_choose_ports_falls_back_and_says_so_when_a_default_one_is_taken(taken_port, monkeypatch):
-    monkeypatch.setattr(launch, "DEFAULT_REST_PORT", taken_port)
-    ports = launch.choose_ports(launch.LaunchOptions(grpc_port=0))
-    assert (ports.rest_port, ports.grpc_port) == (-1, 0)
-    assert ports.notes == (f"port {taken_port} is taken by another program; REST got a free port",)
-
-
-def test_engine_command_asks_for_the_last_runs_ports(tmp_path):
-    ports = launch.Ports(1, 2)
-    command = launch.engine_command(
-        launch.LaunchOptions(arguments=("--x=1",)), ports, tmp_path / "c", tmp_path
-    )
-    assert command[1:4] == ["-m", "jupyter_tfserve", "serve"]
-    expected = {"--rest_api_port=1", "--port=2", f"--connection_file={tmp_path / 'c'}", "--exit_with_parent"}
-    assert expected <= set(command)
-    assert command[-1] == "--x=1"
-
-
 async def test_ports_of_a_connection_are_those_that_it_had(bench):
     connection = await bench.supervisor("--rest_api_port=4321", "--port=4320", "--exit_with_parent").start()
     assert launch.ports_of(connection) == launch.Ports(4321, 4320)
-
-
-async def test_state_dir_is_private_and_never_shared_by_two_engines(tmp_path):
-    path = tmp_path / "state"
-    first = await launch.hold_state_dir(path, wait_s=0)
-    second = await launch.hold_state_dir(path, wait_s=0)
-    assert first.path == path
-    assert path.stat().st_mode & 0o777 == 0o700
-    assert second.path == tmp_path / "state-2"
-    waiting = asyncio.create_task(launch.hold_state_dir(path, wait_s=20))
-    await asyncio.sleep(0)
-    os.close(first.lock)
-    third = await waiting
-    assert third.path == path
-    os.close(second.lock)
-    os.close(third.lock)
-
-
-def test_state_path_is_the_same_for_two_spellings_of_one_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "data"))
-    (tmp_path / "work").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "work")
-    path = launch.state_path(tmp_path / "work")
-    assert path == launch.state_path(tmp_path / "link")
-    assert path.parent == tmp_path / "data" / "tfserve"
-    assert path != launch.state_path(tmp_path / "work", "second") != launch.state_path(tmp_path)
