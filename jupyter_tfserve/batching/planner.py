@@ -90,6 +90,11 @@ class _Learned:
     limit: int = START_ROWS
     row_s: float = 0.0
 
+    @property
+    def known(self) -> CostCurve:
+        """The curve to go by: until something has run in the way that holds now, the other one."""
+        return self.curve if self.curve.largest_rows else self.other_curve
+
 
 @dataclass(frozen=True, slots=True)
 class LearnedBatching:
@@ -153,7 +158,7 @@ class BatchPlanner:
             is_try = learned.batches % TRY_LARGER_EVERY == 0
             return min(learned.limit * 2, options.max_batch_size) if is_try else learned.limit
         within = self._goal_rows(learned, options)
-        running_s = learned.curve.seconds(min(line.rows, within), DEVIATIONS) or 0.0
+        running_s = learned.known.seconds(min(line.rows, within), DEVIATIONS) or 0.0
         is_late = now + running_s > line.oldest + options.target_p99_ms / 1000
         return learned.limit if is_late else min(learned.limit, within)
 
@@ -201,21 +206,21 @@ class BatchPlanner:
             return None
         if rows > learned.limit:
             # It runs whole, or in pieces that are larger than a batch: its rows take less each.
-            return min(learned.row_s, learned.curve.row_seconds(rows))
+            return min(learned.row_s, learned.known.row_seconds(rows))
         return learned.row_s
 
     def seconds(self, signature: str, rows: int) -> float | None:
         """What a batch of so many rows takes; None while that is unknown."""
         learned = self._learned.get(signature)
-        return None if learned is None else learned.curve.seconds(rows)
+        return None if learned is None else learned.known.seconds(rows)
 
     def learned(self) -> dict[str, LearnedBatching]:
         """What is known, by signature."""
         return {
             signature: LearnedBatching(
-                self.limit(signature), known.curve.known(), self._pads(self.options(signature), known)
+                self.limit(signature), learned.known.known(), self._pads(self.options(signature), learned)
             )
-            for signature, known in self._learned.items()
+            for signature, learned in self._learned.items()
         }
 
     @staticmethod
@@ -233,5 +238,5 @@ class BatchPlanner:
         return learned.curve.best_rows(START_ROWS, self.options(signature).max_batch_size)
 
     def _goal_rows(self, learned: _Learned, options: BatchOptions) -> int:
-        within = learned.curve.rows_within(HALF * options.target_p99_ms / 1000, DEVIATIONS)
+        within = learned.known.rows_within(HALF * options.target_p99_ms / 1000, DEVIATIONS)
         return options.max_batch_size if within is None else within

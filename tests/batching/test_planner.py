@@ -155,3 +155,14 @@ def test_batch_that_shared_the_processors_makes_no_larger_one_look_quicker() -> 
     planner.take_turns(side_by_side=True)
     assert planner.row_seconds("s", 1) == pytest.approx(0.08 / 64, rel=0.1)
     assert planner.seconds("s", 32) == pytest.approx(0.08)
+
+
+def test_goal_holds_in_the_first_batch_after_turns_change() -> None:
+    """Nothing has run one at a time yet: what batches took side by side is what is known."""
+    planner = BatchPlanner(BatchOptions(target_p99_ms=100))
+    for _ in range(40):
+        planner.learn("s", 8, 0.08)
+    before = planner.limit("s")
+    planner.take_turns(side_by_side=False)
+    assert planner.limit("s") == before < 8
+    assert planner.seconds("s", 8) == pytest.approx(0.08)
