@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Told:
     """Figures that answer a case's promise: those whose names begin with `what`, of which the worst is told.
 
-    A bound is part of the promise: `at_most` or `at_least` so much, or at most `times` the figure of the same test
-    whose name begins with `than`.
+    `name` is what several are called together. A bound is part of the promise: `at_most` or `at_least` so much, or at
+    most `times` the figure of the same test whose name begins with `than`.
     """
 
     what: str
@@ -18,6 +18,7 @@ class Told:
     at_least: float | None = None
     times: float | None = None
     than: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

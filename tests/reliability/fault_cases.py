@@ -66,7 +66,11 @@ CASES = (
             "reliability/test_engine_faults.py::test_broken_versions_end_with_a_reason_and_evict_nobody",
         ),
         told=(
-            Told("other outcomes of mutated files", at_most=0),
+            Told(
+                "other outcomes of mutated files",
+                at_most=0,
+                name="loads of mutated files that ended otherwise",
+            ),
             Told("requests failed on the version before", at_most=0),
         ),
     ),
@@ -102,9 +106,9 @@ CASES = (
             "worker/test_worker_pool.py::test_spawn_fails_at_the_deadline_when_the_load_hangs",
         ),
         told=(
-            Told("the good model's slowest answer beside"),
-            Told("requests that waited in vain until"),
-            Told("loads of", at_most=2),
+            Told("the good model's slowest answer beside", name="the good model's slowest answer meanwhile"),
+            Told("requests that waited in vain until", name="requests that waited in vain"),
+            Told("loads of", at_most=2, name="loads until a version was given up"),
         ),
     ),
     Case(
@@ -174,7 +178,7 @@ CASES = (
         "adoption of an engine by the next server: an engine ends with its owner, on purpose",
         told=(
             Told("processes that stayed", at_most=0),
-            Told("all gone after", at_most=5),
+            Told("all gone after", at_most=5, name="all processes gone"),
         ),
     ),
     Case(

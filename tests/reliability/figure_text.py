@@ -26,12 +26,15 @@ class _Found:
     bound: float | None
     words: str
 
-    def excess(self, is_floor: bool) -> float:
-        """The larger, the worse; against its own bound where that differs from line to line."""
+    def excess(self, is_floor: bool) -> tuple[float, int]:
+        """The larger, the worse; against its own bound where that differs from line to line. Of several that are as
+        good as each other the one that was asked most often.
+        """
         value, bound = float(self.figure["figure"]), self.bound
+        asked = int("".join(filter(str.isdigit, self.figure["unit"])) or 0)
         if is_floor:
-            return -value
-        return value / bound if bound else value
+            return -value, asked
+        return (value / bound if bound else value), asked
 
 
 def shown_figures(case: Case, lines: Sequence[Line]) -> list[Shown]:
@@ -52,8 +55,8 @@ def _shown(told: Told, lines: Iterable[Line], is_exact: bool) -> Shown | None:
     figure, bound = worst.figure, worst.bound
     value = float(figure["figure"])
     is_missed = bound is not None and (value < bound if told.at_least is not None else value > bound)
-    name = figure["what"] if len(found) == 1 else f"{told.what}, worst of {len(found)}"
-    beside = "" if bound is None else f" ({worst.words}{', **missed**' if is_missed else ''})"
+    name = figure["what"] if len(found) == 1 else f"{told.name or told.what}, worst of {len(found)}"
+    beside = f" ({worst.words}, **missed**)" if is_missed else f" ({worst.words})" if bound else ""
     return Shown(f"{name}: {number(value)} {figure['unit']}".rstrip() + beside, is_missed)
 
 

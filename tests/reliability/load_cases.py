@@ -75,10 +75,10 @@ CASES = (
             "notebook/test_jupyter_under_load.py::test_jupyter_answers_meanwhile_when_its_proxy_is_loaded",
         ),
         told=(
-            Told("p99 of three numbers meanwhile", at_most=50),
+            Told("p99 of three numbers meanwhile", at_most=50, name="p99 of others meanwhile"),
             Told("p99 of them while its proxy carries", at_most=50),
-            Told("memory kept after", at_most=64),
-            Told("1,000,000 numbers as"),
+            Told("memory kept after", at_most=64, name="memory kept"),
+            Told("1,000,000 numbers as", name="1,000,000 numbers, both ways"),
         ),
     ),
     Case(
@@ -102,7 +102,7 @@ CASES = (
             "reliability/test_fuzz.py::test_parsers_raise_only_their_errors_when_fuzzed",
         ),
         told=(
-            Told("crashes of", at_most=0),
+            Told("crashes of", at_most=0, name="crashes of a parser"),
             Told("the engine's memory after", at_most=16),
         ),
     ),
@@ -137,6 +137,10 @@ CASES = (
             "batching/test_scheduler.py::test_cancelled_request_leaves_the_queue_and_its_mates_are_answered",
             "reliability/test_storms.py::test_callers_that_stay_are_answered_when_others_hang_up",
         ),
+        told=(
+            Told("answers lost beside", at_most=0),
+            Told("rows run that nobody waited for"),
+        ),
     ),
     Case(
         "L12",
@@ -158,7 +162,7 @@ CASES = (
         ),
         "an open loop from other machines: client and server share two cores here",
         told=(
-            Told("answered", at_least=85),
+            Told("answered", at_least=85, name="answered at ten times the capacity"),
             Told("a refusal, p99", at_most=5),
             Told("a refusal by default, p99", at_most=5),
             Told("an answer of the full line, p99"),
@@ -198,7 +202,7 @@ CASES = (
             "dataplane/test_http2_limits.py::test_peer_that_resets_what_it_opens_is_read_slowly_and_keeps_its_calls",
         ),
         told=(
-            Told("p99 of gRPC calls beside", at_most=50),
+            Told("p99 of gRPC calls beside", at_most=50, name="p99 of gRPC calls beside floods and streams"),
             Told("connections ended by a ping flood"),
         ),
     ),

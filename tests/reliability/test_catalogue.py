@@ -100,6 +100,15 @@ def test_row_tells_the_worst_figure_of_a_kind_beside_its_bound():
     assert all(one.is_missed for one in shown)
 
 
+def test_row_tells_the_count_that_was_asked_most_often_when_none_failed():
+    case = Case(
+        "S13", "", "", ("a.py::test_a",), told=(Told("rows that went astray", at_most=0, name="rows"),)
+    )
+    units = ("of 20,010", "of 2,000,037", "of 5")
+    ran = [{"figures": [{"what": "rows that went astray", "figure": 0, "unit": unit}]} for unit in units]
+    assert [shown.text for shown in shown_figures(case, ran)] == ["rows, worst of 3: 0 of 2,000,037"]
+
+
 def test_bound_may_be_a_figure_of_the_same_test():
     told = (Told("p99 meanwhile", times=1.2, than="p99 before"),)
     case = Case("L17", "", "", ("a.py::test_a",), told=told)
