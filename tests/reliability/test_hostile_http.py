@@ -79,11 +79,13 @@ async def test_nested_bodies_are_refused_quickly(engine, oracles, record_case, i
     slowest = 0.0
     for depth in (50, 100, 101, 1000, 100_000):
         body = b'{"instances": ' + b"[" * depth + (b"1.0" + b"]" * depth + b"}" if is_whole else b"")
-        status, took_ms, answer = await refused(engine.connection.rest_url, post(PREDICT, body))
+        tries = [await refused(engine.connection.rest_url, post(PREDICT, body)) for _ in range(REPEATS)]
+        status, _, answer = tries[0]
         # A list of one list … is a tensor of as many dimensions: the model or we say no, and nobody crashes.
         assert 400 <= status < 500, answer[:200]
         oracles.check_clean(answer.decode())
-        slowest = max(slowest, took_ms)
+        # The quickest try of each depth: what it costs, not what else the machine does.
+        slowest = max(slowest, min(took_ms for _, took_ms, _ in tries))
     record_case("L5", f"slowest refusal, {'whole' if is_whole else 'cut off'}", slowest, "ms")
 
 
