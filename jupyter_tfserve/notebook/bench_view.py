@@ -86,6 +86,8 @@ def _draw_curve(axis: Any, bench: Bench) -> None:
     axis.axvline(bench.best_throughput, color=GREY, linestyle="--", label="most, closed loop")
     axis.set_yscale("log")
     axis.set_xlim(left=0)
+    # Rates have many digits: more ticks would run into each other.
+    axis.locator_params(axis="x", nbins=5)
     axis.set_xlabel("requests offered per second")
     axis.set_ylabel("milliseconds")
     axis.legend(frameon=False, fontsize="small")

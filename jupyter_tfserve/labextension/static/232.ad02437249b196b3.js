@@ -274,7 +274,7 @@
 }
 
 /* What was, not what is. */
-.jp-tfserve-Card-content[data-live='false'] .jp-tfserve-Versions .jp-tfserve-State::before {
+.jp-tfserve-Card-content[data-live='false'] .jp-tfserve-Model .jp-tfserve-State::before {
   background: var(--jp-ui-font-color3);
 }
 
