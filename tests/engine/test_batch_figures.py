@@ -6,13 +6,23 @@ from dataclasses import replace
 
 import pytest
 
+from jupyter_tfserve.batching.batch_statistics import BatchStatistics
 from jupyter_tfserve.batching.planner import LearnedBatching
-from jupyter_tfserve.batching.scheduler import BatchStatistics
 from jupyter_tfserve.dataplane.traffic import WINDOW_S
 from jupyter_tfserve.engine.batch_figures import BatchFigures
 from jupyter_tfserve.options import BatchOptions
 
-IDLE = BatchStatistics(2, 0, 0, 0, 0, 0, 0, 0)
+IDLE = BatchStatistics(
+    lanes=2,
+    busy_lanes=0,
+    waiting_tasks=0,
+    waiting_rows=0,
+    batches=0,
+    tasks=0,
+    rows=0,
+    padding_rows=0,
+    overruns=0,
+)
 
 
 class Version:
