@@ -110,7 +110,12 @@ class Predictions:
         except ServingError:
             return None
         begun = BegunPrediction(self, request, context, began)
-        begun.ongoing = self._beginner.begin(spec, begun, context.time_remaining())
+        try:
+            begun.ongoing = self._beginner.begin(spec, begun, context.time_remaining())
+        except BaseException as error:
+            # Not for us to answer; counted here, where the model is known.
+            self.metrics.failed(spec.name, error)
+            raise
         return None if begun.ongoing is None else begun
 
     def encoded(self, prediction: Prediction) -> bytes:

@@ -158,10 +158,11 @@ OK = {
 
 
 class EchoServices:
-    """One unary method."""
+    """One unary method, asked of `begin` first if there is one."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, begin: Any = None) -> None:
         self._answer = answer
+        self._begin = begin
 
     def handlers(self) -> dict[str, dict[str, Answer]]:
         return {"test.Echo": {"Echo": self._answer}}
@@ -170,7 +171,7 @@ class EchoServices:
         return {ECHO: self._answer}
 
     def beginners(self, ring: object) -> dict[str, Any]:
-        return {}
+        return {} if self._begin is None else {ECHO: self._begin}
 
 
 async def echo(body: bytes, context: Any) -> bytes:
@@ -179,14 +180,18 @@ async def echo(body: bytes, context: Any) -> bytes:
 
 @contextlib.asynccontextmanager
 async def serving(
-    answer: Answer = echo, limits: LimitOptions | None = None, arguments: Any = (), **http2: Any
+    answer: Answer = echo,
+    limits: LimitOptions | None = None,
+    arguments: Any = (),
+    begin: Any = None,
+    **http2: Any,
 ) -> AsyncIterator[tuple[GrpcServer, int]]:
     """A server and its port; `http2` are limits that no argument sets."""
     from dataclasses import replace
 
     limits = limits or LimitOptions()
     options = GrpcOptions(channel_arguments=arguments, enable_grpc_healthcheck_service=True)
-    services = EchoServices(answer)
+    services = EchoServices(answer, begin)
     server = GrpcServer(None, ListenOptions(grpc_port=-1), limits, options, services=services)
     known = server_arguments(limits, arguments)
     server._arguments = replace(known, http2=replace(known.http2, **http2))
