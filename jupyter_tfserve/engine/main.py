@@ -30,12 +30,13 @@ def serve(arguments: Sequence[str]) -> int:
         if values["version"]:
             print(_versions())
             return 0
+        # Before anything can fail: a misspelt flag may be why it does.
+        _tell(notes)
         options, more = engine_options(values)
         limits, few = with_room_for_files(options.limits)
         options = replace(options, limits=limits)
         initial = initial_models(options)
-        for note in (*notes, *more, *few, *initial.notes):
-            print(note, file=sys.stderr, flush=True)
+        _tell((*more, *few, *initial.notes))
         from jupyter_tfserve.engine.engine import Engine
 
         async def run() -> None:
@@ -46,6 +47,11 @@ def serve(arguments: Sequence[str]) -> int:
         print(_start_failure(error), flush=True)
         return EXIT_FAILURE
     return 0
+
+
+def _tell(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(note, file=sys.stderr, flush=True)
 
 
 def _start_failure(error: ServingError) -> str:

@@ -151,6 +151,12 @@ def test_flags_that_cannot_start_say_so(flags: tuple[str, ...], message: str) ->
     assert f"Failed to start server. Error: INVALID_ARGUMENT: {message}" in done.stdout
 
 
+def test_misspelt_flag_is_told_when_the_start_fails_for_it() -> None:
+    done = serve("--model_basepath=/typo")
+    assert "Failed to start server" in done.stdout
+    assert done.stderr == "unknown argument: --model_basepath=/typo (did you mean --model_base_path?)\n"
+
+
 def test_version_and_help_end_well() -> None:
     version, usage = serve("--version"), serve("--help")
     assert (version.returncode, usage.returncode) == (0, 0)

@@ -56,3 +56,10 @@ def test_base_path_with_the_separator_is_refused(tmp_path):
 
 def test_every_setting_has_a_help_line():
     assert all(trait.help for trait in TFServe.class_own_traits(config=True).values())
+
+
+def test_every_setting_is_in_the_readme():
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert [
+        name for name in TFServe.class_own_traits(config=True) if f"`c.TFServe.{name}`" not in readme
+    ] == []
