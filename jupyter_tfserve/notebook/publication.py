@@ -22,7 +22,7 @@ from jupyter_tfserve.notebook.label_steps import lost_labels
 from jupyter_tfserve.notebook.placement import choose_model, place_version
 from jupyter_tfserve.notebook.progress import Say
 from jupyter_tfserve.notebook.save import folder_bytes, save_version, withdraw_version
-from jupyter_tfserve.notebook.verify import Check, check_version
+from jupyter_tfserve.notebook.verify import Check, RowsDoNotFit, check_version
 from jupyter_tfserve.notebook.waiting import LoadFailed, await_version
 from jupyter_tfserve.notebook.warmup_records import WarmUp
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, Signature, TensorSpec
@@ -136,14 +136,14 @@ class Publication:
         """A version that cannot be served would be tried again at every start, in place of one that can."""
         try:
             yield
-        except (KeyboardInterrupt, _Differs, LoadFailed) as reason:
+        except (KeyboardInterrupt, _Differs, RowsDoNotFit, LoadFailed) as reason:
             withdraw_version(base_path, version)
             # The server may be what is gone: the folder is right all the same.
             with contextlib.suppress(ServingError):
                 self._client.remove_model(model) if is_new else self._client.refresh(model)
             if isinstance(reason, KeyboardInterrupt):
                 raise
-            if isinstance(reason, LoadFailed):
+            if isinstance(reason, ServingError):
                 hint = "The version was taken back; for callers nothing has changed."
                 raise ServingError(reason.code, reason.message, hint) from None
             raise ServingError(

@@ -14,8 +14,10 @@ from typing import Any, Final
 import numpy as np
 
 from jupyter_tfserve.codec.dtypes import DTYPES
+from jupyter_tfserve.codec.mismatch import describe_spec
+from jupyter_tfserve.codec.value_shape import describe_shape, shape_fits
 from jupyter_tfserve.engine.client import ControlClient
-from jupyter_tfserve.errors import ServingError
+from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.notebook.save import default_function, model_errors, reason_of
 from jupyter_tfserve.types import DEFAULT_SIGNATURE, ModelSpec, Signature, Tensor
 
@@ -46,23 +48,44 @@ class NotComparable(Exception):
     """The two cannot be compared; the text says why."""
 
 
+class RowsDoNotFit(ServingError):
+    """The rows are not what the model takes: the notebook's model fails on them, and its signature says why."""
+
+
 def check_version(client: ControlClient, model: str, version: int, obj: object, like: object) -> Check:
-    """The served version beside `obj`, both asked with the rows of `like`."""
+    """The served version beside `obj`, both asked with the rows of `like`; `RowsDoNotFit` if these are others."""
     try:
         signature = client.signatures(model, version)[1].get(DEFAULT_SIGNATURE)
         if signature is None:
             raise NotComparable("it has no default signature")
         columns = columns_of(obj, like, signature)
-        mine, again = call_model(obj, like, columns), call_model(obj, like, columns)
+        try:
+            mine, again = call_model(obj, like, columns), call_model(obj, like, columns)
+        except NotComparable:
+            _check_shapes(columns, signature)
+            raise
         if not compare(mine, again).agrees:
             raise NotComparable("the model answers differently each time")
         served = client.predict(ModelSpec(model, version), {"inputs": columns}, signature)
         found = compare(mine, served)
     except NotComparable as problem:
         return Check(reason=str(problem))
+    except RowsDoNotFit:
+        raise
     except ServingError as error:
         return Check(reason=error.message)
     return Check(_row_count(columns), found.largest_difference, found.agrees)
+
+
+def _check_shapes(columns: Mapping[str, Tensor], signature: Signature) -> None:
+    for alias, column in columns.items():
+        spec = signature.inputs[alias]
+        if not shape_fits(column.shape, spec.shape):
+            raise RowsDoNotFit(
+                Code.INVALID_ARGUMENT,
+                f"The rows of --like do not fit: {alias} has shape {describe_shape(column.shape)}, and the model "
+                f"takes {describe_spec(spec)}.",
+            )
 
 
 def columns_of(obj: object, like: object, signature: Signature) -> dict[str, Tensor]:

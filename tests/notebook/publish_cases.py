@@ -89,6 +89,7 @@ CASES = {
     "without_rows": (dense(), None),
     "unservable": (Unservable(), np.ones((2,), np.float32)),
     "otherwise": (Otherwise(), np.ones((2, 3), np.float32)),
+    "misfit": (dense(), np.ones((2, 9), np.float32)),
 }
 
 
@@ -148,6 +149,7 @@ def main():
         }
         results["otherwise_left"] = sorted(path.name for path in Path("models/otherwise").iterdir())
         results["unservable_left"] = sorted(path.name for path in Path("models/unservable").iterdir())
+        results["misfit_left"] = sorted(path.name for path in Path("models/misfit").iterdir())
         results["served"] = served(server)
         results["direct"] = direct(server)
         results["interrupted_new"] = interrupted(server, "fresh")

@@ -109,6 +109,14 @@ def test_version_is_taken_back_when_it_does_not_load(cards):
     assert "unservable" not in cards["served"]
 
 
+def test_version_is_taken_back_when_the_rows_are_not_what_the_model_takes(cards):
+    assert cards["misfit"]["error"].startswith("The rows of --like do not fit: ")
+    assert "has shape [2,9], and the model takes [?," in cards["misfit"]["error"]
+    assert cards["misfit"]["hint"] == "The version was taken back; for callers nothing has changed."
+    assert cards["misfit_left"] == []
+    assert "misfit" not in cards["served"]
+
+
 def test_nothing_is_left_when_a_save_is_interrupted(cards):
     assert cards["interrupted_new"]["interrupted"]
     assert cards["interrupted_new"]["left"] == []
