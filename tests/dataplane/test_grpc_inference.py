@@ -29,6 +29,10 @@ class LoadedModels:
 
     def __init__(self) -> None:
         self.serving_map = ServingMap()
+        self.manager = self
+
+    def aspired_statuses(self, _name: str) -> list[object]:
+        return []
 
     def first_load_pending(self, _name: str) -> bool:
         return False

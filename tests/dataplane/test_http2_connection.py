@@ -285,13 +285,19 @@ async def test_large_request_passes_as_windows_are_given_back():
 
 
 async def test_peer_that_ignores_a_window_is_cut_off():
-    """A watcher of health reads one message; what follows keeps its stream's window closed."""
-    async with serving(stream_window=2**16, connection_window=2**17) as (_, port), connected(port) as peer:
-        watch = frame(DATA, 0, 1, message(b""))
-        peer.send(head(1, path="/grpc.health.v1.Health/Watch"), watch)
-        await peer.until(lambda one: one.kind == DATA)
+    """Reflection reads no message before its last answer is out; what follows keeps its stream's window closed."""
+    closed, path = (
+        {Setting.INITIAL_WINDOW_SIZE: 0},
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    )
+    async with (
+        serving(stream_window=2**16, connection_window=2**17) as (_, port),
+        connected(port, closed) as peer,
+    ):
+        peer.send(head(1, path=path), frame(DATA, 0, 1, message(b"")))
         peer.send(*[frame(DATA, 0, 1, message(b"x" * 16_000))] * 5)
         assert await peer.reset_code(1) == FLOW
+        peer.send(settings_frame({Setting.INITIAL_WINDOW_SIZE: 2**16}))
         assert await peer.is_well()
 
 
