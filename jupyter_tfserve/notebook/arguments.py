@@ -56,7 +56,8 @@ def overview() -> str:
 
 
 def _unknown(word: str) -> Exception:
-    nearest = difflib.get_close_matches(word, SUBCOMMANDS, n=1)
+    begun = [command for command in SUBCOMMANDS if command.startswith(word)]
+    nearest = begun or difflib.get_close_matches(word, SUBCOMMANDS, n=1)
     if nearest:
         return invalid_argument(
             f"%tfserve has no command {word!r}.", f"Did you mean `%tfserve {nearest[0]}`?"

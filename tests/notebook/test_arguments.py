@@ -82,9 +82,10 @@ def test_line_is_refused_with_the_reason_when_malformed(line, part):
     assert caught.value.hint
 
 
-def test_nearest_command_is_named_when_the_word_is_misspelt():
+@pytest.mark.parametrize("word", ["sttatus", "stat"])
+def test_nearest_command_is_named_when_the_word_is_misspelt_or_cut(word):
     with pytest.raises(ServingError) as caught:
-        parse_line("sttatus")
+        parse_line(word)
     assert caught.value.hint == "Did you mean `%tfserve status`?"
 
 
