@@ -43,6 +43,7 @@ from jupyter_tfserve.engine.batching_calls import BatchingCalls
 from jupyter_tfserve.engine.connection import API_LEVEL, Connection, write_connection
 from jupyter_tfserve.engine.control import ControlApi
 from jupyter_tfserve.engine.control_calls import ControlCalls
+from jupyter_tfserve.engine.event_loop import LateCollector
 from jupyter_tfserve.engine.figures import Figures
 from jupyter_tfserve.engine.front_desk import FrontDesk
 from jupyter_tfserve.engine.fronts import Fronts
@@ -104,6 +105,7 @@ class Engine:
         self._request_log = RequestLog(options.worker.saved_model_tags, self._metrics.request_logged)
         self._engine_metrics = EngineMetrics(self._metrics, self._core, self._open_connections)
         self._figures = Figures(self._core)
+        self._collector = LateCollector()
         self._flows = ModelFlows()
         self._keys = KeyRing(options.listen.keys_required)
         self._fronts: Fronts | None = None
@@ -335,6 +337,8 @@ class Engine:
         """One line for the operator when a version serves, has ended or could not be loaded."""
         if after is LifecycleState.AVAILABLE:
             self._flows.became_available(servable.name)
+        if after is LifecycleState.END:
+            self._collector.collect_soon()
         if message == LOAD_CANCELLED and self._is_ending:
             return  # no news to whoever ends the server, or reads why it could not start
         if message:
