@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import weakref
+from collections.abc import Iterator
+
+import pytest
 
 from jupyter_tfserve.engine.event_loop import LateCollector
 
@@ -13,6 +17,14 @@ class Ring:
         self.itself = self
 
 
+@pytest.fixture
+def no_other_collection() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_other_collection")
 async def test_cycles_are_collected_a_moment_after_somebody_asked() -> None:
     collector, gone = LateCollector(delay_s=0), asyncio.Event()
     ring = Ring()
