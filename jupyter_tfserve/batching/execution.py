@@ -6,6 +6,7 @@ again one by one. With `strict` the batch keeps TensorFlow Serving's rules (`rul
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -17,6 +18,8 @@ from jupyter_tfserve.batching.task import BatchTask
 from jupyter_tfserve.errors import Code, ServingError
 from jupyter_tfserve.options import BatchOptions
 from jupyter_tfserve.types import Tensor, Tensors
+
+logger = logging.getLogger(__name__)
 
 VERIFIED_BATCHES: Final = 2
 """So many of a signature's first batches are compared with single runs."""
@@ -234,7 +237,11 @@ def _note_compute(watched: list[BatchTask], lane: BatchLane) -> None:
 
 def _answer(task: BatchTask, outputs: Tensors) -> None:
     if not task.future.done():
-        task.future.set_result(outputs)
+        try:
+            task.future.set_result(outputs)
+        except Exception:
+            # The request edge: who cannot take an answer costs the batch mates nothing.
+            logger.exception("An answer could not be told")
 
 
 def _fail(task: BatchTask, error: ServingError) -> None:

@@ -17,9 +17,10 @@ from typing import Final, Protocol
 from jupyter_tfserve.dataplane.listening import BACKLOG
 from jupyter_tfserve.options import LimitOptions
 
-OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+LISTENS_NO_MORE: Final = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSOCK})
+"""What the system tells of a socket from which nothing will come any more: another process has shut it down."""
 PAUSE_S: Final = 1.0
-"""How long nothing is accepted when the system has no descriptor or memory for it."""
+"""How long nothing is accepted after any other error: of descriptors, memory, a firewall's or the network's."""
 
 Make = Callable[[], asyncio.BaseProtocol]
 
@@ -92,9 +93,8 @@ class TlsAccepting:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return
         except OSError as error:
-            # Else another process has ended the socket's listening, and nothing will come any more.
             self._loop.remove_reader(self._listening)
-            if error.errno in OUT_OF_RESOURCES:
+            if error.errno not in LISTENS_NO_MORE:
                 self._pause = self._loop.call_later(PAUSE_S, self._resume)
             return
         if self._owner.is_full:

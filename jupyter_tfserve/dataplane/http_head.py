@@ -18,6 +18,7 @@ MAX_KNOWN_BYTES: Final = 4096
 """Longer heads are parsed each time: an idle connection should hold little."""
 
 _END: Final = b"\r\n\r\n"
+_HOP_BY_HOP: Final = frozenset({"connection", "upgrade", "http2-settings"})
 _LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]", ""})
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://([^/@:\[\]]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
 
@@ -54,6 +55,18 @@ def known_head(message: bytes, request: HttpRequest) -> KnownHead | None:
     ):
         return None
     return KnownHead(message[:end], len(message), request.method, request.target, headers)
+
+
+def head_without_upgrade(line: tuple[str, bytes, str], headers: Mapping[str, str], keep_alive: bool) -> bytes:
+    """The head of the same request, its protocol being HTTP/1.1 as before: method, target, version, then the headers.
+
+    REQUIRES: a parser has read them: none has a line's end in it, or could be read in another way.
+    """
+    method, target, version = line
+    kept = {name: value for name, value in headers.items() if name not in _HOP_BY_HOP}
+    kept["connection"] = "keep-alive" if keep_alive else "close"
+    lines = "".join([f"{name}: {value}\r\n" for name, value in kept.items()])
+    return b"%b %b HTTP/%b\r\n%b\r\n" % (method.encode(), target, version.encode(), lines.encode("latin-1"))
 
 
 def is_local(host: str) -> bool:

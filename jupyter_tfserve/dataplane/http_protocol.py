@@ -17,7 +17,7 @@ import httptools
 
 from jupyter_tfserve.batching.caller import QUEUE_CALLER
 from jupyter_tfserve.codec.json_models import encode_error
-from jupyter_tfserve.dataplane.http_head import KnownHead, known_head, other_host
+from jupyter_tfserve.dataplane.http_head import KnownHead, head_without_upgrade, known_head, other_host
 from jupyter_tfserve.dataplane.http_large_body import LARGE_BODY_BYTES, LargeBody
 from jupyter_tfserve.dataplane.http_message import (
     Begun,
@@ -96,12 +96,13 @@ class HttpProtocol(asyncio.Protocol):
             self._since = time.monotonic()
             self._in_message = True
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # We speak no other protocol; the request was answered as HTTP/1.1, nothing after it is read.
-            self.close_when_idle()
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                self._ignore_upgrade(data, upgrade.args[0])
         except httptools.HttpParserInvalidMethodError:
-            self._refuse_page(501 if is_request_line(data) else 400)
+            # After another request of the same bytes nothing tells where the one begins that is at fault.
+            self._refuse_page(501 if self._last is None and is_request_line(data) else 400)
         except httptools.HttpParserError:
             self._refuse_page(400)
         else:
@@ -126,6 +127,26 @@ class HttpProtocol(asyncio.Protocol):
         self._full_buffer = None
         self._next_request()
 
+    def _ignore_upgrade(self, data: bytes, at: int) -> None:
+        """Reads on in HTTP/1.1, the only protocol here; from `at` on the parser has left it to another one."""
+        rest = memoryview(data)
+        while not self._closing:
+            if not self._is_upgrade:
+                # CONNECT was answered; what comes next is for somebody else.
+                self.close_when_idle()
+                return
+            parser, rest = self._parser, rest[at:]
+            line = self._method(), self._target, parser.get_http_version()
+            head = head_without_upgrade(line, self._headers, parser.should_keep_alive())
+            self._parser = httptools.HttpRequestParser(self)
+            self._parser.feed_data(head)
+            try:
+                self._parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                at = upgrade.args[0]
+            else:
+                return
+
     # The parser's side
 
     def on_message_begin(self) -> None:
@@ -147,6 +168,10 @@ class HttpProtocol(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._head_done = True
         headers = self._headers
+        if "upgrade" in headers and self._parser.should_upgrade() and self._method() != "CONNECT":
+            # The parser is about to take the message for complete, and its body for another protocol.
+            self._is_upgrade = True
+            return
         if not self._target.startswith(b"/"):
             self._target, authority = origin_form(self._target)
             if authority:
@@ -175,7 +200,7 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse_body()
 
     def on_message_complete(self) -> None:
-        if self._closing:
+        if self._closing or self._is_upgrade:
             return
         self._in_message = False
         self._since = time.monotonic()
@@ -392,4 +417,5 @@ class HttpProtocol(asyncio.Protocol):
         self._head_bytes = 0
         self._unfinished_bytes = 0
         self._head_done = False
+        self._is_upgrade = False
         self._in_message = False

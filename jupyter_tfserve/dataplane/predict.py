@@ -153,11 +153,13 @@ class Ongoing:
         self._is_over = True
         run_s = perf_counter() - self._began
         handle = self._handle
-        servable = handle.id
-        self._asker.answered(
-            Prediction(servable.name, servable.version, self._key, outputs, run_s, handle.loader.traffic)
-        )
-        handle.release()
+        try:
+            servable = handle.id
+            self._asker.answered(
+                Prediction(servable.name, servable.version, self._key, outputs, run_s, handle.loader.traffic)
+            )
+        finally:
+            handle.release()
 
     def set_exception(self, error: ServingError, /) -> None:
         """Tells the error, in the next turn of the loop."""

@@ -8,10 +8,10 @@ second; parsing, binding and encoding are the same functions.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from functools import partial
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 from jupyter_tfserve.batching.stopwatch import Stopwatch
 from jupyter_tfserve.codec.explanation import explained
@@ -178,19 +178,24 @@ class BegunPrediction(JsonBinding):
         self._reply = reply
         self._model = model
         self._began = began
-        self._tail: asyncio.Future[bytes] | asyncio.Future[None] | None = None
+        self._tail: asyncio.Future[bytes] | asyncio.Task[HttpResponse] | None = None
 
     def answered(self, prediction: Prediction, /) -> None:
         """See `Asker`."""
         # Each holds the other: left so, every request would be the garbage collector's.
         self.ongoing = None
-        if has_many_numbers(prediction.outputs):
-            loop = asyncio.get_running_loop()
-            encoding = loop.run_in_executor(None, encode_predict, prediction.outputs, self.row_format)
-            encoding.add_done_callback(partial(self._answer, prediction))
-            self._tail = encoding
-        else:
+        if not has_many_numbers(prediction.outputs):
             self._answer(prediction)
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            encoding = loop.run_in_executor(None, encode_predict, prediction.outputs, self.row_format)
+        except Exception as error:
+            # The request edge: the system may have no thread for us.
+            self._broke(error)
+            return
+        encoding.add_done_callback(partial(self._answer, prediction))
+        self._tail = encoding
 
     def _answer(self, prediction: Prediction, encoding: asyncio.Future[bytes] | None = None) -> None:
         rest = self._rest
@@ -207,12 +212,11 @@ class BegunPrediction(JsonBinding):
             return
         except Exception as error:
             # The request edge: whatever went wrong costs this request only.
-            rest.metrics.failed(self._model, error)
-            self._reply(internal_error(self._request))
+            self._broke(error)
             return
         rest.metrics.succeeded(self._model, "predict", self._began, prediction.run_s, prediction.traffic)
         if len(body) >= MIN_BYTES and "accept-encoding" in self._request.headers:
-            self._tail = asyncio.get_running_loop().create_task(self._compress(body))
+            self._end_by(self._compress(body))
         else:
             self._reply(HttpResponse(200, body, JSON, rest.headers))
 
@@ -220,7 +224,7 @@ class BegunPrediction(JsonBinding):
         """See `Asker`."""
         self.ongoing = None
         self._rest.metrics.failed(self._model, error)
-        self._tail = asyncio.get_running_loop().create_task(self._explain(error))
+        self._end_by(self._explain(error))
 
     def cancel(self) -> None:
         """Nobody waits any more."""
@@ -231,13 +235,35 @@ class BegunPrediction(JsonBinding):
             self.ongoing = None
             self._rest.metrics.failed(self._model, asyncio.CancelledError())
 
-    async def _compress(self, body: bytes) -> None:
+    def _end_by(self, making: Coroutine[Any, Any, HttpResponse]) -> None:
+        """Replies what that makes, in a later turn of the loop."""
+        tail = asyncio.get_running_loop().create_task(making)
+        tail.add_done_callback(self._end)
+        self._tail = tail
+
+    def _end(self, tail: asyncio.Task[HttpResponse]) -> None:
+        if tail.cancelled():
+            return
+        try:
+            response = tail.result()
+        except Exception as error:
+            # The request edge, as above.
+            self._broke(error)
+        else:
+            self._reply(response)
+
+    def _broke(self, error: Exception) -> None:
+        """REQUIRES: called where that is caught."""
+        self._rest.metrics.failed(self._model, error)
+        self._reply(internal_error(self._request))
+
+    async def _compress(self, body: bytes) -> HttpResponse:
         accepted = self._request.headers["accept-encoding"]
         body, headers = await compressed(body, accepted, self._rest.headers)
-        self._reply(HttpResponse(200, body, JSON, headers))
+        return HttpResponse(200, body, JSON, headers)
 
-    async def _explain(self, error: ServingError) -> None:
-        self._reply(error_response(await self.explained(error), self._rest.headers))
+    async def _explain(self, error: ServingError) -> HttpResponse:
+        return error_response(await self.explained(error), self._rest.headers)
 
 
 def has_many_numbers(outputs: Tensors) -> bool:

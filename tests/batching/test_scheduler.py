@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -320,3 +321,20 @@ async def test_large_first_batch_is_answered_right_when_its_rows_depend_on_each_
     answers = await asyncio.gather(*(ask(scheduler, n) for n in range(20)))
     assert [float(answer["y"][0]) for answer in answers] == list(range(20))
     assert [len(batch) for batch in lane.batches] == [8, *[1] * 20]
+
+
+async def test_batch_mates_are_answered_when_one_of_them_cannot_be_told(caplog) -> None:
+    scheduler, lane = plain(), HeldLane(held=False)
+    scheduler.add_lane(lane)
+    loop = asyncio.get_running_loop()
+    broken = mock.Mock(done=lambda: False)
+    broken.set_result.side_effect = ZeroDivisionError
+    waiters = [loop.create_future(), broken, loop.create_future()]
+    for n, waiter in enumerate(waiters):
+        scheduler.begin("serving_default", {"x": np.array([n], np.float32)}, ("y",), None, True, waiter)
+    answers = await asyncio.wait_for(asyncio.gather(waiters[0], waiters[2]), 20)
+    assert [float(answer["y"][0]) for answer in answers] == [0, 20]
+    assert lane.batches == [[0, 1, 2]]
+    broken.set_result.assert_called_once()
+    broken.set_exception.assert_not_called()
+    assert caplog.text.count("ZeroDivisionError") == 1

@@ -121,21 +121,24 @@ async def test_stop_ends_handshakes_and_waits_for_none(tls) -> None:
 
 
 class Exhausted(socket.socket):
-    """A listening socket of a process that has no descriptor left, the first time."""
+    """A listening socket that cannot be accepted from, the first time."""
 
     tries = 0
+    error = 0
 
     def accept(self):
         self.tries += 1
         if self.tries == 1:
-            raise OSError(errno.EMFILE, "Too many open files")
+            raise OSError(self.error, "Not now")
         return super().accept()
 
 
 @pytest.mark.fault
-async def test_accepting_goes_on_when_there_were_no_descriptors_for_a_while(tls, monkeypatch) -> None:
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.EPERM, errno.EPROTO])
+async def test_accepting_goes_on_when_the_system_refused_for_a_while(tls, monkeypatch, error: int) -> None:
     monkeypatch.setattr(accepting, "PAUSE_S", 0.01)
     listening = Exhausted(socket.AF_INET, socket.SOCK_STREAM)
+    listening.error = error
     listening.bind(("127.0.0.1", 0))
     listening.listen()
     listening.setblocking(False)

@@ -193,3 +193,43 @@ async def test_nothing_is_left_to_the_garbage_collector_when_predictions_are_ove
             assert [each for each in gc.get_objects() if isinstance(each, Ongoing)] == []
         finally:
             gc.enable()
+
+
+@pytest.mark.fault
+async def test_answer_is_500_when_no_thread_can_be_started_to_print_it(serving_rest, caplog) -> None:
+    metrics, refused = RequestMetrics("REST"), RuntimeError("can't start new thread")
+    async with serving_rest(metrics=metrics) as rest:
+        loop = asyncio.get_running_loop()
+        with (
+            mock.patch.object(rest_predict, "NUMBERS_ON_LOOP", 2),
+            mock.patch.object(loop, "run_in_executor", side_effect=refused),
+        ):
+            response = await asyncio.wait_for(rest.begin(predict(MANY)), 20)
+        assert rest.core.serving_map.models["m"].versions[2].in_flight == 0
+    assert response is not None
+    assert (response.status, counted(metrics)) == (500, {"INTERNAL": 1})
+    assert b"thread" not in response.body
+    assert "can't start new thread" in caplog.text
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("place", ["compressed", "explained"])
+async def test_answer_is_500_when_its_last_step_fails_unexpectedly(serving_rest, caplog, place: str) -> None:
+    metrics = RequestMetrics("REST")
+    async with serving_rest(metrics=metrics) as rest:
+        rest.models.error = ServingError(Code.INVALID_ARGUMENT, "it broke")
+        body = MANY if place == "compressed" else b'{"signature_name": "fails", "instances": [1.0]}'
+        with mock.patch.object(rest_predict, place, side_effect=RuntimeError("can't start new thread")):
+            response = await asyncio.wait_for(rest.begin(predict(body, accept_encoding="gzip")), 20)
+    assert response is not None
+    assert response.status == 500
+    assert counted(metrics)["INTERNAL"] == 1
+    assert "can't start new thread" in caplog.text
+
+
+async def test_version_is_let_go_when_its_caller_cannot_be_told() -> None:
+    asker, handle = mock.Mock(), mock.Mock()
+    asker.answered.side_effect = ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        Ongoing(asker, handle, "serving_default").set_result({})
+    handle.release.assert_called_once_with()
