@@ -282,7 +282,7 @@ class EngineOptions:
     connection_file: Path | None = None
     jupyter_server_pid: int | None = None
     exit_with_parent: bool = False
-    """Stop when standard input reaches its end: the parent holds the other side."""
+    """Stop when standard input reaches its end, whose other side the parent holds, or the parent's process ends."""
     owner_socket: int | None = None
     """The descriptor by which whoever restarts the engine keeps its fork server for the next run."""
     owner_ports: int | None = None

@@ -11,7 +11,6 @@ import logging
 import os
 import secrets
 import signal
-import sys
 import time
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -52,6 +51,7 @@ from jupyter_tfserve.engine.initial_models import InitialModels
 from jupyter_tfserve.engine.kept_ports import ListeningSockets, OwnerPorts
 from jupyter_tfserve.engine.live_batching import LiveBatching
 from jupyter_tfserve.engine.live_replicas import LiveReplicas
+from jupyter_tfserve.engine.parent import parent_ended
 from jupyter_tfserve.engine.replica_calls import ReplicaCalls
 from jupyter_tfserve.engine.request_log import RequestLog
 from jupyter_tfserve.engine.version_runtime import LiveSettings, VersionRuntime
@@ -88,6 +88,7 @@ class Engine:
         self._is_ending = False
         self._is_configured = False
         self._started = time.time()
+        self._parent = os.getppid()
         self._token = secrets.token_urlsafe(32)
         self._tasks: set[asyncio.Task[None]] = set()
         self._metrics = Metrics(self._is_served)
@@ -360,7 +361,7 @@ class Engine:
             version=__version__,
             api_level=API_LEVEL,
             jupyter_server_pid=self._options.jupyter_server_pid,
-            owner_pid=os.getppid(),
+            owner_pid=self._parent,
         )
 
     def _run_beside(self, work: Coroutine[Any, Any, None]) -> None:
@@ -375,12 +376,7 @@ class Engine:
             logger.error("%s", error)
 
     async def _watch_parent(self) -> None:
-        """The parent holds the other end of standard input; its end of file is the parent's death."""
-        reader = asyncio.StreamReader()
-        loop = asyncio.get_running_loop()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        while await reader.read(4096):
-            pass
+        await parent_ended(self._parent)
         logger.info("The parent is gone; stopping")
         self._stopping.set()
 

@@ -1,7 +1,7 @@
 """One run of an engine's process: spawned, waited for, ended.
 
-The process reads a pipe whose other side this process holds: if we die, even by SIGKILL, it sees the end of
-file and stops by itself. It has a session of its own, so that a Ctrl-C in our terminal does not reach it.
+The process reads a pipe whose other side this process alone holds: if we die, even by SIGKILL, it sees the end
+of file and stops by itself. It has a session of its own, so that a Ctrl-C in our terminal does not reach it.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import contextlib
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
 from jupyter_tfserve.engine.log_file import bound_log, last_reason, open_log
+from jupyter_tfserve.worker.forked_children import not_for_children
 from jupyter_tfserve.worker.huge_pages import with_huge_pages
 
 SECRET_VARIABLES: Final = frozenset(
@@ -33,8 +35,11 @@ def engine_environment(environment: Mapping[str, str]) -> dict[str, str]:
 class EngineProcess:
     """One process and its part of the log. Made by `spawn`; `end` must be called before it is dropped."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path, log_start: int) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, lifeline: FileIO, log: Path, log_start: int
+    ) -> None:
         self._process = process
+        self._lifeline = lifeline
         self._log = log
         self._log_start = log_start
 
@@ -45,11 +50,13 @@ class EngineProcess:
         """The started process; OSError if there is no such program."""
         bound_log(log)
         descriptor = open_log(log)
+        theirs, ours = os.pipe()
+        lifeline = not_for_children(FileIO(ours, "w"))
         try:
             log_start = os.fstat(descriptor).st_size
             process = await asyncio.create_subprocess_exec(
                 *command,
-                stdin=asyncio.subprocess.PIPE,
+                stdin=theirs,
                 stdout=descriptor,
                 stderr=descriptor,
                 cwd=cwd,
@@ -57,9 +64,13 @@ class EngineProcess:
                 pass_fds=tuple(pass_fds),
                 start_new_session=True,
             )
+        except BaseException:
+            lifeline.close()
+            raise
         finally:
+            os.close(theirs)
             os.close(descriptor)
-        return cls(process, log, log_start)
+        return cls(process, lifeline, log, log_start)
 
     @property
     def pid(self) -> int:
@@ -96,6 +107,7 @@ class EngineProcess:
             pass
         finally:
             self._kill()
+            self._lifeline.close()
             await self._process.wait()
 
     async def gone_within(self, timeout_s: float) -> bool:
@@ -107,8 +119,7 @@ class EngineProcess:
         return True
 
     def _ask(self) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        self._lifeline.close()
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
 

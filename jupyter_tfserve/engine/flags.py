@@ -149,7 +149,7 @@ FLAGS: Final[tuple[Flag, ...]] = (
     ),
     Flag("connection_file", "", "write addresses and the control token here (mode 0600)", ours=True),
     Flag("jupyter_server_pid", 0, "the Jupyter server that owns this engine; 0: none", ours=True),
-    Flag("exit_with_parent", False, "stop when standard input ends", ours=True),
+    Flag("exit_with_parent", False, "stop when standard input or the parent process ends", ours=True),
     Flag(
         "owner_socket",
         -1,

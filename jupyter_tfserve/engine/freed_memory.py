@@ -56,10 +56,13 @@ async def give_back_freed_memory(look_s: float = LOOK_S) -> None:
         return
     while True:
         await asyncio.sleep(look_s)
-        if surplus.is_idle(resident_bytes()):
-            # In a thread: it takes milliseconds, and lets go of the interpreter.
-            await asyncio.to_thread(trim, 0)
-            surplus.given_back(resident_bytes())
+        with contextlib.suppress(
+            OSError
+        ):  # no descriptor is free to look with: at the next look there may be
+            if surplus.is_idle(resident_bytes()):
+                # In a thread: it takes milliseconds, and lets go of the interpreter.
+                await asyncio.to_thread(trim, 0)
+                surplus.given_back(resident_bytes())
 
 
 class Surplus:

@@ -101,12 +101,13 @@ class Fronts:
     async def stop(self, grace_s: float) -> None:
         """No new connections, then answers, for at most `grace_s`; no process is left. Idempotent."""
         self._is_stopping = True
-        # Before the fronts close theirs: who connects from then on is refused, not kept waiting for nobody.
+        # First: a front that accepts from a socket which listens no more is told of an error at every turn of its loop.
+        for session in self._sessions:
+            session.link.send({"k": "drain", "grace_s": grace_s})
+        # Without waiting for them: who connects from now on is refused, not kept waiting for nobody.
         end_listening(self.listening.all)
         self.listening.close()
         self.listening = ListeningSockets()
-        for session in self._sessions:
-            session.link.send({"k": "drain", "grace_s": grace_s})
         if self._keepers:
             await asyncio.wait(self._keepers, timeout=grace_s + 2)
         for keeper in self._keepers:

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -31,8 +32,9 @@ from jupyter_tfserve.engine.supervisor import (
     SupervisorStatus,
 )
 from jupyter_tfserve.errors import Code, ServingError
-from jupyter_tfserve.lifecycle.folder_lock import NO_LOCKS, try_lock
+from jupyter_tfserve.lifecycle.folder_lock import NO_LOCKS, give_back, try_lock
 from jupyter_tfserve.lifecycle.read_only import why_read_only
+from jupyter_tfserve.worker.forked_children import not_for_children
 from jupyter_tfserve.worker.handover import KeptForkServer
 
 LOOPBACK: Final = "127.0.0.1"
@@ -42,6 +44,7 @@ FREE_PORT: Final = -1
 LOCK_WAIT_S: Final = 5.0
 LOCK_POLL_S: Final = 0.1
 MAX_TWINS: Final = 16
+TWIN: Final = "another server has this folder's models, labels and settings, and this one does not see them"
 MAX_CHOICES: Final = 5
 IN_USE: Final = "is already in use"
 """How an engine's reason ends when it cannot have a port."""
@@ -160,14 +163,20 @@ def engine_command(options: LaunchOptions, ports: Ports, connection_file: Path, 
 
 @dataclass(frozen=True, slots=True)
 class StateDir:
-    """A directory for one engine's state. `lock` is a descriptor to close after use; None on Windows.
+    """A directory for one engine's state, to be released after use. `lock` is None where there are no locks.
 
     A temporary one goes with its engine.
     """
 
     path: Path
-    lock: int | None
+    lock: FileIO | None
     is_temporary: bool = False
+
+    def release(self) -> None:
+        """Another engine may have it, whoever was forked from this process meanwhile."""
+        if self.lock is not None and not self.lock.closed:
+            give_back(self.lock.fileno())
+            self.lock.close()
 
 
 def state_path(root: Path, name: str = "default") -> Path:
@@ -221,7 +230,9 @@ def _try_lock(path: Path) -> StateDir | None:
             f"the engine's state cannot be kept: {error.strerror}",
             "Make Jupyter's data directory writable (`jupyter --data-dir` names it).",
         ) from None
-    return None if descriptor is None else StateDir(path, None if descriptor == NO_LOCKS else descriptor)
+    if descriptor is None:
+        return None
+    return StateDir(path, None if descriptor == NO_LOCKS else not_for_children(FileIO(descriptor, "r+")))
 
 
 @dataclass(slots=True)
@@ -242,8 +253,7 @@ class Launched:
         """Let the state directory go, and the log unless it tells why the engine failed."""
         if self.supervisor.status().state is SupervisorState.STOPPED:
             remove_log(self.supervisor.log_path)
-        if self.state_dir.lock is not None:
-            os.close(self.state_dir.lock)
+        self.state_dir.release()
         if self.state_dir.is_temporary:
             shutil.rmtree(self.state_dir.path, ignore_errors=True)
         self.state_dir = StateDir(self.state_dir.path, None)
@@ -265,6 +275,8 @@ async def prepare_engine(
     reason = await asyncio.to_thread(why_read_only, path)
     if reason is None:
         state_dir = await hold_state_dir(path)
+        if state_dir.path != path:
+            notes = (f"{TWIN}; it keeps its own in {state_dir.path}",)
     else:
         state_dir, note = await temporary_state_dir(path, reason)
         notes = (note,)
@@ -283,7 +295,7 @@ async def prepare_engine(
         # Not the user's folder: `python -m` would import the modules that lie there.
         cwd=state_dir.path,
         # The engine holds the lock as well: it is free only when both of us are gone.
-        pass_fds=() if state_dir.lock is None else (state_dir.lock,),
+        pass_fds=() if state_dir.lock is None else (state_dir.lock.fileno(),),
         # Elsewhere there is no fork server, and a restart closes the ports for a moment.
         kept=(KeptForkServer(), KeptPorts()) if sys.platform.startswith("linux") else (),
         on_change=on_change,

@@ -41,6 +41,14 @@ def try_lock(file: Path) -> int | None:
     return descriptor
 
 
+def give_back(descriptor: int) -> None:
+    """Ends the hold that `try_lock` gave, also for whoever has a copy of its descriptor. It is still to be closed."""
+    with contextlib.suppress(ImportError, OSError):
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
 def hold_state_folder(folder: Path, wait_s: float) -> None:
     """Makes `folder` this process's until it ends: two that write one state would lose each other's changes.
 

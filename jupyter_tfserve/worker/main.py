@@ -96,7 +96,7 @@ def serve_lane(lane: socket.socket, runner: Runner) -> None:
     decoder = FrameDecoder()
     meter = BusyMeter(usable_cpus())
     while True:
-        count = lane.recv_into(decoder.get_buffer())
+        count = _receive_into(lane, decoder.get_buffer())
         if count == 0:
             meter.close()
             return
@@ -167,6 +167,14 @@ def _show_gpu(name: str) -> None:
     """Hides the other GPUs from whatever the process runs; TensorFlow looks for them with its first session."""
     if name:
         os.environ[VISIBLE_DEVICES] = name
+
+
+def _receive_into(lane: socket.socket, buffer: Buffer) -> int:
+    """How many bytes have come; 0 at the end."""
+    try:
+        return lane.recv_into(buffer)
+    except ConnectionResetError:  # the engine was killed before it had read all that we sent
+        return 0
 
 
 def _send(sock: socket.socket, parts: list[Buffer]) -> None:

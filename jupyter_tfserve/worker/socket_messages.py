@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jupyter_tfserve.errors import invalid_argument
+from jupyter_tfserve.worker.forked_children import not_for_children
 
 MAX_MESSAGE_BYTES: Final = 4096
 MAX_ATTACHED: Final = 64
+_CLOSE_ON_EXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:
@@ -49,7 +51,7 @@ def send_message(
 def receive_message(sock: socket.socket) -> tuple[dict[str, Any], list[socket.socket]] | None:
     """(message, what came with it); None at the end, or if nothing has come where the socket does not block."""
     try:
-        text, descriptors, _, _ = socket.recv_fds(sock, MAX_MESSAGE_BYTES, MAX_ATTACHED)
+        text, descriptors, _, _ = socket.recv_fds(sock, MAX_MESSAGE_BYTES, MAX_ATTACHED, _CLOSE_ON_EXEC)
     except OSError:
         return None
     attached = [socket.socket(fileno=descriptor) for descriptor in descriptors]
@@ -59,7 +61,10 @@ def receive_message(sock: socket.socket) -> tuple[dict[str, Any], list[socket.so
 
 
 class OwnerLine:
-    """The owner's end of a socket to one run of the engine after the other. Never blocks."""
+    """The owner's end of a socket to one run of the engine after the other. Never blocks.
+
+    Neither it nor what comes over it is kept by a process that is forked from the owner.
+    """
 
     def __init__(self) -> None:
         self._ours: socket.socket | None = None
@@ -71,9 +76,9 @@ class OwnerLine:
         """
         ours, theirs = socket_pair()
         ours.setblocking(False)
-        self._ours = ours
+        self._ours = not_for_children(ours)
         send_message(ours, message, attached)
-        return theirs
+        return not_for_children(theirs)
 
     def close(self) -> list[tuple[dict[str, Any], list[socket.socket]]]:
         """All that the run has sent; nothing more comes of it. What is attached is the caller's to close."""
@@ -83,4 +88,6 @@ class OwnerLine:
             with ours:
                 while (message := receive_message(ours)) is not None:
                     received.append(message)
+                    for one in message[1]:
+                        not_for_children(one)
         return received

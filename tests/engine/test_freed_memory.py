@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import platform
 import subprocess
 import sys
 
 import pytest
 
+from jupyter_tfserve.engine import freed_memory
 from jupyter_tfserve.engine.freed_memory import KEPT_BYTES, STEADY_BYTES, STEADY_LOOKS, Surplus
 
 FAULTS = """
@@ -66,6 +69,24 @@ def test_memory_below_a_small_block_goes_back_when_nobody_uses_it() -> None:
     held, left = map(int, done.stdout.split())
     assert held > 2 * KEPT_BYTES
     assert left <= KEPT_BYTES
+
+
+async def test_looks_go_on_when_one_of_them_fails(monkeypatch) -> None:
+    """No descriptor may be free for a while."""
+    looked: asyncio.Queue[int] = asyncio.Queue()
+
+    def resident() -> int:
+        looked.put_nowait(1)
+        if looked.qsize() == 2:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return 60 * MB
+
+    monkeypatch.setattr(freed_memory, "resident_bytes", resident)
+    giving_back = asyncio.ensure_future(freed_memory.give_back_freed_memory(look_s=0))
+    while looked.qsize() < 4:
+        assert not giving_back.done()
+        await asyncio.sleep(0)
+    giving_back.cancel()
 
 
 def looks(surplus: Surplus, *megabytes: float) -> list[bool]:

@@ -111,7 +111,7 @@ def test_connections_are_refused_when_the_owner_has_let_go(kept) -> None:
 
 
 OWNER = """
-import socket, sys
+import os, signal, socket, sys
 from jupyter_tfserve.engine.kept_ports import KeptPorts, ListeningSockets, OwnerPorts
 kept = KeptPorts()
 for _ in range(2):  # what the first run gave is kept, what the second one gave is still on its way
@@ -120,24 +120,34 @@ for _ in range(2):  # what the first run gave is kept, what the second one gave 
         engine.give(ListeningSockets((listening,)))
         port = listening.getsockname()[1]
     engine.close()
-    print(port, flush=True)
+    child = os.fork()
+    if not child:
+        signal.alarm(600)
+        os.write(1, b"%d %d\\n" % (port, os.getpid()))
+        signal.pause()
     sys.stdin.readline()
 """
 
 
 @pytest.mark.fault
 def test_connections_are_refused_when_the_owner_is_killed_between_two_engines() -> None:
+    """Also if it has forked others, which live on."""
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", OWNER], stdin=pipe, stdout=pipe, text=True) as owner:
-        ports = [int(owner.stdout.readline())]
-        assert not is_refused(("127.0.0.1", ports[0]))
+        port, child = map(int, owner.stdout.readline().split())
+        ports, children = [port], [child]
+        assert not is_refused(("127.0.0.1", port))
         owner.stdin.write("\n")
         owner.stdin.flush()
-        ports.append(int(owner.stdout.readline()))
-        assert not is_refused(("127.0.0.1", ports[1]))
+        port, child = map(int, owner.stdout.readline().split())
+        assert not is_refused(("127.0.0.1", port))
         owner.kill()
         owner.wait()
-        assert [is_refused(("127.0.0.1", port)) for port in ports] == [True, True]
+        try:
+            assert [is_refused(("127.0.0.1", one)) for one in (*ports, port)] == [True, True]
+        finally:
+            for one in (*children, child):
+                os.kill(one, signal.SIGKILL)
 
 
 def test_next_engine_binds_by_itself_when_the_last_one_ended_in_order(kept) -> None:

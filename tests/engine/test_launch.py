@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 
 import pytest
@@ -59,11 +58,11 @@ async def test_state_dir_is_private_and_never_shared_by_two_engines(tmp_path):
     assert second.path == tmp_path / "state-2"
     waiting = asyncio.create_task(launch.hold_state_dir(path, wait_s=20))
     await asyncio.sleep(0)
-    os.close(first.lock)
+    first.release()
     third = await waiting
     assert third.path == path
-    os.close(second.lock)
-    os.close(third.lock)
+    second.release()
+    third.release()
 
 
 def test_state_path_is_the_same_for_two_spellings_of_one_folder(tmp_path, monkeypatch):
