@@ -180,17 +180,28 @@ class ModelFleet(Generic[LoaderT]):
     def _on_look(self, model: str, look: Look | None) -> None:
         if look is not None:
             self._manager.set_aspired_versions(model, look.aspired)
+        if model in self._watches:
+            self._note_first_load(self._watches[model])
         self._manager.changes.announce()
 
     def _on_state(
         self, servable: ServableId, before: LifecycleState | None, after: LifecycleState, message: str
     ) -> None:
         watch = self._watches.get(servable.name)
-        if watch is None or watch.is_first_load_over or after not in CONCLUDED_STATES:
+        if watch is None or after not in CONCLUDED_STATES:
             return
-        statuses = self._manager.aspired_statuses(servable.name)
+        if after is LifecycleState.END and servable.version in self._manager.quarantine.given_up(servable.name):
+            watch.look_soon()  # the version below takes its place, whatever the period is
+        self._note_first_load(watch)
+
+    def _note_first_load(self, watch: ModelWatch) -> None:
+        """Sets what became of the first load; not while a look was asked for, which may find another version."""
+        if watch.is_first_load_over or watch.is_look_asked:
+            return
+        model = watch.config.name
+        statuses = self._manager.aspired_statuses(model)
         if watch.first_outcome is None:
-            watch.first_outcome = self._first_outcome(servable.name, statuses)
+            watch.first_outcome = self._first_outcome(model, statuses)
         watch.is_first_load_over = watch.first_outcome is not None and all(
             status.is_concluded for status in statuses
         )

@@ -104,9 +104,14 @@ class ModelWatch:
         self._wake.set()
 
     @property
+    def is_look_asked(self) -> bool:
+        """Whether a look follows at once that has not begun."""
+        return self._wake.is_set()
+
+    @property
     def is_look_due(self) -> bool:
         """Whether a look is under way, or follows at once."""
-        return self._wake.is_set() or self._looking.locked()
+        return self.is_look_asked or self._looking.locked()
 
     async def look(self) -> None:
         """Looks now; ServingError if the base path cannot be listed."""

@@ -61,7 +61,7 @@ class Ports:
         return {name: port for name, port in named.items() if port is not None}
 
 
-RESTART_WAIT_S: Final = 10.0
+RESTART_WAIT_S: Final = 30.0
 POLL_S: Final = 0.1
 RESTARTING: Final = (SupervisorState.STARTING.value, SupervisorState.BACKING_OFF.value)
 
