@@ -74,7 +74,7 @@ async def test_version_below_is_loaded_at_once_when_the_newest_dies_as_it_loads(
 async def test_version_below_is_loaded_at_once_when_the_newest_is_given_up_as_its_load_begins(
     serve, base, clock, loaders, reach, make_version, period_s
 ):
-    manager, fleet = serve(period_s)
+    manager, _ = serve(period_s)
     await reach(lambda: states(manager) == {2: AVAILABLE})
     fingerprint = manager.live_versions("m")[2].fingerprint
     quarantine = Quarantine()
