@@ -2,6 +2,7 @@
 
 The event loop's own TLS servers tell nobody of a connection before its handshake is over, so strangers who never end
 theirs would cost memory without a bound. Here a handshake under way has a place among the connections, and a time limit.
+asyncio's servers, with TLS or without, also fail at every turn of the loop once another process has ended the listening.
 """
 
 from __future__ import annotations
@@ -46,25 +47,25 @@ async def accept_from(
     listening: socket.socket, make: Make, owner: Owner, limits: LimitOptions, tls: ssl.SSLContext | None
 ) -> Accepting:
     """Has `make` serve each connection from now on; with `tls` once its handshake is over."""
-    if tls is not None:
-        return TlsAccepting(listening, make, owner, limits.header_timeout_s, tls)
     loop = asyncio.get_running_loop()
+    if tls is not None or isinstance(loop, asyncio.SelectorEventLoop):
+        return LoopAccepting(listening, make, owner, limits.header_timeout_s, tls)
     create = loop.create_unix_server if listening.family == socket.AF_UNIX else loop.create_server
     server: Accepting = await create(make, sock=listening, backlog=BACKLOG)
     return server
 
 
-class TlsAccepting:
-    """Accepts and shakes hands. Belongs to the running loop."""
+class LoopAccepting:
+    """Accepts and, with TLS, shakes hands. Belongs to the running loop."""
 
     def __init__(
-        self, listening: socket.socket, make: Make, owner: Owner, timeout_s: float, tls: ssl.SSLContext
+        self, listening: socket.socket, make: Make, owner: Owner, timeout_s: float, tls: ssl.SSLContext | None
     ) -> None:
         listening.setblocking(False)
         self._listening = listening
         self._make = make
         self._owner = owner
-        self._timeout_s = timeout_s
+        self._timeout_s = None if tls is None else timeout_s
         self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._pause: asyncio.TimerHandle | None = None
@@ -97,7 +98,8 @@ class TlsAccepting:
             if error.errno not in LISTENS_NO_MORE:
                 self._pause = self._loop.call_later(PAUSE_S, self._resume)
             return
-        if self._owner.is_full:
+        # Without TLS the protocol itself refuses what is too much, and says so.
+        if self._tls is not None and self._owner.is_full:
             accepted.close()
             return
         accepted.setblocking(False)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from jupyter_tfserve.engine.freed_memory import give_back_freed_memory, keep_freed_memory
@@ -15,12 +16,10 @@ COLLECT_AFTER_S: Final = 1.0
 
 def run_loop(work: Coroutine[Any, Any, None]) -> None:
     """Runs `work` on uvloop where there is one."""
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(work)
-    else:
-        uvloop.run(work)
+    run: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run
+    with contextlib.suppress(ImportError):
+        from uvloop import run  # type: ignore[no-redef]
+    run(work)
 
 
 async def tuned(work: Coroutine[Any, Any, None]) -> None:

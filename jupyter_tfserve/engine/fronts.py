@@ -101,7 +101,7 @@ class Fronts:
     async def stop(self, grace_s: float) -> None:
         """No new connections, then answers, for at most `grace_s`; no process is left. Idempotent."""
         self._is_stopping = True
-        # First: a front that accepts from a socket which listens no more is told of an error at every turn of its loop.
+        # First, so that they end what they accept from by themselves as soon as they can.
         for session in self._sessions:
             session.link.send({"k": "drain", "grace_s": grace_s})
         # Without waiting for them: who connects from now on is refused, not kept waiting for nobody.

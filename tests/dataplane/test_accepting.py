@@ -148,3 +148,20 @@ async def test_accepting_goes_on_when_the_system_refused_for_a_while(tls, monkey
     assert listening.tries >= 2
     await close(writer)
     await server.stop(1)
+
+
+async def test_loop_is_left_alone_when_another_process_has_ended_the_listening() -> None:
+    """Fronts share a socket, and their engine ends its listening before they have closed it."""
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    server = HttpServer(say_hello, LimitOptions())
+    port = await server.start("127.0.0.1", 0)
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    (listening,) = server.listening
+    with listening.dup() as elsewhere:
+        elsewhere.shutdown(socket.SHUT_RDWR)
+    for _ in range(20):  # turns of the loop
+        await asyncio.sleep(0)
+    assert told == []
+    writer.close()
+    await server.stop(1)
