@@ -190,9 +190,8 @@ class ModelFleet(Generic[LoaderT]):
         watch = self._watches.get(servable.name)
         if watch is None or after not in CONCLUDED_STATES:
             return
-        if after is LifecycleState.END and servable.version in self._manager.quarantine.given_up(
-            servable.name
-        ):
+        given_up = self._manager.quarantine.given_up(servable.name)
+        if after is LifecycleState.END and servable.version in given_up:
             watch.look_soon()  # the version below takes its place, whatever the period is
         self._note_first_load(watch)
 
