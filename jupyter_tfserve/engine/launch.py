@@ -15,6 +15,7 @@ import socket
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import FileIO
@@ -51,6 +52,8 @@ IN_USE: Final = "is already in use"
 PATIENCE: Final = ("--max_num_load_retries=1", "--load_retry_interval_micros=1000000")
 """A person is waiting: a version that can't be loaded says so in seconds, not in TensorFlow Serving's five minutes.
 When its files change it is tried again."""
+_NAMES: Final[weakref.WeakKeyDictionary[Supervisor, str]] = weakref.WeakKeyDictionary()
+"""This process's engines, by what runs them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +112,24 @@ def _choose(host: str, named: int | None, default: int, protocol: str) -> tuple[
         if named > 0 and is_port_taken(host, named):
             raise ServingError(
                 Code.UNAVAILABLE,
-                f"port {named} is taken by another program",
+                f"port {named} is taken by {_holder(named)}",
                 f"Name another {protocol} port, or none to get a free one.",
             )
         return named, None
     if is_port_taken(host, default):
-        return FREE_PORT, f"port {default} is taken by another program; {protocol} got a free port"
+        return FREE_PORT, f"port {default} is taken by {_holder(default)}; {protocol} got a free port"
     return default, None
+
+
+def _holder(port: int) -> str:
+    """Who has it, as far as this process knows."""
+    for supervisor, name in list(_NAMES.items()):
+        connection = supervisor.status().connection
+        if connection is not None:
+            ports = ports_of(connection)
+            if port in (ports.rest_port, ports.grpc_port):
+                return f"the engine '{name}'"
+    return "another program"
 
 
 def is_port_taken(host: str, port: int) -> bool:
@@ -301,4 +315,5 @@ async def prepare_engine(
         on_change=on_change,
     )
     supervisor.start_again = choice.again
+    _NAMES[supervisor] = name
     return Launched(supervisor, state_dir, choice, notes)

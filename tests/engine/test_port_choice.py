@@ -41,6 +41,8 @@ async def test_engine_gets_a_free_port_when_another_took_the_chosen_one_meanwhil
         assert launched.notes == (
             f"port {default_ports[1]} is taken by another program; gRPC got a free port",
         )
+        with pytest.raises(ServingError, match=f"port {default_ports[0]} is taken by the engine 'default'"):
+            launch.choose_ports(launch.LaunchOptions(rest_port=default_ports[0]))
     finally:
         await launched.supervisor.stop()
         launched.close()
