@@ -93,5 +93,5 @@ def test_multi_inference_log_has_a_result_for_each_task() -> None:
 
 def test_text_that_is_no_example_is_refused() -> None:
     run = SignatureRun("r", {"outputs": np.float32([[1.5]])})
-    with pytest.raises(ServingError, match=r"no tf\.Examples"):
+    with pytest.raises(ServingError, match=r"not tf\.Examples"):
         logged(Exchange(LogKind.REGRESS, ModelSpec("m"), 1, texts(b"\xff\xff"), (run,)))

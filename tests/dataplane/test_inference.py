@@ -81,6 +81,10 @@ class FakeCore:
     def __init__(self, serving_map: ServingMap, first_load: ServingMap | None = None) -> None:
         self.serving_map = serving_map
         self.first_load = first_load
+        self.manager = self
+
+    def aspired_statuses(self, _name: str) -> list[object]:
+        return []
 
     def first_load_pending(self, _name: str) -> bool:
         return self.first_load is not None

@@ -217,7 +217,7 @@ def test_note_says_what_is_missing_when_json_cannot_hold_the_inputs():
     assert "tf.make_tensor_proto([1.0], 'complex64')" in snippets["grpc"]
     assert "curl (bash, zsh)" in snippets.notes[-1]
     image = write_snippets(ModelSpec("m"), ("serving_default", signature), None, place, [IMAGE_LANGUAGE])
-    assert "no images" in image.notes[-1]
+    assert "inputs that are not images" in image.notes[-1]
     closed = write_snippets(ModelSpec("m"), ("serving_default", signature), None, Place("", ""))
     assert dict(closed.texts) == {}
 

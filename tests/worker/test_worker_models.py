@@ -142,7 +142,7 @@ X = {"x": np.array([1], "f4")}
     ("call", "code", "text"),
     [
         (Call("other", X), Code.FAILED_PRECONDITION, 'Serving signature key "other" not found.'),
-        (Call("__saved_model_init_op", {}), Code.FAILED_PRECONDITION, "no function of tensors"),
+        (Call("__saved_model_init_op", {}), Code.FAILED_PRECONDITION, "is not a function of tensors"),
         (
             Call("", X, ("z",)),
             Code.INVALID_ARGUMENT,
