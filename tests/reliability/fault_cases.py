@@ -19,6 +19,7 @@ CASES = (
         ),
         told=(
             Told("wrong or failed answers", at_most=0),
+            Told("new connections refused", at_most=0),
             Told("acknowledged label moves lost", at_most=0),
             Told("answers again after the engine, longest", at_most=1),
             Told("answers again after the worker, longest", at_most=0.5),

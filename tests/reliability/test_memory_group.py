@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -49,7 +50,8 @@ def in_a_small_group() -> Iterator[Callable[[RunningEngine], None]]:
     yield put
     for group in made:
         for pid in (group / "cgroup.procs").read_text().split():
-            (group.parent / "cgroup.procs").write_text(pid)
+            with contextlib.suppress(ProcessLookupError):
+                (group.parent / "cgroup.procs").write_text(pid)
         group.rmdir()
 
 
