@@ -130,7 +130,7 @@ class BatchPlanner:
         """Other options from now on; what was learned of the model stays true."""
         self._options, self._by_signature = options, signature_options
         for signature, learned in self._learned.items():
-            learned.limit = self._best(signature, learned)
+            self._look(signature, learned)
 
     def options(self, signature: str) -> BatchOptions:
         """The options that hold for a signature."""
